@@ -1,0 +1,144 @@
+"""What people do to organisations, memberships and keys."""
+
+from datetime import datetime
+from typing import cast
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from .actor import Actor
+from .errors import Conflict, Forbidden, Invalid, NotFound, Problem
+from .ids import uuid7
+from .isolation import NOBODY, OPERATOR, operator_tx
+from .keys import mint
+from .models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
+from .roles import Role
+from .subjects import make_sure, member_subject, tenant_itself
+
+
+def create_tenant(*, slug: str, name: str, owner: User, by: Actor) -> tuple[Tenant, Member]:
+    """Make an organisation with its first owner. Raises Conflict when the slug is taken."""
+    tenant = Tenant(slug=slug, name=name)
+    with by.doing("tenant.create", tenant):
+        if Tenant.objects.using(OPERATOR).filter(slug=slug).exists():
+            raise Conflict(f"There is an organisation called {slug} already.")
+        tenant.save(using=OPERATOR)
+        member = Member(tenant=tenant, user=owner, role=Role.OWNER)
+        for who in (tenant_itself(tenant.id), member_subject(member.id)):
+            Subject(id=who.id, tenant=tenant, kind=who.kind, key=who.key).save(using=OPERATOR)
+        member.save(using=OPERATOR)
+    return tenant, member
+
+
+def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
+    """Make the person with this address a member; a login is made when there is none, to be opened by password reset.
+
+    Raises Invalid for an unknown role, Forbidden when only an owner may give it, Conflict for a member already there.
+    """
+    tenant = by.in_tenant()
+    with by.doing("member.manage", tenant) as event:
+        _check_role(role, by)
+        user = User.objects.filter(email=email.lower()).first() or User.objects.create_user(email, name=name)
+        member = Member.objects.filter(user=user).first()
+        if member is not None and member.removed_at is None:
+            raise Conflict(f"{email} is a member already.")
+        member = member or Member(tenant=tenant, user=user)
+        member.role, member.removed_at = role, None
+        make_sure(tenant.id, member_subject(member.id))
+        member.save()
+        event.detail = {"member": str(member.id), "role": role}
+    return member
+
+
+def change_role(member: Member, role: str, *, by: Actor) -> Member:
+    """Give a member another role. The last owner keeps theirs (Conflict)."""
+    with by.doing("member.manage", member) as event:
+        _check_role(role, by, was=member.role)
+        _keep_an_owner(member, role)
+        event.detail = {"from": member.role, "to": role}
+        member.role = role
+        member.save(update_fields=["role"])
+    return member
+
+
+def remove_member(member: Member, *, by: Actor) -> None:
+    """End a membership and its keys at once. The person's runs and overrides stay; the last owner stays (Conflict)."""
+    with by.doing("member.manage", member):
+        _check_role(member.role, by, was=member.role)
+        _keep_an_owner(member, None)
+        ApiKey.objects.filter(member=member, revoked_at=None).update(revoked_at=Now())
+        member.removed_at = timezone.now()
+        member.save(update_fields=["removed_at"])
+
+
+def create_key(*, kind: str, name: str, expires_at: datetime | None = None, by: Actor) -> tuple[ApiKey, str]:
+    """Make a member key for oneself or a service key for the organisation. Returns the row and the text, shown once."""
+    tenant, who = by.in_tenant(), by.acting_for()
+    if expires_at is not None and expires_at <= timezone.now():
+        raise Invalid("A key cannot end in the past.", errors=[Problem("/expires_at", "min", "must be in the future")])
+    with by.doing("key.manage" if kind == ApiKey.Kind.SERVICE else "key.own", tenant) as event:
+        key_id = uuid7()
+        text, kept = mint(tenant.id, key_id)
+        row = ApiKey(id=key_id, tenant=tenant, kind=kind, name=name, secret_hash=kept, expires_at=expires_at)
+        row.member_id = who.id if kind == ApiKey.Kind.MEMBER else None
+        row.created_by = by.label
+        row.save(force_insert=True)
+        row.refresh_from_db(fields=["created_at"])
+        event.detail = {"key": str(key_id), "kind": kind}
+    return row, text
+
+
+def keys_seen_by(actor: Actor) -> QuerySet[ApiKey]:
+    """The keys that an actor may see: all of the organisation for who manages keys, else one's own."""
+    keys = ApiKey.objects.order_by("-id")
+    return keys if "key.manage" in actor.can else keys.filter(member_id=actor.acting_for().id)
+
+
+def revoke_key(key: ApiKey, *, by: Actor) -> None:
+    """End a key at once; its own holder may, and who manages keys. Ending an ended key changes nothing."""
+    own = key.member_id == by.acting_for().id
+    with by.doing("key.own" if own else "key.manage", key):
+        ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
+
+
+def login_for(email: str, *, name: str = "", password: str | None = None) -> User:
+    """Return the login with this address, made if there is none; without a password it is opened by password reset."""
+    address = email.lower()
+    known = User.objects.using(OPERATOR).filter(email=address).first()
+    return known or User.objects.db_manager(OPERATOR).create_user(address, password, name=name)
+
+
+def create_operator_key(operator: Operator, *, name: str) -> tuple[OperatorKey, str]:
+    """Make a key for a member of the vendor's staff. Returns the row and the text, shown once."""
+    key_id = uuid7()
+    text, kept = mint(NOBODY, key_id)
+    with operator_tx():
+        key = OperatorKey(id=key_id, operator=operator, name=name, secret_hash=kept)
+        key.save(using=OPERATOR, force_insert=True)
+    return key, text
+
+
+def _check_role(role: str, by: Actor, was: str = "") -> None:
+    if role not in list(Role):
+        known = ", ".join(Role)
+        raise Invalid(f"There is no role {role}.", errors=[Problem("/role", "enum", f"must be one of: {known}")])
+    if cast(str, Role.OWNER) in (role, was) and "owner.manage" not in by.can:
+        raise Forbidden("Only an owner may make, change or remove an owner.")
+
+
+def _keep_an_owner(member: Member, role: str | None) -> None:
+    if member.role != Role.OWNER or role == Role.OWNER:
+        return
+    owners = Member.objects.select_for_update().filter(role=Role.OWNER, removed_at=None)
+    if len([owner for owner in owners if owner.pk != member.pk]) == 0:
+        raise Conflict("An organisation needs an owner: make somebody else one first.")
+
+
+def find_member(member_id: object, actor: Actor) -> Member:
+    """The member with this id in the actor's organisation; NotFound otherwise."""
+    with actor.present():
+        member = Member.objects.select_related("user").filter(pk=member_id, removed_at=None).first()
+    if member is None:
+        raise NotFound
+    return member

@@ -1,0 +1,93 @@
+"""Everyone who asks is an Actor: a member, a service key acting for a subject, an operator."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+from uuid import UUID
+
+from django.db import transaction
+
+from .errors import Forbidden, NotFound
+from .isolation import APP, OPERATOR, operator_tx, tenant_tx
+from .models import AuditEvent, Tenant, VendorAuditEvent
+from .subjects import Who
+
+
+class Target(Protocol):
+    """What an action is done to: any row. One with a tenant_id must be of the actor's tenant."""
+
+    pk: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks, in which tenant, for which subject, and what they may do.
+
+    An operator has neither tenant nor subject, and works on the operator's connection.
+    """
+
+    kind: Literal["member", "service", "operator"]
+    label: str
+    role: str
+    can: frozenset[str]
+    tenant: Tenant | None = None
+    subject: Who | None = None
+    name: str = ""
+
+    @property
+    def db(self) -> str:
+        """The database connection that this actor works on."""
+        return APP if self.tenant else OPERATOR
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The actor's tenant. Raises Forbidden for an operator, who is in none."""
+        return self.in_tenant().id
+
+    def in_tenant(self) -> Tenant:
+        """Return the tenant that the actor is in. Raises Forbidden for an operator."""
+        if self.tenant is None:
+            raise Forbidden("Operators belong to no organisation. Use a member's or a service key.")
+        return self.tenant
+
+    def acting_for(self) -> Who:
+        """Return the subject that the actor acts for. Raises Forbidden for an operator."""
+        if self.subject is None:
+            raise Forbidden("Operators have no behavior of their own. Use a member's or a service key.")
+        return self.subject
+
+    def need(self, verb: str) -> None:
+        """Raise Forbidden unless the actor's role has the verb."""
+        if verb not in self.can:
+            raise Forbidden(f"The role {self.role} may not do this ({verb}).")
+
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Open the transaction in which this actor reads."""
+        with tenant_tx(self.tenant.id) if self.tenant else operator_tx():
+            yield
+
+    @contextmanager
+    def doing(
+        self, verb: str, target: Target, *, dry_run: bool = False
+    ) -> Iterator[AuditEvent | VendorAuditEvent]:
+        """Same tenant, allowed verb, one transaction, one audit row, whose `detail` the action may fill.
+
+        With `dry_run` all of it is carried out and then rolled back, so that a rehearsal is the same code. Raises NotFound for another tenant's row and Forbidden for a verb that the role does not have.
+        """
+        if self.tenant is not None and getattr(target, "tenant_id", self.tenant.id) != self.tenant.id:
+            raise NotFound
+        self.need(verb)
+        with self.present():
+            event: AuditEvent | VendorAuditEvent
+            if self.tenant is not None:
+                event = AuditEvent(tenant=self.tenant)
+            else:
+                event = VendorAuditEvent()
+            event.actor, event.verb = self.label, verb
+            event.target = f"{type(target).__name__.lower()}:{target.pk}"
+            yield event
+            event.save(using=self.db)
+            if dry_run:
+                transaction.set_rollback(True, using=self.db)

@@ -1,0 +1,166 @@
+"""WHO: logins, tenants, their people and keys, the subjects behavior is resolved for, and what was done by whom."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models.functions import Now
+
+from .ids import uuid7
+from .roles import Role
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes logins; allauth and the seeds are the only ones who do."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email).lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractBaseUser):
+    """A login. It says nothing about tenants: that is Member, of which a person may have several."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=200, blank=True)
+    is_active = models.BooleanField(default=True)
+    date_joined = models.DateTimeField(db_default=Now())
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Tenant(models.Model):
+    """A customer organisation."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def tenant_id(self) -> UUID:
+        """A tenant is its own: so it can be the target of an action like every row that belongs to one."""
+        return self.id
+
+
+class TenantForeignKey(models.ForeignKey[Any, Any]):
+    """A reference between two tables of tenants. TenantTable makes its constraint, led by tenant_id; Django makes none."""
+
+    def __init__(self, to: Any, on_delete: Any = models.DO_NOTHING, **options: Any) -> None:
+        options.setdefault("db_constraint", False)
+        options.setdefault("db_index", False)
+        options.setdefault("related_name", "+")
+        super().__init__(to, on_delete, **options)
+
+
+class TenantModel(models.Model):
+    """A row that belongs to a tenant. Django takes `id` for its key; the database's is (tenant_id, id)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
+
+    class Meta:
+        abstract = True
+
+
+class Subject(TenantModel):
+    """Whom behavior is resolved for: a member, an end user of the customer's own software, or the tenant itself."""
+
+    class Kind(models.TextChoices):
+        MEMBER = "member"
+        EXTERNAL = "external"
+        TENANT = "tenant"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    key = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "key"], name="subject_key")]
+
+
+class Member(TenantModel):
+    """A person with a login in a tenant. Its id is also the id of its subject."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    role = models.CharField(max_length=10, choices=[(role.value, role.value) for role in Role])
+    created_at = models.DateTimeField(db_default=Now())
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="member_once")]
+
+
+class ApiKey(TenantModel):
+    """A key of a member, or a service key of the tenant. Only the SHA-256 of its secret is kept."""
+
+    class Kind(models.TextChoices):
+        MEMBER = "member"
+        SERVICE = "service"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=100)
+    secret_hash = models.BinaryField(max_length=32)
+    member = TenantForeignKey(Member, null=True)
+    created_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "member"], name="apikey_member")]
+
+
+class AuditEvent(TenantModel):
+    """What somebody did in a tenant. Rows are only ever added."""
+
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=100)
+    verb = models.CharField(max_length=60)
+    target = models.CharField(max_length=200)
+    detail = models.JSONField(default=dict)
+
+
+class Operator(models.Model):
+    """Staff of the vendor, who are nobody's members. Only the operator role can read this table."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.OneToOneField(User, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(db_default=Now())
+
+
+class OperatorKey(models.Model):
+    """An API key of an operator. Only the operator role can read this table."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    operator = models.ForeignKey(Operator, models.PROTECT, related_name="+")
+    name = models.CharField(max_length=100)
+    secret_hash = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+
+class VendorAuditEvent(models.Model):
+    """What an operator did. Rows are only ever added."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(db_default=Now())
+    actor = models.CharField(max_length=100)
+    verb = models.CharField(max_length=60)
+    target = models.CharField(max_length=200)
+    detail = models.JSONField(default=dict)

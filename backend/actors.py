@@ -1,0 +1,151 @@
+"""From a session or a key to an Actor: the only place that authenticates."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils import timezone
+
+from tenants.actor import Actor
+from tenants.errors import Malformed, NotFound, Unauthenticated
+from tenants.isolation import NOBODY, OPERATOR, operator_tx, tenant_tx, user_tx
+from tenants.keys import KeyText, matches, parse
+from tenants.models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
+from tenants.roles import VERBS
+from tenants.subjects import MEMBER_PREFIX, Who, external_subject, member_subject, tenant_itself
+
+TENANT_OF_SESSION = "tenant"
+USED_EVERY = timedelta(minutes=1)  # how exactly `last used` is kept: not one write per request
+
+
+def actor_of(request: HttpRequest) -> Actor | None:
+    """Return who asks, by the Authorization header or else the session; None for nobody.
+
+    Raises Unauthenticated for a key that does not count, and Malformed for a header that cannot be read.
+    """
+    header = request.headers.get("Authorization")
+    if header is not None:
+        scheme, _, text = header.partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("Send `Authorization: Bearer bsk_…`.", headers={"WWW-Authenticate": "Bearer"})
+        return actor_of_key(text.strip(), request.headers.get("Bespoke-User"))
+    if request.user.is_authenticated and isinstance(request.user, User):
+        return actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
+    return None
+
+
+def actor_of_key(text: str, acts_for: str | None = None) -> Actor:
+    """Return the actor that a key makes; `acts_for` is the header Bespoke-User, which service keys alone may send."""
+    key = parse(text)
+    if key is None:
+        raise _no_good()
+    if key.tenant_id == NOBODY:
+        return _operator_of_key(key)
+    with tenant_tx(key.tenant_id):
+        row = ApiKey.objects.select_related("tenant").filter(pk=key.key_id).first()
+        if row is None or not matches(key, row.secret_hash) or _ended(row):
+            raise _no_good()
+        _note_use(row)
+        if row.kind == ApiKey.Kind.SERVICE:
+            return _service(row, acts_for)
+        if acts_for is not None:
+            raise Malformed("Bespoke-User goes with a service key; a member's key acts as that member.")
+        member = Member.objects.select_related("user").filter(pk=row.member_id, removed_at=None).first()
+    if member is None or not member.user.is_active:
+        raise _no_good()
+    return _member(member, row.tenant)
+
+
+def memberships(user: User) -> list[Member]:
+    """The organisations that a login is a member of, the oldest first."""
+    with user_tx(user.id):
+        found = Member.objects.select_related("tenant", "user").filter(user=user, removed_at=None)
+        return sorted(found, key=lambda member: member.created_at)
+
+
+def actor_of_login(user: User, chosen: str | None) -> Actor | None:
+    """Return the actor for a signed-in person: in the organisation chosen, else their first, else as an operator."""
+    mine = memberships(user)
+    if mine:
+        member = next((m for m in mine if str(m.tenant_id) == chosen), mine[0])
+        return _member(member, member.tenant)
+    with operator_tx():
+        operator = Operator.objects.using(OPERATOR).filter(user_id=user.id).first()
+    return _operator(operator, str(user)) if operator else None
+
+
+def subject_named(actor: Actor, key: str) -> Who:
+    """The subject that an admin names: `member:<id>` for one of their people, else an end user's key. Raises NotFound."""
+    tenant_id = actor.tenant_id
+    if not key.startswith(MEMBER_PREFIX):
+        return external_subject(tenant_id, key)
+    with actor.present():
+        row = Subject.objects.filter(key=key, kind=Subject.Kind.MEMBER).first()
+    if row is None:
+        raise NotFound(f"There is no subject {key[:80]}.")
+    return member_subject(row.id)
+
+
+def _member(member: Member, tenant: Tenant) -> Actor:
+    return Actor(
+        kind="member",
+        label=f"member:{member.id}",
+        role=member.role,
+        can=VERBS[member.role],
+        tenant=tenant,
+        subject=member_subject(member.id),
+        name=str(member.user),
+    )
+
+
+def _service(row: ApiKey, acts_for: str | None) -> Actor:
+    subject = tenant_itself(row.tenant_id) if acts_for is None else external_subject(row.tenant_id, acts_for)
+    role = "service" if acts_for is None else "service for a user"
+    return Actor(
+        kind="service",
+        label=f"key:{row.id}",
+        role=role,
+        can=VERBS[role],
+        tenant=row.tenant,
+        subject=subject,
+        name=row.name,
+    )
+
+
+def _operator_of_key(key: KeyText) -> Actor:
+    with operator_tx():
+        row = OperatorKey.objects.using(OPERATOR).select_related("operator__user").filter(pk=key.key_id).first()
+        if row is None or not matches(key, row.secret_hash) or _ended(row):
+            raise _no_good()
+        _note_use(row)
+        return _operator(row.operator, str(row.operator.user))
+
+
+def _operator(operator: Operator, name: str) -> Actor:
+    return Actor(
+        kind="operator", label=f"operator:{operator.id}", role="operator", can=VERBS["operator"], name=name
+    )
+
+
+def _ended(row: ApiKey | OperatorKey) -> bool:
+    return row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= timezone.now())
+
+
+def _note_use(row: ApiKey | OperatorKey) -> None:
+    if row.last_used_at is None or row.last_used_at < timezone.now() - USED_EVERY:
+        type(row)._base_manager.using(row._state.db).filter(pk=row.pk).update(last_used_at=Now())
+
+
+def _no_good() -> Unauthenticated:
+    return Unauthenticated(
+        "This key is not known, has ended or was revoked.", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    )
+
+
+def session_uuid(value: object) -> UUID | None:
+    """Read an id that came from a form; None when it is none."""
+    try:
+        return UUID(str(value))
+    except ValueError:
+        return None

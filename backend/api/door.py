@@ -1,0 +1,170 @@
+"""What all doors of the API share: who asks, what is read, how lists are paged, what a writer last saw."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from backend.actors import actor_of
+from features.actions.overrides import ANY, Expected
+from features.engine import loads
+from tenants.actor import Actor
+from tenants.errors import Malformed, NotFound, Problem
+
+LIMIT, MOST = 50, 200
+_ETAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+class ActorAuthentication(BaseAuthentication):
+    """A key, or the dashboard's session, which on writes must bring its CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
+        actor = actor_of(request._request)
+        if actor is None:
+            return None
+        if "Authorization" not in request.headers:
+            SessionAuthentication().enforce_csrf(request)
+        return actor, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+
+class Known(BasePermission):
+    """Somebody asks. What they may do, the actions say."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.user, Actor)
+
+
+class StrictJSONParser(BaseParser):
+    """JSON as the engine reads it: UTF-8, no duplicate keys, no NaN."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        text = stream.read()
+        return loads(text) if text.strip() else {}
+
+
+class Strict(serializers.Serializer[Any]):
+    """A body whose unknown fields are refused with 400, each by name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise Malformed("Send one JSON object.")
+        unknown = [name for name in data if name not in self.fields]
+        if unknown:
+            known = ", ".join(self.fields)
+            told = [Problem(f"/{name}", "unknown", f"is not known here; there are: {known}") for name in unknown]
+            raise Malformed("The request has fields that are not known here.", errors=told)
+        return super().to_internal_value(data)
+
+
+class Door(APIView):
+    """A DRF view whose caller is an Actor."""
+
+    http_method_names: ClassVar[list[str]] = ["get", "post", "put", "patch", "delete", "head", "options"]
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks."""
+        actor: Actor = self.request.user  # type: ignore[assignment]
+        return actor
+
+    def read(self, serializer: type[Strict]) -> dict[str, Any]:
+        """Return the body as the serializer reads it. Raises Malformed (400) and ValidationError (422)."""
+        bound = serializer(data=self.request.data)
+        bound.is_valid(raise_exception=True)
+        return dict(bound.validated_data)
+
+
+def page(
+    request: Request, rows: QuerySet[Any], as_json: Callable[[Any], Any], *, actor: Actor, by: str = "id"
+) -> Response:
+    """Answer one page of a list, newest first: {"items", "next"}; `next` is the cursor of the page after, or null."""
+    limit = _whole(request.query_params.get("limit"), LIMIT)
+    if not 1 <= limit <= MOST:
+        raise Malformed(f"limit is a whole number from 1 to {MOST}.")
+    cursor = request.query_params.get("cursor")
+    rows = rows.order_by(f"-{by}")
+    if cursor:
+        rows = rows.filter(**{f"{by}__lt": _cursor(cursor, by)})
+    with actor.present():
+        seen = list(rows[: limit + 1])
+        items = [as_json(row) for row in seen[:limit]]
+    more = str(getattr(seen[limit - 1], by)) if len(seen) > limit else None
+    return Response({"items": items, "next": more})
+
+
+def expected_of(request: Request, *, required: bool = False) -> Expected:
+    """Read If-Match and If-None-Match (RFC 9110, 13.1). Raises Malformed for neither where one is required."""
+    match, none = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if none is not None:
+        if none.strip() != "*":
+            raise Malformed("If-None-Match is `*` here: it says that there is nothing yet.")
+        return Expected(nothing=True)
+    if match is not None:
+        if match.strip() == "*":
+            return ANY
+        tag = _ETAG.fullmatch(match.strip())
+        if tag is None:
+            raise Malformed('If-Match is one ETag, such as "3".')
+        return Expected(etag=tag[1])
+    if required:
+        raise Malformed("Send If-Match with the ETag that you last saw, or If-None-Match: * the first time.")
+    return ANY
+
+
+def moment(text: str | None, name: str = "at") -> datetime | None:
+    """Read an RFC 3339 time. Raises Malformed for anything else, a time without zone included."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Malformed(f"{name} is an RFC 3339 time with its zone, such as 2026-03-03T09:30:00Z.")
+    return at.astimezone(UTC)
+
+
+def flag(request: Request | HttpRequest, name: str) -> bool:
+    """Read a query parameter that is true or false. Raises Malformed for anything else."""
+    value = request.GET.get(name, "false").lower()
+    if value not in ("true", "false", "1", "0"):
+        raise Malformed(f"{name} is true or false.")
+    return value in ("true", "1")
+
+
+def found(rows: QuerySet[Any], pk: UUID, actor: Actor) -> Any:
+    """Return the row with this id that the actor sees; NotFound says the same of a missing one and another's."""
+    with actor.present():
+        row = rows.filter(pk=pk).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def _whole(text: str | None, default: int) -> int:
+    if text is None:
+        return default
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
+
+
+def _cursor(text: str, by: str) -> Any:
+    try:
+        return UUID(text) if by == "id" else int(text)
+    except ValueError:
+        raise Malformed("That is no cursor of this list: use `next` of the page before.") from None

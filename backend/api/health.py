@@ -1,0 +1,43 @@
+"""Whether this process lives, and whether what it stands on is there."""
+
+
+
+import redis
+from django.db import DatabaseError, connections
+from django.http import HttpRequest, JsonResponse
+
+from features.runs.dispatch import worker_seen
+from features.runs.events import client
+from tenants.isolation import APP, OPERATOR
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Answer that the process lives."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when database, broker and a worker are there, 503 naming what is not."""
+    parts = {"database": _database, "broker": _broker, "worker": worker_seen}
+    state = {name: "ok" if is_there() else "away" for name, is_there in parts.items()}
+    ready = set(state.values()) == {"ok"}
+    return JsonResponse({"status": "ok" if ready else "away", **state}, status=200 if ready else 503)
+
+
+def _database() -> bool:
+    try:
+        for alias in (APP, OPERATOR):
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _broker() -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+

@@ -1,0 +1,123 @@
+"""Errors as RFC 9457 problem details: the one place where the API words them."""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import server_error
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from tenants.errors import (
+    AppError,
+    Forbidden,
+    Invalid,
+    Malformed,
+    NotFound,
+    Problem,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMedia,
+)
+
+CONTENT_TYPE = "application/problem+json"
+log = structlog.get_logger(__name__)
+
+
+class MethodNotAllowed(AppError):
+    status, type, title = 405, "method-not-allowed", "This method is not for this address"
+
+
+class NotAcceptable(AppError):
+    status, type, title = 406, "not-acceptable", "None of the content types asked for is spoken here"
+
+
+class Broken(AppError):
+    status, type, title = 500, "broken", "Something broke on our side"
+
+
+def as_app_error(error: Exception) -> AppError | None:
+    """Translate what frameworks and drivers raise; None for what is a bug of ours."""
+    match error:
+        case AppError():
+            return error
+        case OperationalError() | InterfaceError():
+            log.error("database.away", error=type(error).__name__)
+            told = "The database is away. Nothing was changed; ask again in a moment."
+            return Unavailable(told, headers={"Retry-After": "2"})
+        case RequestDataTooBig():
+            return TooLarge("A request has at most 2 MiB.")
+        case Http404():
+            return NotFound()
+        case exceptions.ValidationError():
+            return Invalid("The request is not what this address takes.", errors=_problems(error.detail))
+        case exceptions.ParseError():
+            return Malformed(str(error.detail))
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return unauthenticated()
+        case exceptions.MethodNotAllowed():
+            return MethodNotAllowed(str(error.detail))
+        case exceptions.NotAcceptable():
+            return NotAcceptable()
+        case exceptions.UnsupportedMediaType():
+            return UnsupportedMedia("Send application/json.")
+        case exceptions.Throttled():
+            return TooMany(headers={"Retry-After": str(int(error.wait or 1))})
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return Forbidden(str(error) or "")
+    return None
+
+
+def unauthenticated() -> AppError:
+    """What a caller gets who said nothing about who they are."""
+    return Unauthenticated(
+        "Send `Authorization: Bearer bsk_…`, or sign in to the dashboard.", headers={"WWW-Authenticate": "Bearer"}
+    )
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler."""
+    known = as_app_error(error)
+    if known is None:
+        return None
+    body = known.body(context["request"].id)
+    return Response(body, status=known.status, headers=known.headers, content_type=CONTENT_TYPE)
+
+
+def answer(error: Exception, request: HttpRequest) -> HttpResponse:
+    """The same for doors that are plain views. Raises again what is a bug of ours."""
+    known = as_app_error(error)
+    if known is None:
+        raise error
+    return problem(known, request)
+
+
+def problem(error: AppError, request: HttpRequest) -> HttpResponse:
+    """Return an error as a response."""
+    body = error.body(getattr(request, "id", ""))
+    return JsonResponse(body, status=error.status, headers=error.headers, content_type=CONTENT_TYPE)
+
+
+def _problems(detail: Any, pointer: str = "") -> list[Problem]:
+    if isinstance(detail, dict):
+        own = "non_field_errors"
+        return [p for k, v in detail.items() for p in _problems(v, pointer if k == own else f"{pointer}/{k}")]
+    if isinstance(detail, list):
+        return [p for item in detail for p in _problems(item, pointer)]
+    return [Problem(pointer, getattr(detail, "code", "invalid"), str(detail))]
+
+
+def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
+    """Any other address of the API."""
+    return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """A bug of ours, in the API's words or as a page."""
+    if request.path.startswith("/api/"):
+        return problem(Broken("It is noted under this request id. Nothing was half done."), request)
+    return server_error(request)

@@ -1,0 +1,221 @@
+"""Runs: the doors that wait and stream are plain async views; accepting is one synchronous function behind a thread."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from backend.actors import actor_of
+from features.engine import loads
+from features.find import find_feature
+from features.runs.accept import accept, find_run
+from features.runs.dispatch import ring
+from features.runs.events import TERMINAL
+from features.runs.finish import cancel
+from features.runs.follow import Event, follow
+from features.runs.models import FINAL, Run
+from tenants.actor import Actor
+from tenants.errors import Malformed, NotFound, Problem, UnsupportedMedia
+
+from .problems import MethodNotAllowed, answer, unauthenticated
+from .runs_read import run_json
+
+DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
+_TOKEN = re.compile(r"[A-Za-z0-9._:~-]{1,255}")
+_STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
+
+View = Callable[..., Awaitable[HttpResponseBase]]
+
+
+def door(*methods: str) -> Callable[[View], Callable[..., Awaitable[HttpResponseBase]]]:
+    """Make an async view a door: known methods, an actor, and errors as problem details."""
+
+    def wrap(view: View) -> Callable[..., Awaitable[HttpResponseBase]]:
+        async def behind(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            try:
+                if request.method not in methods:
+                    raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
+                actor = await _threaded(_authenticate)(request)
+                return await view(request, actor, **arguments)
+            except Exception as error:  # noqa: BLE001 (raised again when it is none of ours)
+                return answer(error, request)
+
+        behind.csrf_exempt = True  # type: ignore[attr-defined]  # keys need none; sessions are checked in _authenticate
+        behind.__doc__, behind.__name__ = view.__doc__, view.__name__
+        return behind
+
+    return wrap
+
+
+@door("POST")
+async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpResponseBase:
+    """Run a feature: `Prefer: wait=N` waits for the end, `respond-async` does not, `text/event-stream` streams."""
+    body, key = _body(request), _idempotency_key(request)
+    wait = _patience(request)
+    accepted = await _threaded(_accept)(actor, feature, body, key)
+    location = {"Location": f"/api/v1/runs/{accepted.run_id}"}
+    if accepted.replayed:
+        location["Idempotency-Replayed"] = "true"
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        return _stream(actor, accepted.run_id, "0", location)
+    if wait:
+        await _until_ended(actor, accepted.run_id, wait)
+    run, shown = await _threaded(_show)(actor, accepted.run_id)
+    status = 200 if run.state in FINAL else 202
+    return _json(shown, status, location)
+
+
+@door("GET")
+async def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
+    """Stream a run's events; `Last-Event-ID` resumes after the last one seen."""
+    await _threaded(_show)(actor, run_id)
+    last = request.headers.get("Last-Event-ID", "0")
+    if last != "0" and not _STREAM_ID.fullmatch(last):
+        raise Malformed("Last-Event-ID is the id of an event of this run.")
+    return _stream(actor, run_id, last, {})
+
+
+@door("POST")
+async def cancel_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
+    """Cancel a run: 200 when it had not begun, 202 when its worker is asked to stop, 409 when it has ended."""
+    at_once, shown = await _threaded(_cancel)(actor, run_id)
+    return _json(shown, 200 if at_once else 202, {})
+
+
+def _authenticate(request: HttpRequest) -> Actor:
+    actor = actor_of(request)
+    if actor is None:
+        raise unauthenticated()
+    if "Authorization" not in request.headers and request.method != "GET":
+        SessionAuthentication().enforce_csrf(Request(request))
+    return actor
+
+
+def _accept(actor: Actor, feature: str, body: dict[str, Any], key: str | None) -> Any:
+    accepted = accept(find_feature(feature, actor), body["input"], idempotency_key=key, by=actor)
+    if not accepted.replayed:
+        ring()
+    return accepted
+
+
+def _show(actor: Actor, run_id: UUID) -> tuple[Run, dict[str, Any]]:
+    run = find_run(run_id, actor)
+    if run is None:
+        raise NotFound("There is no such run.")
+    with actor.present():
+        return run, run_json(run, calls=run.state in FINAL)
+
+
+def _cancel(actor: Actor, run_id: UUID) -> tuple[bool, dict[str, Any]]:
+    run = find_run(run_id, actor)
+    if run is None:
+        raise NotFound("There is no such run.")
+    at_once = cancel(run, by=actor)
+    return at_once, _show(actor, run_id)[1]
+
+
+async def _until_ended(actor: Actor, run_id: UUID, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            async for event in follow(actor.tenant_id, run_id, "0", _is_final(actor, run_id)):
+                if event.name in TERMINAL:
+                    return
+    except TimeoutError:
+        return
+
+
+def _stream(actor: Actor, run_id: UUID, last: str, headers: dict[str, str]) -> HttpResponseBase:
+    async def body() -> AsyncIterator[bytes]:
+        yield b": the events of a run\n\n"
+        if last == "0":
+            yield _sse(Event("", "queued", {"id": str(run_id)}))
+        async for event in follow(actor.tenant_id, run_id, last, _is_final(actor, run_id)):
+            if event.name == "":
+                yield b": still there\n\n"
+            elif event.name in TERMINAL:
+                _, shown = await _threaded(_show)(actor, run_id)
+                yield _sse(Event(event.id, event.name, shown))
+                return
+            else:
+                yield _sse(event)
+
+    answer = StreamingHttpResponse(body(), content_type="text/event-stream", headers=headers)
+    answer["Cache-Control"] = "no-cache"
+    answer["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _sse(event: Event) -> bytes:
+    """An event as the HTML standard's text/event-stream has it."""
+    head = f"id: {event.id}\n" if event.id else ""
+    return f"{head}event: {event.name}\ndata: {_text(event.data)}\n\n".encode()
+
+
+def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]:
+    """For when the stream is silent: the row says how the run ended."""
+
+    def state() -> str | None:
+        run = find_run(run_id, actor)
+        if run is None or run.state not in FINAL:
+            return None
+        return {"succeeded": "done"}.get(run.state, run.state)
+
+    return _threaded(state)
+
+
+def _body(request: HttpRequest) -> dict[str, Any]:
+    if request.content_type not in ("application/json", ""):
+        raise UnsupportedMedia("Send application/json.")
+    body = loads(request.body)
+    if not isinstance(body, dict) or "input" not in body:
+        raise Malformed('Send {"input": {…}}.')
+    unknown = [name for name in body if name != "input"]
+    if unknown:
+        told = [Problem(f"/{name}", "unknown", "is not known here; there is: input") for name in unknown]
+        raise Malformed("The request has fields that are not known here.", errors=told)
+    return body
+
+
+def _patience(request: HttpRequest) -> float:
+    """Read Prefer (RFC 7240): how many seconds the caller waits; 0 for respond-async."""
+    prefer = request.headers.get("Prefer", "")
+    found = re.search(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?", prefer)
+    if found is not None:
+        return min(float(found[1]), LONGEST_WAIT)
+    return 0.0 if "respond-async" in prefer else DEFAULT_WAIT
+
+
+def _idempotency_key(request: HttpRequest) -> str | None:
+    value = request.headers.get("Idempotency-Key")
+    if value is None:
+        return None
+    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    if not _TOKEN.fullmatch(bare):
+        raise Malformed("Idempotency-Key has 1 to 255 of A-Z a-z 0-9 . _ : ~ - and may stand in double quotes.")
+    return bare
+
+
+def _text(value: Any) -> str:
+    return JSONRenderer().render(value).decode()
+
+
+def _json(body: dict[str, Any], status: int, headers: dict[str, str]) -> HttpResponse:
+    return HttpResponse(_text(body), status=status, headers=headers, content_type="application/json")
+
+
+def _threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    def in_thread(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        finally:
+            connections.close_all()  # back to the pool: a thread of the executor is nobody's request
+
+    return sync_to_async(in_thread, thread_sensitive=False)

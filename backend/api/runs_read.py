@@ -1,0 +1,172 @@
+"""A run as the API shows it, and the doors that only read or rate runs."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDate
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from backend.actors import subject_named
+from features.find import find_feature
+from features.models import Feature
+from features.runs.accept import find_run
+from features.runs.execute import attempts_of
+from features.runs.finish import rate
+from features.runs.models import Ledger, Run, State
+from tenants.errors import Malformed, NotFound
+from tenants.models import Subject
+
+from .door import Door, Strict, moment, page
+from .shapes import RUN, RUNS, USAGE_ROW, array, shape
+
+
+class Feedback(Strict):
+    """What a person says of an output."""
+
+    verdict = serializers.ChoiceField(["good", "bad"])
+    correction = serializers.JSONField(required=False)
+    note = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+
+
+class Runs(Door):
+    """The runs one may see."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("feature", str),
+            OpenApiParameter("state", str, enum=State.values),
+            OpenApiParameter("user", str, description="of one subject (admins)"),
+        ],
+        responses=RUNS,
+        summary="My runs, newest first; an admin's are the whole organisation's",
+    )
+    def get(self, request: Request) -> Response:
+        actor = self.actor
+        rows = Run.objects.select_related("feature").filter(tenant_id=actor.tenant_id)
+        feature, state, user = (request.query_params.get(name) for name in ("feature", "state", "user"))
+        if user is not None:
+            actor.need("run.others")
+            rows = rows.filter(subject_id=subject_named(actor, user).id)
+        elif "run.others" not in actor.can:
+            rows = rows.filter(subject_id=actor.acting_for().id)
+        if feature is not None:
+            rows = rows.filter(feature=find_feature(feature, actor))
+        if state is not None:
+            if state not in State.values:
+                raise Malformed(f"state is one of {', '.join(State.values)}.")
+            rows = rows.filter(state=state)
+        return page(request, rows, run_json, actor=actor)
+
+
+class OneRun(Door):
+    """One run."""
+
+    @extend_schema(responses=RUN, summary="A run, with its receipt and the calls that were made")
+    def get(self, request: Request, run_id: UUID) -> Response:
+        run = self._find(run_id)
+        with self.actor.present():
+            return Response(run_json(run, calls=True))
+
+    def _find(self, run_id: UUID) -> Run:
+        run = find_run(run_id, self.actor)
+        if run is None:
+            raise NotFound("There is no such run.")
+        return run
+
+
+class RunFeedback(OneRun):
+    """What people say of an output."""
+
+    http_method_names = ["put", "options"]
+
+    @extend_schema(request=Feedback, responses=RUN, summary="Rate an output, or correct it")
+    def put(self, request: Request, run_id: UUID) -> Response:
+        body = self.read(Feedback)
+        run = rate(self._find(run_id), body, by=self.actor)
+        with self.actor.present():
+            return Response(run_json(run))
+
+
+class Usage(Door):
+    """What was used."""
+
+    BY = ("feature", "user", "model", "day")
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("by", str, enum=BY),
+            OpenApiParameter("from", OpenApiTypes.DATETIME),
+            OpenApiParameter("to", OpenApiTypes.DATETIME),
+        ],
+        responses=shape(by={"type": "string"}, items=array(USAGE_ROW)),
+        summary="Runs, tokens and cost (admins)",
+    )
+    def get(self, request: Request) -> Response:
+        self.actor.need("usage.read")
+        by = request.query_params.get("by", "feature")
+        if by not in self.BY:
+            raise Malformed(f"by is one of {', '.join(self.BY)}.")
+        since, until = moment(request.query_params.get("from"), "from"), moment(request.query_params.get("to"), "to")
+        with self.actor.present():
+            rows = Ledger.objects.filter(tenant_id=self.actor.tenant_id)
+            rows = rows.filter(at__gte=since) if since else rows
+            rows = rows.filter(at__lt=until) if until else rows
+            return Response({"by": by, "items": _usage(rows, by)})
+
+
+def _usage(rows: Any, by: str) -> list[dict[str, Any]]:
+    column = {"feature": "feature", "user": "subject", "model": "model"}.get(by, "key")
+    grouped = rows.annotate(key=TruncDate("at")) if by == "day" else rows
+    totals = grouped.values(column).annotate(
+        runs=Count("run"), input=Sum("input_tokens"), output=Sum("output_tokens"), money=Sum("cost"),
+        hits=Count("run", filter=Q(cached=True)),
+    )  # fmt: skip
+    names = _names(by, [row[column] for row in totals])
+    return [
+        {
+            "key": names.get(row[column], str(row[column])), "runs": row["runs"], "input_tokens": row["input"],
+            "output_tokens": row["output"], "cached": row["hits"], "cost": cost_json(row["money"]),
+        }
+        for row in totals.order_by(column)
+    ]  # fmt: skip
+
+
+def _names(by: str, ids: list[Any]) -> dict[Any, str]:
+    if by == "feature":
+        return dict(Feature.objects.filter(pk__in=ids).values_list("id", "key"))
+    if by == "user":
+        return {row.id: row.key for row in Subject.objects.filter(pk__in=ids)}
+    return {}
+
+
+def cost_json(micro: int) -> dict[str, Any]:
+    """Money: millionths of the currency, as a whole number."""
+    return {"micro": micro, "currency": settings.CURRENCY}
+
+
+def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
+    """A run as the API shows it; with `calls`, also each call to a model, within the tenant's transaction."""
+    shown = {
+        "id": str(run.id),
+        "feature": run.feature.key,
+        "state": run.state,
+        "input": run.input,
+        "output": run.output,
+        "error": run.error,
+        "receipt": run.receipt,
+        "usage": run.usage,
+        "cost": cost_json(run.cost),
+        "attempts": run.attempts,
+        "cached": run.cached,
+        "feedback": run.feedback,
+        "created": run.created_at,
+        "started": run.started_at,
+        "finished": run.finished_at,
+    }
+    return {**shown, "calls": attempts_of(run.id)} if calls else shown

@@ -1,0 +1,212 @@
+"""The organisation: who is in it, its keys, its policy, what was done in it."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from features.actions.policy import policy_now, set_policy
+from features.models import Policy
+from tenants.actions import add_member, change_role, create_key, find_member, keys_seen_by, remove_member, revoke_key
+from tenants.models import ApiKey, AuditEvent, Member, Subject
+from tenants.roles import Role
+
+from .door import Door, Strict, found, moment, page
+from .shapes import EVENT, KEY, MEMBER, OBJECT, SUBJECT, TENANT, listed
+
+
+class PolicyBody(Strict):
+    """What users may do; what is not given stays."""
+
+    users_may_pin = serializers.JSONField(required=False)
+    users_may_override = serializers.BooleanField(required=False)
+    retention_days = serializers.IntegerField(min_value=1, max_value=3650, required=False)
+
+
+class TenantBody(Strict):
+    """What can be changed of the organisation."""
+
+    policy = PolicyBody()
+
+
+class MemberBody(Strict):
+    """A person to add."""
+
+    email = serializers.EmailField()
+    role = serializers.ChoiceField([role.value for role in Role])
+    name = serializers.CharField(max_length=200, required=False, allow_blank=True)
+
+
+class RoleBody(Strict):
+    """Another role."""
+
+    role = serializers.ChoiceField([role.value for role in Role])
+
+
+class KeyBody(Strict):
+    """A key to make."""
+
+    kind = serializers.ChoiceField(ApiKey.Kind.values)
+    name = serializers.CharField(max_length=100)
+    expires = serializers.CharField(required=False, allow_null=True)
+
+
+class Me(Door):
+    """Who one is here."""
+
+    @extend_schema(responses=OBJECT, summary="Who am I, in which organisation, and what may I do")
+    def get(self, request: Request) -> Response:
+        actor = self.actor
+        return Response(
+            {
+                "kind": actor.kind,
+                "name": actor.name,
+                "role": actor.role,
+                "can": sorted(actor.can),
+                "tenant": actor.tenant.slug if actor.tenant else None,
+                "subject": actor.subject.key if actor.subject else None,
+            }
+        )
+
+
+class TenantDoor(Door):
+    """The organisation itself."""
+
+    @extend_schema(responses=TENANT, summary="The organisation and its policy")
+    def get(self, request: Request) -> Response:
+        self.actor.need("tenant.read")
+        with self.actor.present():
+            return Response(self._json(policy_now()))
+
+    @extend_schema(request=TenantBody, responses=TENANT, summary="Change the policy (admins)")
+    def patch(self, request: Request) -> Response:
+        body = self.read(TenantBody)
+        return Response(self._json(set_policy(**body["policy"], by=self.actor)))
+
+    def _json(self, policy: Policy) -> dict[str, Any]:
+        tenant = self.actor.in_tenant()
+        may_pin = policy.users_may_pin
+        told = {
+            "users_may_pin": int(may_pin) if may_pin.isdigit() else may_pin,
+            "users_may_override": policy.users_may_override,
+            "retention_days": policy.retention_days,
+        }
+        return {"id": str(tenant.id), "slug": tenant.slug, "name": tenant.name, "policy": told}
+
+
+class Members(Door):
+    """The people of the organisation."""
+
+    @extend_schema(responses=listed(MEMBER), summary="The members (admins)")
+    def get(self, request: Request) -> Response:
+        self.actor.need("member.read")
+        rows = Member.objects.select_related("user").filter(tenant_id=self.actor.tenant_id, removed_at=None)
+        return page(request, rows, member_json, actor=self.actor)
+
+    @extend_schema(request=MemberBody, responses={201: MEMBER}, summary="Add a person (admins)")
+    def post(self, request: Request) -> Response:
+        return Response(member_json(add_member(**self.read(MemberBody), by=self.actor)), status=201)
+
+
+class OneMember(Door):
+    """One person."""
+
+    @extend_schema(request=RoleBody, responses=MEMBER, summary="Give a member another role (admins)")
+    def patch(self, request: Request, member_id: UUID) -> Response:
+        body = self.read(RoleBody)
+        self.actor.need("member.manage")
+        return Response(member_json(change_role(find_member(member_id, self.actor), body["role"], by=self.actor)))
+
+    @extend_schema(responses={204: None}, summary="End a membership (admins)")
+    def delete(self, request: Request, member_id: UUID) -> Response:
+        self.actor.need("member.manage")
+        remove_member(find_member(member_id, self.actor), by=self.actor)
+        return Response(status=204)
+
+
+class Subjects(Door):
+    """Whom behavior was resolved for."""
+
+    @extend_schema(responses=listed(SUBJECT), summary="The subjects that something was written for (admins)")
+    def get(self, request: Request) -> Response:
+        self.actor.need("subject.read")
+        rows = Subject.objects.filter(tenant_id=self.actor.tenant_id).exclude(kind=Subject.Kind.TENANT)
+        return page(request, rows, _subject_json, actor=self.actor)
+
+
+class Keys(Door):
+    """API keys."""
+
+    @extend_schema(responses=listed(KEY), summary="My keys; for admins the organisation's")
+    def get(self, request: Request) -> Response:
+        rows = keys_seen_by(self.actor).filter(tenant_id=self.actor.tenant_id)
+        return page(request, rows, key_json, actor=self.actor)
+
+    @extend_schema(request=KeyBody, responses={201: KEY}, summary="Make a key: its text is shown this once")
+    def post(self, request: Request) -> Response:
+        body = self.read(KeyBody)
+        ends = moment(body.get("expires"), "expires")
+        row, text = create_key(kind=body["kind"], name=body["name"], expires_at=ends, by=self.actor)
+        return Response({**key_json(row), "key": text}, status=201, headers={"Cache-Control": "no-store"})
+
+
+class OneKey(Door):
+    """One key."""
+
+    @extend_schema(responses={204: None}, summary="Revoke a key, at once")
+    def delete(self, request: Request, key_id: UUID) -> Response:
+        revoke_key(found(keys_seen_by(self.actor), key_id, self.actor), by=self.actor)
+        return Response(status=204)
+
+
+class Audit(Door):
+    """What was done in the organisation."""
+
+    @extend_schema(responses=listed(EVENT), summary="The audit list (admins)")
+    def get(self, request: Request) -> Response:
+        self.actor.need("audit.read")
+        rows = AuditEvent.objects.filter(tenant_id=self.actor.tenant_id)
+        return page(request, rows, event_json, actor=self.actor)
+
+
+def member_json(member: Member) -> dict[str, Any]:
+    """A member as the API shows them."""
+    return {
+        "id": str(member.id),
+        "email": member.user.email,
+        "name": member.user.name,
+        "role": member.role,
+        "subject": f"member:{member.id}",
+    }
+
+
+def _subject_json(row: Subject) -> dict[str, Any]:
+    return {"key": row.key, "kind": row.kind, "created": row.created_at}
+
+
+def key_json(row: ApiKey) -> dict[str, Any]:
+    """A key as the API shows it: never its secret."""
+    return {
+        "id": str(row.id),
+        "kind": row.kind,
+        "name": row.name,
+        "created": row.created_at,
+        "expires": row.expires_at,
+        "revoked": row.revoked_at,
+        "last_used": row.last_used_at,
+    }
+
+
+def event_json(row: Any) -> dict[str, Any]:
+    """An audit event as the API shows it."""
+    return {
+        "id": str(row.id),
+        "at": row.at,
+        "actor": row.actor,
+        "verb": row.verb,
+        "target": row.target,
+        "detail": row.detail,
+    }

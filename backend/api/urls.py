@@ -1,0 +1,65 @@
+"""The addresses of the public API, version 1."""
+
+from django.urls import path, register_converter
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from .problems import nothing_here
+from . import features, overrides, pins, runs, runs_read, tenant, vendor
+
+
+class Layer:
+    """The layers that can be changed."""
+
+    regex = "tenant|user"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(Layer, "layer")
+
+FEATURE = "features/<str:feature>"
+OVERRIDE = f"{FEATURE}/override/<layer:layer>"
+
+urlpatterns = [
+    path("openapi.json", SpectacularJSONAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="api:schema", authentication_classes=[], permission_classes=[])),
+    path("me", tenant.Me.as_view()),
+    path("features", features.Features.as_view()),
+    path(FEATURE, features.OneFeature.as_view()),
+    path(f"{FEATURE}/behavior", features.Behavior.as_view()),
+    path(f"{FEATURE}/versions", features.Versions.as_view()),
+    path(f"{FEATURE}/versions/<int:number>", features.OneVersion.as_view()),
+    path(f"{FEATURE}/versions/<int:number>/diff", features.VersionDiff.as_view()),
+    path(f"{FEATURE}/current", features.CurrentDoor.as_view()),
+    path(OVERRIDE, overrides.OverrideDoor.as_view()),
+    path(f"{OVERRIDE}/fields/<str:field>", overrides.OverrideField.as_view()),
+    path(f"{OVERRIDE}/revisions", overrides.Revisions.as_view()),
+    path(f"{OVERRIDE}/rollback", overrides.Rollback.as_view()),
+    path(f"{FEATURE}/pin/<layer:layer>", pins.PinDoor.as_view()),
+    path(f"{FEATURE}/pins", pins.Pins.as_view()),
+    path(f"{FEATURE}/pins/<str:subject>", pins.PinOf.as_view()),
+    path(f"{FEATURE}/restore", pins.Restore.as_view()),
+    path(f"{FEATURE}/runs", runs.create_run, name="create-run"),
+    path("runs", runs_read.Runs.as_view()),
+    path("runs/<uuid:run_id>", runs_read.OneRun.as_view(), name="run"),
+    path("runs/<uuid:run_id>/events", runs.run_events, name="run-events"),
+    path("runs/<uuid:run_id>/cancel", runs.cancel_run, name="cancel-run"),
+    path("runs/<uuid:run_id>/feedback", runs_read.RunFeedback.as_view()),
+    path("usage", runs_read.Usage.as_view()),
+    path("tenant", tenant.TenantDoor.as_view()),
+    path("members", tenant.Members.as_view()),
+    path("members/<uuid:member_id>", tenant.OneMember.as_view()),
+    path("subjects", tenant.Subjects.as_view()),
+    path("keys", tenant.Keys.as_view()),
+    path("keys/<uuid:key_id>", tenant.OneKey.as_view()),
+    path("audit", tenant.Audit.as_view()),
+    path("models", vendor.Models.as_view()),
+    path("models/<str:alias>", vendor.Alias.as_view()),
+    path("tenants", vendor.Tenants.as_view()),
+    path("operator/audit", vendor.VendorAudit.as_view()),
+    path("<path:rest>", nothing_here),
+]

@@ -1,0 +1,28 @@
+"""The Celery app: bells, a dispatcher's and a reaper's beat. Messages carry no run and results are never read."""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+
+app = Celery("bespoke")
+app.conf.update(
+    broker_url=settings.REDIS_URL,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "health_check_interval": 10},
+    task_ignore_result=True,
+    task_acks_late=False,  # the run's row is the truth: a bell lost or rung twice costs nothing
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_soft_shutdown_timeout=5.0,
+    task_default_queue="bells",
+    timezone="UTC",
+    beat_schedule={
+        "dispatch": {"task": "features.runs.tasks.dispatch", "schedule": 1.0, "options": {"expires": 5}},
+        "reap": {"task": "features.runs.tasks.reap", "schedule": 5.0, "options": {"expires": 10}},
+    },
+)
+app.autodiscover_tasks(["features.runs"])

@@ -1,0 +1,255 @@
+"""Every setting, read from the environment; a value that is missing or wrong stops the boot and says which.
+
+Any variable NAME may be given as NAME_FILE instead: the path of a file with the value in it, as secrets are mounted.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str | None = None) -> str:
+    """Return a variable, from NAME or from the file that NAME_FILE names. Raises ImproperlyConfigured when unset."""
+    if path := os.environ.get(f"{name}_FILE"):
+        return Path(path).read_text().strip()
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ImproperlyConfigured(f"Set {name} (or {name}_FILE). `make serve` sets it for you on one machine.")
+    return value
+
+
+def env_bool(name: str, default: str = "0") -> bool:
+    value = env(name, default).lower()
+    if value not in ("0", "1", "true", "false"):
+        raise ImproperlyConfigured(f"{name} is 0 or 1, not {value!r}.")
+    return value in ("1", "true")
+
+
+def env_int(name: str, default: int) -> int:
+    value = env(name, str(default))
+    if not value.isdecimal():
+        raise ImproperlyConfigured(f"{name} is a whole number, not {value!r}.")
+    return int(value)
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def database(url: str, options: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """Turn postgresql://user:password@host:port/name?host=/socket/folder into Django's setting."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgres", "postgresql"):
+        raise ImproperlyConfigured("Database URLs begin with postgresql://")
+    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    host = unquote(query.pop("host", "")) or (parts.hostname or "")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or query.pop("port", "")),
+        "OPTIONS": {**{key: unquote(value) for key, value in query.items()}, **options},
+        "CONN_HEALTH_CHECKS": True,
+        **settings,
+    }
+
+
+SECRET_KEY = env("SECRET_KEY")
+DEBUG = env_bool("BESPOKE_DEBUG")
+BASE_URL = env("BESPOKE_BASE_URL", "http://localhost:8000")
+_SECURE = BASE_URL.startswith("https://")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+
+# Three roles, three connections (docs/decisions/0001). Only migrations connect as the owner, with row security off so
+# that a statement which policies would silently empty raises instead. A pool, because under ASGI every request would
+# open a connection of its own.
+_LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+_POOL = {"min_size": 1, "max_size": env_int("BESPOKE_DB_POOL", 24), "timeout": 10, "max_lifetime": 1800}
+_SERVING: dict[str, Any] = {"options": _LIMITS, "connect_timeout": 5}
+if env_bool("BESPOKE_DB_POOLED", "1"):
+    _SERVING["pool"] = _POOL
+DATABASES = {
+    "default": database(env("DATABASE_URL"), _SERVING),
+    "operator": database(env("DATABASE_OPERATOR_URL"), _SERVING),
+}
+if os.environ.get("DATABASE_OWNER_URL") or os.environ.get("DATABASE_OWNER_URL_FILE"):
+    DATABASES["owner"] = database(env("DATABASE_OWNER_URL"), {"options": "-c row_security=off -c lock_timeout=5s"})
+
+REDIS_URL = env("REDIS_URL")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_htmx",
+    "template_partials",
+    "csp",
+    "tenants",
+    "features",
+    "features.runs",
+    "backend",
+    "backend.web",
+]
+
+MIDDLEWARE = [
+    "backend.middleware.request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "backend.middleware.ErrorPages",
+]
+
+ROOT_URLCONF = "backend.urls"
+ASGI_APPLICATION = "backend.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "backend" / "web" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.messages.context_processors.messages",
+                "backend.web.context.shell",
+            ],
+        },
+    },
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = ROOT / "staticfiles"
+STATICFILES_DIRS = [ROOT / "backend" / "web" / "static"]
+SERVESTATIC_USE_FINDERS = not STATIC_ROOT.exists()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT.exists()
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+AUTH_USER_MODEL = "tenants.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_ADAPTER = "backend.accounts.Adapter"
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "bespoke@localhost")
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
+SESSION_COOKIE_NAME = "__Host-session" if _SECURE else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if _SECURE else "csrf"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BESPOKE_BEHIND_PROXY") else None
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+TIME_ZONE = "UTC"
+USE_TZ = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["backend.api.door.ActorAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["backend.api.door.Known"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["backend.api.door.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "backend.api.problems.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Bespoke",
+    "DESCRIPTION": "Features that are behavior: run them, shape them for yourself, put them back.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+# The model providers that targets may name: their endpoint and the vendor's credential for it.
+PROVIDERS = {
+    env("BESPOKE_PROVIDER", "openai"): {
+        "base_url": env("OPENAI_BASE_URL", "https://api.openai.com/v1"),
+        "api_key": env("OPENAI_API_KEY", ""),
+    }
+}
+
+# What the alias of the catalog's features means at first, and what its tokens cost (micro-units per million).
+DEFAULT_MODEL = {
+    "alias": "standard",
+    "provider": next(iter(PROVIDERS)),
+    "model": env("BESPOKE_MODEL", "gpt-5-mini"),
+    "input_price": env_int("BESPOKE_INPUT_PRICE", 250_000),
+    "output_price": env_int("BESPOKE_OUTPUT_PRICE", 2_000_000),
+    "max_tokens_parameter": env("BESPOKE_MAX_TOKENS_PARAMETER", "max_completion_tokens"),
+}
+
+# The worker: how many runs one process drives at once, how many of one tenant, and how long a claim stands unrenewed.
+WORKER_SLOTS = env_int("BESPOKE_WORKER_SLOTS", 16)
+TENANT_SLOTS = env_int("BESPOKE_TENANT_SLOTS", max(1, WORKER_SLOTS // 2))
+LEASE_SECONDS = env_int("BESPOKE_LEASE_SECONDS", 30)
+CURRENCY = env("BESPOKE_CURRENCY", "EUR")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["stderr"], "level": env("BESPOKE_LOG_LEVEL", "INFO")},
+    "loggers": {"httpx2": {"level": "WARNING"}, "httpcore2": {"level": "WARNING"}, "openai": {"level": "WARNING"}},
+}

@@ -1,0 +1,15 @@
+"""Every address: the API, the dashboard, sign-in, health."""
+
+from django.urls import include, path
+
+from backend.api.health import healthz, readyz
+
+urlpatterns = [
+    path("api/v1/", include(("backend.api.urls", "api"))),
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("accounts/", include("allauth.account.urls")),
+    path("", include("backend.web.urls")),
+]
+
+handler500 = "backend.api.problems.broken"

@@ -1,0 +1,1 @@
+"""What people do to behavior: a module per noun. Every public function takes `by` and works within `by.doing`."""

@@ -1,0 +1,302 @@
+"""Tenants and users change what they want: overrides, saved whole or one operation at a time, as numbered revisions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from uuid import UUID
+
+from features.engine import (
+    ABSENT,
+    BasedOn,
+    Operation,
+    Revision,
+    Rule,
+    Suspended,
+    changed,
+    compile_behavior,
+    compile_layers,
+    document_of,
+    effective_rule,
+    from_rows,
+    inherited,
+    inherited_digest,
+    judge,
+    looser_than_base,
+    parse_override,
+    parse_rules,
+    resolve,
+    to_rows,
+)
+from features.models import Feature, Override, Pin
+from features.resolve import Served, clock, revision_row, serve
+from features.validity import bump, supersede, valid_at
+from tenants.actor import Actor
+from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale
+from tenants.isolation import APP
+from tenants.subjects import Who, make_sure, tenant_itself
+
+from .versions import check_models
+
+Layer = Literal["tenant", "user"]
+Content = tuple[tuple[Operation, ...], Mapping[str, Rule]]
+NOTHING: Content = ((), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the writer last saw (If-Match, If-None-Match): an ETag, nothing at all, or no claim."""
+
+    etag: str | None = None
+    nothing: bool = False
+
+
+ANY = Expected()
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A saved revision, and those of its operations that today's rules keep inactive."""
+
+    row: Override
+    suspended: tuple[Suspended, ...]
+
+
+def whose(layer: Layer, actor: Actor) -> Who:
+    """The subject whose override a layer is, for this actor. Raises NotFound where there is no user layer."""
+    if layer == "tenant":
+        return tenant_itself(actor.tenant_id)
+    who = actor.acting_for()
+    if who.is_tenant:
+        raise NotFound("The organisation has no user layer: name a user in the header Bespoke-User.")
+    return who
+
+
+def newest(feature: Feature, who: Who) -> Override | None:
+    """The override in force of a subject of the present tenant."""
+    return Override.objects.filter(feature=feature, subject_id=who.id, valid_to=None).first()
+
+
+def content_of(row: Override | None) -> Content:
+    """The operations and rules of a revision; none of either without one."""
+    return NOTHING if row is None else (from_rows(row.operations), parse_rules(row.rules, layer="tenant"))
+
+
+def save_override(
+    feature: Feature, layer: Layer, document: Mapping[str, Any], *, expected: Expected, message: str = "", by: Actor
+) -> Saved:
+    """Replace a subject's whole override, as a new revision.
+
+    Refused whole and with every violation named when it breaks a rule or does not compile (Invalid), and when somebody
+    saved first (Stale). Only operations that are new or changed are judged. `document` is {"set", "append", "remove",
+    "rules"}; saving what is already there makes no revision.
+    """
+    content = parse_override(document)
+    return _write(feature, layer, lambda _: content, expected, message, by)
+
+
+def save_operation(
+    feature: Feature, layer: Layer, field: str, document: Mapping[str, Any] | None, *, expected: Expected, by: Actor
+) -> Saved:
+    """Set, append to or remove one field, or with None inherit it again. Otherwise as `save_override`.
+
+    `document` is {"set": value}, {"append": text} or {"remove": true}.
+    """
+    operation = None if document is None else _one_operation(field, document)
+
+    def edit(was: Content) -> Content:
+        operations = [op for op in was[0] if op.field != field]
+        place = next((i for i, op in enumerate(was[0]) if op.field == field), len(operations))
+        return (*operations[:place], *([operation] if operation else []), *operations[place:]), was[1]
+
+    return _write(feature, layer, edit, expected, f"{field}", by)
+
+
+def delete_override(feature: Feature, layer: Layer, *, expected: Expected, by: Actor) -> Saved:
+    """Inherit everything again. Earlier revisions stay and can be rolled back to. Raises NotFound without an override."""
+    return _write(feature, layer, _take_all_out, expected, "Inherit everything again", by)
+
+
+def rollback_override(feature: Feature, layer: Layer, number: int, *, expected: Expected, by: Actor) -> Saved:
+    """Write a new revision equal to an old one. Never refused: what today's rules forbid comes back suspended."""
+    who = whose(layer, by)
+    with by.present():
+        content = content_of(revision_row(feature.id, who.id, number))
+    return _write(feature, layer, lambda _: content, expected, f"Back to revision {number}", by, judged=False)
+
+
+def _take_all_out(was: Content) -> Content:
+    if was == NOTHING:
+        raise NotFound("There is nothing here that is changed.")
+    return NOTHING
+
+
+def _write(
+    feature: Feature, layer: Layer, edit: Any, expected: Expected, message: str, by: Actor, *, judged: bool = True
+) -> Saved:
+    who = whose(layer, by)
+    with by.doing(f"override.{layer}", feature) as event:
+        make_sure(by.tenant_id, who)
+        bump(by.tenant_id, feature.id, who.id)  # takes the subject's lock: what follows is one at a time
+        row = newest(feature, who)
+        _check_expected(row, expected)
+        pinned = _own_snapshot(feature, who)
+        was = content_of(_revision_under(pinned, feature, who, row))
+        content = edit(was)
+        served = serve(feature, by.tenant_id, who)
+        content = _with_origin(content, was, served, layer)
+        if judged:
+            _judge(content, was, served, layer)
+        revision = Revision((row.number if row else 0) + 1, content[0], content[1])
+        suspended = _suspended(revision, served, layer, strictly=judged)
+        event.detail = {"layer": layer, "revision": revision.number, "subject": str(who.id)}
+        if row is not None and content == content_of(row) and pinned is None:
+            event.detail["revision"] = row.number
+            return Saved(row, suspended)
+        saved = _store(feature, who, revision, message, by)
+        if row is None and layer == "user":
+            bump(by.tenant_id, feature.id, by.tenant_id)
+        if pinned is not None:
+            _move_pin(pinned, who, revision.number)
+    return Saved(saved, suspended)
+
+
+def _store(feature: Feature, who: Who, revision: Revision, message: str, by: Actor) -> Override:
+    row = Override(
+        tenant_id=by.tenant_id, feature=feature, subject_id=who.id, number=revision.number,
+        operations=to_rows(revision.operations), rules=document_of((), revision.rules).get("rules", {}),
+        message=message, author=by.label,
+    )  # fmt: skip
+    supersede(Override.objects.filter(feature=feature, subject_id=who.id), row)
+    return row
+
+
+def _check_expected(row: Override | None, expected: Expected) -> None:
+    empty = row is None or (not row.operations and not row.rules)
+    now = row.etag if row else '"0"'
+    if expected.nothing and not empty:
+        raise Stale(f"There is an override already, at revision {now}: read it and send If-Match.", revision=now)
+    if expected.etag is not None and expected.etag not in (now, "*"):
+        raise Stale(f"Somebody saved first: this is at revision {now} now. Read it again.", revision=now)
+
+
+def _own_snapshot(feature: Feature, who: Who) -> Pin | None:
+    rows = Pin.objects.filter(valid_at(clock()), feature=feature, subject_id=who.id)
+    return rows.filter(kind=Pin.Kind.SNAPSHOT).first()
+
+
+def _revision_under(pin: Pin | None, feature: Feature, who: Who, row: Override | None) -> Override | None:
+    """Under one's own snapshot one edits what one is served: the pinned revision, not the newest."""
+    if pin is None:
+        return row
+    number = pin.tenant_revision if who.is_tenant else pin.user_revision
+    return None if number is None else revision_row(feature.id, who.id, number)
+
+
+def _move_pin(pin: Pin, who: Who, number: int) -> None:
+    moved = Pin(
+        tenant_id=pin.tenant_id, feature_id=pin.feature_id, subject_id=pin.subject_id, kind=pin.kind, base=pin.base,
+        tenant_revision=pin.tenant_revision, user_revision=pin.user_revision, targets=pin.targets, reason=pin.reason,
+        author=pin.author, created_at=pin.created_at, until=pin.until, valid_to=pin.until,
+    )  # fmt: skip
+    if who.is_tenant:
+        moved.tenant_revision = number
+    else:
+        moved.user_revision = number
+    supersede(Pin.objects.filter(feature_id=pin.feature_id, subject_id=pin.subject_id), moved)
+
+
+def _with_origin(content: Content, was: Content, served: Served, layer: Layer) -> Content:
+    """Note on each new operation what its author saw, and keep the notes of those that did not change."""
+    noted = {operation.field: operation for operation in was[0]}
+    operations = []
+    for operation in content[0]:
+        before = noted.get(operation.field)
+        if before is not None and _same(before, operation):
+            operations.append(before)
+            continue
+        if operation.based_on is None:
+            tenant = served.tenant if layer == "user" else None
+            value = inherited(operation.field, served.base, tenant, layer)
+            seen = BasedOn(served.base.number, tenant.number if tenant else None, inherited_digest(value))
+            operation = replace(operation, based_on=seen)
+        operations.append(operation)
+    return tuple(operations), content[1]
+
+
+def _same(one: Operation, other: Operation) -> bool:
+    return (one.kind, one.field) == (other.kind, other.field) and inherited_digest(one.value) == inherited_digest(
+        other.value
+    )
+
+
+def _judge(content: Content, was: Content, served: Served, layer: Layer) -> None:
+    """Raise Invalid naming every rule that a new or changed operation breaks."""
+    if layer == "user" and not served.choice.users_may_override:
+        told = Problem("", "users_may_override", "your organisation's policy keeps users' own changes inactive")
+        raise Invalid("Your organisation does not let its users change behavior for themselves.", errors=[told])
+    tenant = served.tenant if layer == "user" else None
+    tenant_rules: Mapping[str, Rule] = tenant.rules if tenant else {}
+    alone = resolve(served.base, *_layers(layer, served, Revision(0, content[0], content[1])))
+    problems: list[Problem] = []
+    for operation in changed(was[0], content[0]):
+        rule = effective_rule(operation.field, served.base.rules, tenant_rules)
+        below = inherited(operation.field, served.base, tenant, layer)
+        problems += judge(operation, layer=layer, rule=rule, inherited=below, result=_result(operation, below))
+    if content[1] and layer == "user":
+        problems.append(Problem("/rules", "layer", "rules belong to organisations, to bind their users"))
+    problems += looser_than_base(served.base.rules, content[1])
+    if problems:
+        raise Invalid("These changes break rules that an earlier layer has set.", errors=problems)
+    compiled = compile_behavior(alone.fields)
+    check_models([compiled.model, *compiled.fallbacks], APP)
+
+
+def _result(operation: Operation, below: Any) -> Any:
+    if operation.kind == "remove":
+        return ABSENT
+    if operation.kind == "append" and below is not ABSENT:
+        return f"{below}\n\n{operation.value}"
+    return operation.value
+
+
+def _layers(layer: Layer, served: Served, revision: Revision) -> tuple[Revision | None, Revision | None]:
+    return (revision, None) if layer == "tenant" else (served.tenant, revision)
+
+
+def _suspended(revision: Revision, served: Served, layer: Layer, *, strictly: bool) -> tuple[Suspended, ...]:
+    tenant, user = _layers(layer, served, revision)
+    may = served.choice.users_may_override
+    effective, _ = compile_layers(served.base, tenant, user, users_may_override=may)
+    mine = tuple(item for item in effective.suspended if item.layer == layer)
+    broken = [problem for item in mine if item.reason == "broken" for problem in item.problems]
+    if strictly and broken:
+        raise Invalid("The behavior would not work with these changes.", errors=broken)
+    return mine
+
+
+def _one_operation(field: str, document: Mapping[str, Any]) -> Operation:
+    if len(document) != 1 or not set(document) <= {"set", "append", "remove"}:
+        raise Malformed('Send exactly one of {"set": value}, {"append": text} or {"remove": true}.')
+    if "remove" in document:
+        if document["remove"] is not True:
+            raise Malformed('To remove a field for this layer send {"remove": true}.')
+        return parse_override({"remove": [field]})[0][0]
+    kind = next(iter(document))
+    return parse_override({kind: {field: document[kind]}})[0][0]
+
+
+def override_json(row: Override | None) -> dict[str, Any]:
+    """The whole override as the API shows it: what a PUT takes, with the revision it is at."""
+    operations, rules = content_of(row)
+    return {
+        **document_of(operations, rules),
+        "revision": row.number if row else 0,
+        "message": row.message if row else "",
+        "author": row.author if row else None,
+        "saved": row.valid_from if row else None,
+    }
+
+
+def subject_id_of(layer: Layer, actor: Actor) -> UUID:
+    """The id of the subject whose layer it is."""
+    return whose(layer, actor).id

@@ -1,0 +1,226 @@
+"""Staying where one is: pins, and putting behavior back as it was at a moment or in a run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+
+from features.engine import Change, Choice, PinRow, diff
+from features.models import Feature, Pin
+from features.receipt import Receipt
+from features.resolve import Served, clock, policy_value, released, serve, serve_choice
+from features.validity import bump, supersede, valid_at
+from tenants.actor import Actor
+from tenants.errors import Conflict, Invalid, NotFound, Problem
+from tenants.subjects import Who, make_sure
+
+from .overrides import Layer, newest, whose
+from .policy import policy_now
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a pin, its end, or a restore does to one subject: receipts before and after, and the fields that change."""
+
+    before: Receipt
+    after: Receipt
+    changes: tuple[Change, ...]
+    pin: Pin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How far a restore brings a subject back. `wanted` is the digest of the moment or run that was asked for."""
+
+    result: Literal["exact", "substituted"]
+    reasons: tuple[str, ...]
+    wanted: str
+    moved: Moved
+
+
+def pin_now(feature: Feature, who: Who) -> Pin | None:
+    """The pin in force of a subject of the present tenant, whether or not the policy lets it count."""
+    return Pin.objects.filter(valid_at(clock()), feature=feature, subject_id=who.id).first()
+
+
+def pin(
+    feature: Feature,
+    layer: Layer,
+    *,
+    kind: str,
+    version: int | None = None,
+    reason: str = "",
+    until: datetime | None = None,
+    by: Actor,
+    dry_run: bool = False,
+) -> Moved:
+    """Stay on a released version (`base`), or on exactly what is served now (`snapshot`), perhaps until a given time.
+
+    Raises NotFound for a version not released, Invalid where the tenant's policy forbids it or for an end in the past.
+    """
+    who = whose(layer, by)
+
+    def make(served: Served) -> Pin:
+        row = _snapshot(served.choice, served) if kind == Pin.Kind.SNAPSHOT else Pin(base=version)
+        if row.base not in released(feature):
+            raise NotFound(f"{feature.key} has no version {version}.")
+        row.kind, row.reason, row.until = kind, reason, until
+        return row
+
+    return _move(feature, layer, who, make, "pin", by, dry_run)
+
+
+def unpin(feature: Feature, layer: Layer, *, by: Actor, dry_run: bool = False) -> Moved:
+    """Follow the vendor (and the organisation) again. Answers what changes. Raises NotFound without a pin."""
+    who = whose(layer, by)
+
+    def end(_: Served) -> None:
+        if pin_now(feature, who) is None:
+            raise NotFound("There is no pin to end.")
+
+    return _move(feature, layer, who, end, "unpin", by, dry_run)
+
+
+def pins_of(feature: Feature) -> QuerySet[Pin]:
+    """The pins in force in the present tenant, its own included."""
+    live = Q(valid_to=None) | Q(valid_to__gt=Now())
+    return Pin.objects.select_related("subject").filter(live, feature=feature, valid_from__lte=Now())
+
+
+def end_pin_of(feature: Feature, who: Who, *, by: Actor) -> Moved:
+    """End somebody's pin, as an admin. Raises NotFound when that subject has none."""
+
+    def end(_: Served) -> None:
+        if pin_now(feature, who) is None:
+            raise NotFound("This subject has no pin to end.")
+
+    return _move(feature, "user", who, end, "end", by, dry_run=False, right="pin.others")
+
+
+def restore(
+    feature: Feature,
+    layer: Layer,
+    *,
+    at: datetime | None = None,
+    receipt: Mapping[str, Any] | None = None,
+    by: Actor,
+    dry_run: bool = False,
+) -> Restored:
+    """Put a subject back as it was at a moment, or as a run's receipt says, by a snapshot pin.
+
+    The answer says whether that is exact (digest for digest) or with a substitute, and why. Raises Invalid, naming the
+    policy and the alternative, where users may not pin; NotFound where nothing was served at that moment.
+    """
+    who = whose(layer, by)
+    with by.present():
+        then = _then(feature, who, by, at, receipt)
+    wanted = str(receipt["digest"]) if receipt is not None and layer == "user" else then.digest
+
+    def make(_: Served) -> Pin:
+        row = _snapshot(then.choice, then)
+        row.kind, row.reason = Pin.Kind.SNAPSHOT, f"As it was {at:%Y-%m-%d %H:%M:%S} UTC" if at else "As in a run"
+        return row
+
+    try:
+        moved = _move(feature, layer, who, make, "restore", by, dry_run)
+    except Invalid as refused:
+        raise _with_alternative(refused, feature, who, then, by) from refused
+    reasons = _shortfalls(moved, wanted)
+    return Restored("substituted" if reasons else "exact", reasons, wanted, moved)
+
+
+def _then(
+    feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: Mapping[str, Any] | None
+) -> Served:
+    """What the subject was served then: by the rows valid at the moment, or by the numbers that the receipt names."""
+    if at is not None:
+        return serve(feature, by.tenant_id, who, at)
+    if receipt is None:
+        raise Conflict("Say a moment or a run to go back to.")
+    now = serve(feature, by.tenant_id, who)
+    target = receipt.get("model_target")
+    targets = {target["alias"]: target["revision"]} if target else {}
+    user = None if who.is_tenant else receipt["user"]
+    wish = PinRow(
+        layer="tenant" if who.is_tenant else "user", kind="snapshot", base=receipt["base"],
+        tenant_revision=receipt["tenant"], user_revision=user, targets=targets, created=now.at, until=None, id="",
+    )  # fmt: skip
+    choice = replace(now.choice, base=wish.base, tenant=wish.tenant_revision, user=user, pin=wish)
+    return serve_choice(feature, by.tenant_id, who, choice, now.at, now.stamps)
+
+
+def _snapshot(choice: Choice, served: Served) -> Pin:
+    return Pin(
+        base=choice.base,
+        tenant_revision=choice.tenant,
+        user_revision=choice.user,
+        targets={alias: target.revision for alias, target in served.targets.items()},
+    )
+
+
+def _move(
+    feature: Feature, layer: Layer, who: Who, make: Callable[[Served], Pin | None], verb: str, by: Actor, dry_run: bool,
+    right: str = "",
+) -> Moved:  # fmt: skip
+    with by.doing(right or f"pin.{layer}", feature, dry_run=dry_run) as event:
+        make_sure(by.tenant_id, who)
+        bump(by.tenant_id, feature.id, who.id)
+        before = serve(feature, by.tenant_id, who)
+        row = make(before)
+        if row is not None:
+            _complete(row, feature, layer, who, before.at, by)
+        supersede(Pin.objects.filter(feature=feature, subject_id=who.id), row)
+        after = serve(feature, by.tenant_id, who)
+        event.detail = {"what": verb, "layer": layer, "before": before.digest, "after": after.digest}
+    changes = tuple(diff(before.effective.fields, after.effective.fields))
+    return Moved(before.receipt, after.receipt, changes, row)
+
+
+def _complete(row: Pin, feature: Feature, layer: Layer, who: Who, now: datetime, by: Actor) -> None:
+    row.tenant_id, row.feature, row.subject_id = by.tenant_id, feature, who.id
+    row.author, row.created_at = by.label, now
+    if row.until is not None and row.until <= now:
+        raise Invalid("A pin cannot end in the past.", errors=[Problem("/until", "min", "must be in the future")])
+    if layer == "user":
+        row.until = _allowed_until(row.until, now)
+    row.valid_to = row.until
+
+
+def _allowed_until(until: datetime | None, now: datetime) -> datetime | None:
+    may = policy_value(policy_now()).users_may_pin
+    if may is False:
+        told = Problem("", "users_may_pin", "your organisation's policy does not let users stay behind")
+        raise Invalid("Your organisation does not let its users stay on a version.", errors=[told])
+    if may is True:
+        return until
+    latest = now + timedelta(days=may)
+    return latest if until is None else min(until, latest)
+
+
+def _with_alternative(refused: Invalid, feature: Feature, who: Who, then: Served, by: Actor) -> Invalid:
+    """Add to a refusal what one can do instead: one's own revision of then, and what would still differ."""
+    with by.present():
+        own, now = newest(feature, who), serve(feature, by.tenant_id, who)
+        mine = replace(now.choice, user=then.choice.user)
+        nearest = serve_choice(feature, by.tenant_id, who, mine, now.at, now.stamps)
+    differs = [change.field for change in diff(then.effective.fields, nearest.effective.fields)]
+    alternative = {
+        "rollback_to_revision": then.choice.user,
+        "own_revision_now": own.number if own else None,
+        "would_still_differ": [field for field in differs if not then.effective.rules[field].hidden]
+        if then.effective.rules
+        else differs,
+    }
+    return Invalid(refused.detail, errors=refused.errors, result="cannot", alternative=alternative)
+
+
+def _shortfalls(moved: Moved, wanted: str) -> tuple[str, ...]:
+    reasons = []
+    if moved.after.substituted:
+        reasons.append("A model of then is gone, and another stands in for it.")
+    if moved.after.digest != wanted:
+        reasons.append("The behavior of then cannot be made again from what is kept.")
+    return tuple(reasons)

@@ -1,0 +1,43 @@
+"""What a tenant lets its users do."""
+
+from features.models import EVERY_FEATURE, Policy
+from features.validity import bump, supersede
+from tenants.actor import Actor
+from tenants.errors import Invalid, Problem
+
+
+def policy_now() -> Policy:
+    """The policy in force in the present tenant; a tenant that saved none has the open defaults."""
+    return Policy.objects.filter(valid_to=None).first() or Policy()
+
+
+def set_policy(
+    *,
+    users_may_pin: str | int | None = None,
+    users_may_override: bool | None = None,
+    retention_days: int | None = None,
+    by: Actor,
+) -> Policy:
+    """Change the tenant's policy; what is not given stays. `users_may_pin` is "yes", "no" or a number of days.
+
+    Takes effect at everybody's next request, and suspends rather than deletes. Raises Invalid.
+    """
+    tenant = by.in_tenant()
+    with by.doing("policy.manage", tenant) as event:
+        bump(tenant.id, EVERY_FEATURE, tenant.id)
+        was = policy_now()
+        new = Policy(tenant=tenant, author=by.label)
+        new.users_may_pin = was.users_may_pin if users_may_pin is None else _may_pin(users_may_pin)
+        new.users_may_override = was.users_may_override if users_may_override is None else users_may_override
+        new.retention_days = was.retention_days if retention_days is None else retention_days
+        supersede(Policy.objects.filter(tenant=tenant), new)
+        event.detail = {"users_may_pin": new.users_may_pin, "users_may_override": new.users_may_override}
+    return new
+
+
+def _may_pin(value: str | int) -> str:
+    text = str(value)
+    if not isinstance(value, bool) and (text in ("yes", "no") or (text.isdecimal() and 1 <= int(text) <= 3650)):
+        return text
+    message = 'must be "yes", "no" or a number of days from 1 to 3650'
+    raise Invalid("That is no policy for pins.", errors=[Problem("/users_may_pin", "enum", message)])

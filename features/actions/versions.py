@@ -1,0 +1,146 @@
+"""The vendor's part: features, their versions, and which version is current."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Max
+
+from features.engine import check_field, compile_behavior, digest, flatten, parse_rules
+from features.find import current_number
+from features.models import CurrentVersion, Feature, ModelAlias, Version
+from features.validity import bump_vendor, supersede
+from tenants.actor import Actor
+from tenants.errors import Conflict, Invalid, NotFound, Problem
+from tenants.isolation import OPERATOR
+
+Document = Mapping[str, Any]
+
+
+def create_feature(
+    *,
+    key: str,
+    title: str,
+    behavior: Document,
+    rules: Document | None = None,
+    titles: Document | None = None,
+    summary: str = "",
+    verb: str = "",
+    icon: str = "",
+    message: str = "",
+    source: str = "api",
+    source_digest: str = "",
+    by: Actor,
+) -> tuple[Feature, Version]:
+    """Make a feature whose version 1 is current at once. Raises Conflict for a key in use, Invalid as `publish`."""
+    wrong = check_field(f"vars.{key}")
+    if wrong is not None:
+        rule = "lowercase letters, digits, - and _, beginning with a letter, at most 64 characters"
+        raise Invalid(f"{key[:80]!r} cannot be a feature's key.", errors=[Problem("/feature", "name", rule)])
+    feature = Feature(key=key, title=title, summary=summary, verb=verb, icon=icon)
+    with by.doing("feature.create", feature) as event:
+        if Feature.objects.using(OPERATOR).filter(key=key).exists():
+            raise Conflict(f"There is a feature {key} already: publish a version of it instead.")
+        feature.save(using=OPERATOR)
+        version = _new_version(feature, 1, behavior, rules, titles, message, source, source_digest, by)
+        _move(feature, 1, by)
+        event.detail = {"feature": key, "digest": version.digest}
+    return feature, version
+
+
+def publish(
+    feature: Feature,
+    *,
+    behavior: Document,
+    rules: Document | None = None,
+    titles: Document | None = None,
+    message: str = "",
+    make_current: bool,
+    source: str = "api",
+    source_digest: str = "",
+    by: Actor,
+) -> Version:
+    """Add an immutable version, and with `make_current` move everyone to it who stays on none of their own.
+
+    Rules and titles that are not given are those of the version before. Raises Invalid naming everything that does not
+    compile; nothing is kept then.
+    """
+    with by.doing("version.publish", feature) as event:
+        bump_vendor(feature.id)
+        last = Version.objects.using(OPERATOR).filter(feature=feature).order_by("-number").first()
+        if last is None:
+            raise NotFound(f"{feature.key} has no version to follow.")
+        rules = last.rules if rules is None else rules
+        titles = last.titles if titles is None else titles
+        version = _new_version(
+            feature, last.number + 1, behavior, rules, titles, message, source, source_digest, by
+        )
+        if make_current:
+            _move(feature, version.number, by)
+        event.detail = {"version": version.number, "digest": version.digest, "current": make_current}
+    return version
+
+
+def set_current(feature: Feature, number: int, *, by: Actor, dry_run: bool = False) -> dict[str, Any]:
+    """Move the feature's current version, either way. Whoever pinned a version is not moved. Raises NotFound."""
+    with by.doing("current.move", feature, dry_run=dry_run) as event:
+        bump_vendor(feature.id)
+        if not Version.objects.using(OPERATOR).filter(feature=feature, number=number).exists():
+            raise NotFound(f"{feature.key} has no version {number}.")
+        before = current_number(feature, OPERATOR)
+        if before != number:
+            _move(feature, number, by)
+        event.detail = {"from": before, "to": number}
+    return {"feature": feature.key, "before": before, "version": number, "dry_run": dry_run}
+
+
+def highest_number(feature: Feature) -> int:
+    """The number of the newest version, current or not."""
+    found = Version.objects.using(OPERATOR).filter(feature=feature).aggregate(highest=Max("number"))
+    return found["highest"] or 0
+
+
+def check_models(names: list[str], using: str) -> None:
+    """Raise Invalid when a behavior names a model that no alias means."""
+    known = set(ModelAlias.objects.using(using).filter(valid_to=None).values_list("alias", flat=True))
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        message = f"no model is called so; there are: {', '.join(sorted(known)) or 'none yet'}"
+        raise Invalid(
+            f"The behavior names a model that is not known: {', '.join(unknown)}.",
+            errors=[Problem("/model.name", "model", message)],
+        )
+
+
+def _new_version(
+    feature: Feature, number: int, behavior: Document, rules: Document | None, titles: Document | None,
+    message: str, source: str, source_digest: str, by: Actor,
+) -> Version:  # fmt: skip
+    fields = flatten(behavior)
+    parse_rules(rules or {}, layer="base")
+    compiled = compile_behavior(fields)
+    check_models([compiled.model, *compiled.fallbacks], OPERATOR)
+    version = Version(
+        feature=feature, number=number, behavior=fields, rules=rules or {}, titles=_checked_titles(titles or {}),
+        digest=digest(fields), message=message, author=by.label, source=source, source_digest=source_digest,
+    )  # fmt: skip
+    version.save(using=OPERATOR)
+    return version
+
+
+def _checked_titles(titles: Document) -> Document:
+    wrong = [
+        Problem(f"/titles/{field}", "title", 'must be {"label": text, "help": text}')
+        for field, title in titles.items()
+        if not isinstance(title, Mapping)
+        or not set(title) <= {"label", "help"}
+        or not all(isinstance(text, str) for text in title.values())
+    ]
+    if wrong:
+        raise Invalid("The titles are not what people could read.", errors=wrong)
+    return titles
+
+
+def _move(feature: Feature, number: int, by: Actor) -> None:
+    bump_vendor(feature.id)
+    rows = CurrentVersion.objects.using(OPERATOR).filter(feature=feature)
+    supersede(rows, CurrentVersion(feature=feature, version=number, author=by.label))

@@ -1,0 +1,47 @@
+"""The digest that names an effective behavior exactly, and the canonical bytes it is made of."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+import rfc8785
+
+from tenants.errors import Invalid
+
+from .fields import group_of
+from .values import Json
+
+FORMAT = "1"  # goes in front, so that a later format can stand beside this one
+ORDERED = frozenset({"input", "output", "examples"})  # here the order of properties steers the model
+
+
+def canonical(value: Json) -> bytes:
+    """Return the RFC 8785 bytes of a value. Raises Invalid where RFC 8785 has none."""
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, RecursionError, UnicodeEncodeError) as error:
+        raise Invalid(f"The value has no canonical form: {error}.") from error
+
+
+def ordered(value: Json) -> Json:
+    """Write every object as a list of [key, value] pairs, so that its order outlives canonical sorting."""
+    if isinstance(value, dict):
+        return [[key, ordered(inner)] for key, inner in value.items()]
+    if isinstance(value, list):
+        return [ordered(item) for item in value]
+    return value
+
+
+def in_order(fields: Mapping[str, Json]) -> dict[str, Json]:
+    """Sort fields as they are digested and listed: sections, then examples, as they stand; the others by name."""
+    sections = [field for field in fields if group_of(field) == "instructions"]
+    examples = [field for field in fields if group_of(field) == "examples"]
+    others = sorted(field for field in fields if group_of(field) not in ("instructions", "examples"))
+    return {field: fields[field] for field in (*sections, *examples, *others)}
+
+
+def digest(fields: Mapping[str, Json]) -> str:
+    """Return "1:" and the SHA-256 (hex) of the canonical bytes of [[field, value], …] (behavior.md 4)."""
+    pairs: list[Json] = [
+        [field, ordered(value) if group_of(field) in ORDERED else value] for field, value in in_order(fields).items()
+    ]
+    return f"{FORMAT}:{sha256(canonical(pairs)).hexdigest()}"

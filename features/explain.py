@@ -1,0 +1,111 @@
+"""Say of each field what it is, where it comes from, who may change it and what lies beneath, fit for who looks.
+
+Hidden text of an earlier layer is left out here, once, for every door: by the rules of the version shown and by
+today's, hidden in either is hidden (behavior.md 3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Literal
+
+from features.engine import ABSENT, Rule, Suspended, effective_rule, inherited
+
+from .models import Feature, Version
+from .resolve import Served, base_of
+
+Viewer = Literal["tenant", "user", "vendor"]
+
+
+def hidden_fields(served: Served, viewer: Viewer, today: Served | None = None) -> frozenset[str]:
+    """The fields whose text this viewer may not see, by the rules served and, for the past, by today's as well."""
+    if viewer == "vendor":
+        return frozenset()
+    hidden = {field for field in served.effective.fields if _is_hidden(field, served, viewer)}
+    if today is not None:
+        hidden |= {field for field in served.effective.fields if _is_hidden(field, today, viewer)}
+    return frozenset(hidden)
+
+
+def rule_for(field: str, served: Served, viewer: Viewer) -> Rule:
+    """The rule that binds this viewer's layer on a field: the vendor's, and for users their organisation's too."""
+    return effective_rule(field, served.base.rules, _tenant_rules(served, viewer))
+
+
+def behavior_json(served: Served, viewer: Viewer, *, today: Served | None = None, explain: bool = False) -> dict[str, Any]:
+    """The effective behavior as the API answers it: flat fields and the receipt; with `explain` also why, per field."""
+    hidden = hidden_fields(served, viewer, today)
+    body: dict[str, Any] = {
+        "feature": served.feature.key,
+        "at": served.at,
+        "fields": {name: value for name, value in served.effective.fields.items() if name not in hidden},
+        "hidden": sorted(hidden),
+        "receipt": served.receipt.as_json(),
+    }
+    if explain:
+        body["explain"] = {name: explain_field(name, served, viewer, hidden) for name in served.effective.fields}
+        body["suspended"] = [suspended_json(item, hidden) for item in served.effective.suspended]
+    return body
+
+
+def explain_field(field: str, served: Served, viewer: Viewer, hidden: frozenset[str]) -> dict[str, Any]:
+    """Where one field comes from, the rule on it, and what an earlier layer has beneath."""
+    origin = served.effective.origins[field]
+    rule = rule_for(field, served, viewer)
+    told: dict[str, Any] = {
+        "layer": origin.layer,
+        "version" if origin.layer == "base" else "revision": origin.number,
+        "appended": list(origin.appended),
+        "rule": {key: value for key, value in asdict(rule).items() if value is not None},
+        "editable": editable(rule, viewer),
+        "hidden": field in hidden,
+    }
+    if field in hidden or viewer == "vendor":
+        return told
+    below = inherited(field, served.base, served.tenant if viewer == "user" else None, viewer)
+    if below is not ABSENT and (origin.layer == viewer or viewer in origin.appended):
+        told["inherited"] = below
+    return told
+
+
+def editable(rule: Rule, viewer: Viewer) -> bool:
+    """Whether a layer may change a field under a rule."""
+    if rule.hidden or rule.edit == "locked" or viewer == "vendor":
+        return False
+    return viewer == "tenant" or rule.edit == "user"
+
+
+def suspended_json(item: Suspended, hidden: frozenset[str]) -> dict[str, Any]:
+    """An operation that is kept but inactive, and why."""
+    operation = item.operation
+    told = {"layer": item.layer, "revision": item.number, "field": operation.field, "operation": operation.kind}
+    told["reason"] = item.reason
+    told["problems"] = [asdict(problem) for problem in item.problems]
+    if operation.kind != "remove" and operation.field not in hidden:
+        told["value"] = operation.value
+    return told
+
+
+def titles_of(feature: Feature, number: int) -> Mapping[str, Any]:
+    """What people read for fields (label, help), as the version says."""
+    version = Version.objects.filter(feature=feature, number=number).first()
+    return version.titles if version else {}
+
+
+def _is_hidden(field: str, served: Served, viewer: Viewer) -> bool:
+    return bool(rule_for(field, served, viewer).hidden)
+
+
+def _tenant_rules(served: Served, viewer: Viewer) -> Mapping[str, Rule]:
+    return served.tenant.rules if viewer == "user" and served.tenant is not None else {}
+
+
+def version_hidden(feature: Feature, number: int, today: Served) -> frozenset[str]:
+    """The fields of a version that a tenant's people may not see: hidden by its own rules or by those served today."""
+    base = base_of(feature.id, number)
+    tenant_rules = today.tenant.rules if today.tenant is not None else {}
+    return frozenset(
+        field
+        for field in base.fields
+        if effective_rule(field, base.rules, tenant_rules).hidden
+        or effective_rule(field, today.base.rules, tenant_rules).hidden
+    )

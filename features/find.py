@@ -1,0 +1,31 @@
+"""Look-ups that doors begin with: the thing, or the one NotFound that says the same of what is missing."""
+
+from tenants.actor import Actor
+from tenants.errors import NotFound
+
+from .models import CurrentVersion, Feature, Version
+from .resolve import released
+
+
+def find_feature(key: str, actor: Actor) -> Feature:
+    """Return a feature by its key. Raises NotFound."""
+    with actor.present():
+        feature = Feature.objects.using(actor.db).filter(key=key).first()
+    if feature is None:
+        raise NotFound(f"There is no feature {key[:64]}.")
+    return feature
+
+
+def find_version(feature: Feature, number: int, actor: Actor) -> Version:
+    """Return a version that this actor may know of: a tenant knows those released to it. Raises NotFound."""
+    with actor.present():
+        version = Version.objects.using(actor.db).filter(feature=feature, number=number).first()
+        if version is None or (actor.tenant is not None and number not in released(feature)):
+            raise NotFound(f"{feature.key} has no version {number}.")
+    return version
+
+
+def current_number(feature: Feature, using: str) -> int | None:
+    """The feature's current version, or None before there is one."""
+    rows = CurrentVersion.objects.using(using).filter(feature=feature, valid_to=None)
+    return rows.values_list("version", flat=True).first()

@@ -1,0 +1,141 @@
+"""Take a run in: checked, resolved, and written in one transaction. The row is the truth and the outbox."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+
+from features.engine import Json, canonical, check_json, dumps
+from features.models import Feature
+from features.resolve import STAMPS_SQL, Served, serve_warm, stamp_parameters
+from tenants.actor import Actor
+from tenants.errors import Conflict, Invalid, TooLarge
+from tenants.ids import uuid7
+from tenants.isolation import APP
+from tenants.subjects import make_sure
+
+from .models import IdempotencyKey, Queued, Run, State
+
+TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
+
+_INSERT = f"""
+INSERT INTO runs_run (id, tenant_id, feature_id, subject_id, state, input, receipt, now, author, attempts, cost, cached,
+                      created_at)
+SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'queued', %(input)s, %(receipt)s::jsonb, %(now)s, %(author)s, 0, 0,
+       false, %(now)s
+WHERE {STAMPS_SQL} = %(stamps)s::bigint[]"""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A run that was taken in, or the one that an idempotency key has made before."""
+
+    run_id: UUID
+    replayed: bool
+
+
+def accept(feature: Feature, question: Json, *, idempotency_key: str | None = None, by: Actor) -> Accepted:
+    """Check an input against the caller's effective behavior and write the run with its receipt.
+
+    Raises Invalid with each violation's pointer, TooLarge, Forbidden, and Invalid for an idempotency key that came with
+    another request before. Nothing is written then.
+    """
+    by.need("run.create")
+    tenant, who = by.in_tenant(), by.acting_for()
+    fingerprint = _fingerprint(feature, who.id, question) if idempotency_key else ""
+    for _ in range(TRIES):
+        with by.present():
+            if idempotency_key and (known := _known(by, idempotency_key, fingerprint)):
+                return known
+            served = serve_warm(feature, tenant.id, who)
+            _check(served, question)
+            make_sure(tenant.id, who)
+            run_id = uuid7()
+            if idempotency_key and not _promise(by, idempotency_key, fingerprint, run_id):
+                continue
+            if _insert(run_id, served, question, by):
+                Queued.objects.create(id=run_id, tenant=tenant, feature=feature.id)
+                return Accepted(run_id, replayed=False)
+            IdempotencyKey.objects.filter(run=run_id).delete()
+    raise Conflict("Behavior is being changed faster than this run can be taken in. Send it again.")
+
+
+def _check(served: Served, question: Json) -> None:
+    wrong = check_json(question, "/input")
+    if wrong:
+        raise Invalid("The input holds something that JSON here cannot.", errors=wrong)
+    size = len(dumps(question).encode())
+    if size > served.compiled.limits.input_bytes:
+        most = served.compiled.limits.input_bytes
+        raise TooLarge(f"The input has {size} bytes; {served.feature.key} takes at most {most}.")
+    problems = served.compiled.input_problems(question)
+    if problems:
+        told = [type(p)(f"/input{p.pointer}", p.rule, p.message) for p in problems]
+        raise Invalid(f"The input is not what {served.feature.key} takes.", errors=told)
+
+
+def _insert(run_id: UUID, served: Served, question: Json, by: Actor) -> bool:
+    """Insert the run if its stamps still stand; False says to resolve again."""
+    parameters: dict[str, Any] = {
+        **stamp_parameters(by.tenant_id, served.feature.id, served.who.id),
+        "id": run_id,
+        "input": dumps(question),
+        "receipt": json.dumps(served.receipt.as_json()),
+        "now": served.at,
+        "author": by.label,
+        "stamps": list(served.stamps),
+    }
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_INSERT, parameters)
+        return bool(cursor.rowcount)
+
+
+def _fingerprint(feature: Feature, subject_id: UUID, question: Json) -> str:
+    """SHA-256 of the RFC 8785 bytes of what was asked, and for whom."""
+    return hashlib.sha256(canonical([feature.key, str(subject_id), question])).hexdigest()
+
+
+def _known(by: Actor, key: str, fingerprint: str) -> Accepted | None:
+    row = IdempotencyKey.objects.filter(caller=by.label, key=key).first()
+    if row is None:
+        return None
+    if row.fingerprint != fingerprint:
+        raise Invalid("This Idempotency-Key came with another request before. Use a new key for a new request.")
+    return Accepted(row.run, replayed=True)
+
+
+def _promise(by: Actor, key: str, fingerprint: str, run_id: UUID) -> bool:
+    """Note the key; of two at once the second waits here for the first's COMMIT, finds it taken, and looks again."""
+    with connections[APP].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO runs_idempotencykey (id, tenant_id, caller, key, fingerprint, run) VALUES (%s,%s,%s,%s,%s,%s)"
+            " ON CONFLICT (tenant_id, caller, key) DO NOTHING",
+            [uuid7(), by.tenant_id, by.label, key, fingerprint, run_id],
+        )
+        return bool(cursor.rowcount)
+
+
+def find_run(run_id: UUID, by: Actor) -> Run | None:
+    """A run of the actor's tenant that the actor may see: one's own, or with `run.others` anybody's."""
+    with by.present():
+        rows = Run.objects.select_related("feature").filter(pk=run_id)
+        if "run.others" not in by.can:
+            rows = rows.filter(subject_id=by.acting_for().id)
+        return rows.first()
+
+
+def usual_seconds(feature: Feature, by: Actor, sample: int = 20) -> float | None:
+    """How long the actor's last runs of a feature took, as a median in seconds; None before there is one."""
+    with by.present():
+        rows = Run.objects.filter(feature=feature, subject_id=by.acting_for().id, state=State.SUCCEEDED)
+        pairs = rows.order_by("-id").values_list("created_at", "finished_at")[:sample]
+        seconds = sorted(_seconds(*pair) for pair in pairs if pair[1])
+    return seconds[len(seconds) // 2] if seconds else None
+
+
+def _seconds(begun: datetime, ended: datetime) -> float:
+    return (ended - begun).total_seconds()

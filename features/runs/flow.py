@@ -1,0 +1,83 @@
+"""PURE: one run as a conversation without I/O. The same flow serves workers, previews, evaluations and replay."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from features.engine import Compiled, Json
+from tenants.errors import Problem
+
+from .output import Reply, Verdict, judge, wording
+
+Message = dict[str, Any]
+
+TITLES = {
+    "refused": "The model refused to answer.",
+    "filtered": "The provider's content filter withheld the answer.",
+    "truncated": "The answer was cut off at the limit of output tokens.",
+    "invalid": "The model's answers did not satisfy the output schema and checks.",
+    "empty": "The model answered with nothing.",
+    "timeout": "The model did not answer in time.",
+    "unavailable": "The model could not be reached.",
+    "rejected": "The provider rejected the request.",
+    "worker_lost": "The worker died again and again while it worked on this run.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One question to a model: which alias, why this call is made, and the messages."""
+
+    model: str
+    kind: Literal["first", "repair", "fallback"]
+    messages: list[Message]
+
+
+class ProviderFailed(Exception):
+    """A call that brought no answer. `outcome` is timeout, unavailable or rejected."""
+
+    def __init__(self, outcome: str, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.outcome, self.detail, self.retry_after = outcome, detail, retry_after
+
+
+class RunFailed(Exception):
+    """A run that ends without an output: its type, and the violations where there are any."""
+
+    def __init__(self, outcome: str, problems: tuple[Problem, ...] = (), detail: str = "") -> None:
+        super().__init__(outcome)
+        self.outcome, self.problems, self.detail = outcome, problems, detail
+
+
+def converse(compiled: Compiled, messages: list[Message], question: Json) -> Generator[Call, Reply, Json]:
+    """Ask; if the answer breaks the contract say why and ask again; hand back the output that satisfies it.
+
+    Yields a Call and is sent its Reply; a call that failed is thrown in as ProviderFailed, upon which the next fallback
+    model is asked. At most `limits.repairs` repairs in all, each from the opening and the last answer only, so that a
+    prompt never grows. Raises RunFailed, or ProviderFailed when no model is left to ask.
+    """
+    models = [compiled.model, *compiled.fallbacks]
+    repairs = compiled.limits.repairs
+    call = Call(models.pop(0), "first", messages)
+    while True:
+        try:
+            reply = yield call
+        except ProviderFailed:
+            if not models:
+                raise
+            call = Call(models.pop(0), "fallback", messages)
+            continue
+        verdict = judge(reply, compiled, question)
+        if verdict.good:
+            return verdict.output
+        if not verdict.repairable or repairs == 0:
+            raise RunFailed(verdict.outcome, verdict.problems)
+        repairs -= 1
+        call = Call(call.model, "repair", [*messages, *_asked_again(reply, verdict)])
+
+
+def _asked_again(reply: Reply, verdict: Verdict) -> list[Message]:
+    return [
+        {"role": "assistant", "content": reply.text or ""},
+        {"role": "user", "content": wording(verdict)},
+    ]

@@ -1,0 +1,66 @@
+"""Follow a run from outside: the events of its stream as they come, and the row's word where the stream is silent."""
+
+import json
+from asyncio import sleep
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import redis.asyncio
+from asyncio import sleep
+from django.conf import settings
+from redis import RedisError
+
+from .events import TERMINAL, stream_key
+
+SILENCE_SECONDS = 2.0  # how long the stream may be silent before the row is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its id in the stream, its name, its data. An empty name says only that the line is alive."""
+
+    id: str
+    name: str
+    data: dict[str, Any]
+
+
+async def follow(
+    tenant_id: UUID, run_id: UUID, last: str, ended: Callable[[], Awaitable[str | None]]
+) -> AsyncIterator[Event]:
+    """Yield a run's events after `last`, up to and including the one that ends it.
+
+    `ended` asks the row: the name of the event that ended the run, or None while it goes on. It is asked at the start
+    and whenever the stream has been silent, so that a run also ends here whose events were lost with Redis.
+    """
+    key = stream_key(tenant_id, run_id)
+    client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1)
+    try:
+        name = await ended()
+        while True:
+            events = await _read(client, key, last, block=name is None)
+            for event in events:
+                last = event.id
+                yield event
+                if event.name in TERMINAL:
+                    return
+            if not events and name is not None:
+                yield Event("", name, {})
+                return
+            if not events:
+                name = await ended()
+                yield Event("", "", {})
+    finally:
+        await client.aclose()
+
+
+async def _read(client: Any, key: str, last: str, *, block: bool) -> list[Event]:
+    try:
+        found = await client.xread({key: last}, count=500, block=int(SILENCE_SECONDS * 1000) if block else None)
+    except RedisError:
+        if block:
+            await sleep(SILENCE_SECONDS / 4)
+        return []
+    rows = found[0][1] if found else []
+    return [Event(i.decode(), row[b"event"].decode(), json.loads(row[b"data"])) for i, row in rows]

@@ -1,0 +1,154 @@
+"""The one place that speaks to model providers: the only importer of openai.
+
+The SDK's own retries are off: they would hide inside ours, sleep in a worker, and be billed without an attempt row.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any
+
+import openai
+from django.conf import settings
+from django.utils import timezone
+from openai.types.chat import ChatCompletionChunk
+
+from features.engine import Compiled
+from features.models import ModelTarget
+
+from .flow import Call, ProviderFailed
+from .output import Reply
+
+CONNECT_SECONDS = 5.0
+LONGEST_ANSWER = 400_000  # characters; far above what any max_output_tokens gives, so only a runaway meets it
+
+
+class Stopped(Exception):
+    """The caller's `stop` asked for the stream to be closed; `reply` holds what came until then."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__("stopped")
+        self.reply = reply
+
+
+@dataclass
+class _Gathered:
+    """What has come of a stream so far."""
+
+    parts: list[str] = field(default_factory=list)
+    refusal: str = ""
+    finish: str | None = None
+    indexes: set[int] = field(default_factory=set)
+    tool_call: bool = False
+    usage: Any = None
+
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take a chunk in and return the text that it adds."""
+        self.usage = chunk.usage or self.usage
+        added = ""
+        for choice in chunk.choices:
+            self.indexes.add(choice.index)
+            self.finish = choice.finish_reason or self.finish
+            self.tool_call = self.tool_call or bool(choice.delta.tool_calls)
+            self.refusal += choice.delta.refusal or ""
+            if choice.index == 0:
+                added += choice.delta.content or ""
+        self.parts.append(added)
+        return added
+
+    def reply(self) -> Reply:
+        """Return the whole as a Reply. Tokens are the provider's count, or, without one, estimated from the text."""
+        text = "".join(self.parts)
+        used = self.usage
+        details = getattr(used, "prompt_tokens_details", None)
+        return Reply(
+            text=text or None,
+            finish=self.finish,
+            refusal=self.refusal or None,
+            choices=len(self.indexes),
+            tool_call=self.tool_call,
+            input_tokens=used.prompt_tokens if used else 0,
+            cached_input_tokens=(getattr(details, "cached_tokens", 0) or 0) if details else 0,
+            output_tokens=used.completion_tokens if used else len(text) // 4,
+        )
+
+
+@lru_cache(maxsize=64)
+def _client(provider: str, base_url: str, api_key: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
+
+
+def ask(
+    call: Call,
+    target: ModelTarget,
+    compiled: Compiled,
+    *,
+    deadline: float,
+    on_text: Callable[[str], None],
+    stop: Callable[[], bool],
+) -> Reply:
+    """Make one call and stream its text to `on_text`; `deadline` is a time.monotonic() for the whole of it.
+
+    Raises ProviderFailed (timeout, unavailable, rejected) and Stopped when `stop` says so, having closed the stream.
+    """
+    configured = settings.PROVIDERS.get(target.provider)
+    if configured is None:
+        raise ProviderFailed("rejected", f"The provider {target.provider} is not set up on this worker.")
+    client = _client(target.provider, configured["base_url"], configured["api_key"])
+    gathered = _Gathered()
+    try:
+        remaining = max(0.05, deadline - time.monotonic())
+        timeout = openai.Timeout(remaining, connect=min(CONNECT_SECONDS, remaining))
+        with client.chat.completions.create(timeout=timeout, **_request(call, target, compiled)) as stream:
+            for chunk in stream:
+                added = gathered.add(chunk)
+                if added:
+                    on_text(added)
+                if stop():
+                    raise Stopped(gathered.reply())
+                if time.monotonic() > deadline or sum(map(len, gathered.parts)) > LONGEST_ANSWER:
+                    raise ProviderFailed("timeout", "The deadline passed while the answer was coming in.")
+    except openai.APITimeoutError as error:
+        raise ProviderFailed("timeout", "The model did not answer in time.") from error
+    except openai.APIStatusError as error:
+        raise _of_status(error) from error
+    except openai.APIError as error:
+        raise ProviderFailed("unavailable", f"The connection to the model failed ({type(error).__name__}).") from error
+    return gathered.reply()
+
+
+def _request(call: Call, target: ModelTarget, compiled: Compiled) -> dict[str, Any]:
+    settings_of_model: Mapping[str, Any] = compiled.settings
+    request = {key: value for key, value in settings_of_model.items() if key != "max_output_tokens"}
+    if "max_output_tokens" in settings_of_model:
+        name = target.capabilities.get("max_tokens_parameter", "max_completion_tokens")
+        request[name] = settings_of_model["max_output_tokens"]
+    return {
+        **request,
+        "model": target.model,
+        "messages": call.messages,
+        "response_format": compiled.response_format,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def _of_status(error: openai.APIStatusError) -> ProviderFailed:
+    """Sort a provider's error answer; its body is never shown, since it may repeat what was sent."""
+    status = error.status_code
+    retry_after = _retry_after(error.response.headers.get("retry-after", ""))
+    if status in (408, 409, 429) or status >= 500:
+        return ProviderFailed("unavailable", f"The provider answered {status}.", retry_after)
+    return ProviderFailed("rejected", f"The provider answered {status}.")
+
+
+def _retry_after(value: str) -> float | None:
+    """Read Retry-After (RFC 9110, 10.2.3): seconds or an HTTP date; anything else says nothing."""
+    if value.isascii() and value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - timezone.now()).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,143 @@
+"""What is shipped for real servers: the compose file by the real compose, the init script by the real psql, the locks."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from backend.local import postgres
+from backend.local.paths import ROOT
+from backend.local.programs import Account, postgres_programs
+from backend.local.roles import make_roles, with_login
+
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+SECRETS = {
+    name: f"{name.lower()}-1"
+    for name in "POSTGRES_PASSWORD OWNER_PASSWORD APP_PASSWORD OPERATOR_PASSWORD VALKEY_PASSWORD SECRET_KEY "
+    "OPENAI_API_KEY BESPOKE_MODEL".split()
+}
+PRODUCT = ("migrate", "web", "worker", "beat")
+
+
+def compose(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(COMPOSE), "--env-file", os.devnull, *arguments]
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def services() -> Any:
+    shown = compose("--profile", "model", "config", "--format", "json", **SECRETS)
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)["services"]
+
+
+def test_compose_accepts_the_file() -> None:
+    assert compose("config", "-q", **SECRETS).stderr == ""
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_nothing_starts_with_a_default_secret(name: str) -> None:
+    refused = compose("config", "-q", **{other: value for other, value in SECRETS.items() if other != name})
+    assert refused.returncode != 0
+    assert f"set {name} in .env" in refused.stderr
+
+
+def test_every_service_is_checked_and_comes_back(services: Any) -> None:
+    for name, service in services.items():
+        if name != "migrate":
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"], name
+
+
+def test_the_product_s_variables_are_ones_that_it_reads(services: Any) -> None:
+    given = set().union(*(services[name]["environment"] for name in PRODUCT))
+    assert given <= names_read(), given - names_read()
+
+
+def test_only_the_migrate_job_may_act_as_the_owner(services: Any) -> None:
+    assert [name for name in PRODUCT if "DATABASE_OWNER_URL" in services[name]["environment"]] == ["migrate"]
+
+
+def test_databases_are_out_of_reach_from_outside(services: Any) -> None:
+    for name in ("postgres", "valkey"):
+        assert list(services[name]["networks"]) == ["inside"]
+        assert "ports" not in services[name]
+
+
+def names_read() -> set[str]:
+    """The variables that the product asks its environment for: the first arguments of env("NAME") and its kin."""
+    names = set()
+    for path in [*(ROOT / "backend").glob("*.py"), *(ROOT / "features").rglob("*.py"), *(ROOT / "tenants").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and re.search(r"\benv(_\w+|iron\.get)?$", ast.unparse(node.func)) and node.args:
+                if isinstance(node.args[0], ast.Constant):
+                    names.add(str(node.args[0].value))
+    return names
+
+
+@pytest.fixture
+def server(place: Path) -> Iterator[postgres.Postgres]:
+    started = postgres.start(place / "pg", settings=postgres.THROWAWAY)
+    yield started
+    started.stop("immediate")
+
+
+def initdb(server: postgres.Postgres, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    programs = postgres_programs(Account.fit(), place / "pg")
+    return subprocess.run(
+        [str(ROOT / "deploy/initdb.sh")],
+        env={
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PGHOST": str(server.sockets),
+            "POSTGRES_USER": "postgres",
+            "POSTGRES_DB": "bespoke",
+            "ROLES_SQL": str(ROOT / "deploy/roles.sql"),
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_init_script_makes_the_roles_that_the_embedded_server_has(server: postgres.Postgres, place: Path) -> None:
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE bespoke")
+    (place / "owner").write_text("ow'ner\n")
+    done = initdb(server, place, OWNER_PASSWORD_FILE=str(place / "owner"), APP_PASSWORD="app", OPERATOR_PASSWORD="op")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with psycopg.connect(with_login(server.url(), "bespoke_owner", database="bespoke")) as connection:
+        connection.execute("CREATE TABLE mine (a int)")
+    asked = "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb FROM pg_roles WHERE rolname LIKE 'bespoke%' ORDER BY 1"
+    with psycopg.connect(server.url()) as connection:
+        made = connection.execute(asked).fetchall()
+    assert made == [(f"bespoke_{part}", False, False, False) for part in ("app", "operator", "owner")]
+    make_roles(server.url())  # and the other way of running the same file finds nothing to complain about
+
+
+def test_the_init_script_makes_nothing_without_passwords(server: postgres.Postgres, place: Path) -> None:
+    done = initdb(server, place, APP_PASSWORD="app", OPERATOR_PASSWORD="op")
+    assert done.returncode != 0
+    assert "set OWNER_PASSWORD or OWNER_PASSWORD_FILE" in done.stderr
+
+
+@pytest.mark.parametrize("lock", ["base", "embedded", "model", "dev"])
+def test_locks_pin_every_package_by_hash_and_name_no_host(lock: str) -> None:
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text()
+    entries = re.split(r"\n(?=\S)", "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")))
+    assert all("==" in entry and "--hash=sha256:" in entry for entry in entries if entry.strip())
+    assert not re.search(r"https?:|file:|/opt|--index|--find-links|\s/", text)
+
+
+def test_the_image_installs_the_locked_packages_and_is_not_root() -> None:
+    steps = (ROOT / "deploy/Dockerfile").read_text()
+    assert "--require-hashes -r requirements/base.txt" in steps
+    assert steps.index("\nUSER bespoke") > steps.rindex("\nFROM")

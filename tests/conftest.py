@@ -1,0 +1,108 @@
+"""What all tests share: a real database with its three roles, the cast, and doors to knock at."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+from psycopg import sql
+
+from features.resolve import forget
+from features.runs.events import client as broker
+from tests.cast import Cast, make_cast
+from tests.fakes.model import FakeModel
+
+KEPT = ("django_migrations", "django_content_type", "auth_permission")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: Any) -> None:
+    """The owner makes this process's database and migrates it; app and operator only ever connect to it."""
+    name = connections["owner"].settings_dict["NAME"]
+    maintenance = os.environ["DATABASE_OWNER_URL"].replace(f"/{name}", "/bespoke")
+    with psycopg.connect(maintenance, autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with django_db_blocker.unblock():
+        call_command("migrate", database="owner", verbosity=0)
+
+
+@pytest.fixture
+def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A database in which everything is really committed, since roles do not see each other's open transactions.
+
+    Emptied afterwards as its owner: the app's role may not truncate.
+    """
+    with django_db_blocker.unblock():
+        yield
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(
+                "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class WHERE relkind IN ('r', 'p')"
+                " AND NOT relispartition AND relnamespace = 'public'::regnamespace AND relname <> ALL (%s)",
+                [list(KEPT)],
+            )
+            cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
+        for connection in connections.all():
+            connection.close()
+    forget()
+    broker.flushdb()
+
+
+@pytest.fixture(scope="session")
+def fake_model() -> Iterator[FakeModel]:
+    """A scripted model behind a real HTTP address, for this process and those that it starts."""
+    with FakeModel() as model:
+        yield model
+
+
+@pytest.fixture
+def model(fake_model: FakeModel, settings: Any) -> Iterator[FakeModel]:
+    """The scripted model, freshly without a script, as the provider that targets name."""
+    fake_model.reset()
+    settings.PROVIDERS = {"demo": {"base_url": fake_model.base_url, "api_key": "a-key"}}
+    yield fake_model
+    fake_model.reset()
+
+
+@pytest.fixture
+def cast(committed: None) -> Cast:
+    """Acme (Ada its owner, Alice and Bob members, Vera a viewer), Globex (Gus, Mallory), the operator, one feature."""
+    return make_cast()
+
+
+@pytest.fixture
+def api(cast: Cast) -> Callable[..., "Knock"]:
+    """Knock at the API as somebody: `api(cast.alice).get("/features")`."""
+    return lambda who, **headers: Knock(cast.key(who), headers)
+
+
+class Knock:
+    """A caller of the API with a key; paths are below /api/v1."""
+
+    def __init__(self, key: str, headers: dict[str, str]) -> None:
+        self.client = Client(raise_request_exception=True)
+        self.headers = {"Authorization": f"Bearer {key}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        given = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        options: dict[str, Any] = {} if body is None else {"data": body, "content_type": "application/json"}
+        return getattr(self.client, method)(f"/api/v1{path}", headers=given, **options)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.request("get", path, **headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.request("post", path, body if body is not None else {}, **headers)
+
+    def put(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.request("put", path, body if body is not None else {}, **headers)
+
+    def patch(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self.request("patch", path, body if body is not None else {}, **headers)
+
+    def delete(self, path: str, **headers: str) -> Any:
+        return self.request("delete", path, **headers)

@@ -1,0 +1,135 @@
+"""A model with a script behind a real OpenAI-compatible address: the one thing that tests do not take as it is."""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Answer:
+    """One scripted answer. By default a good stream; `hold` keeps it open until the event is set."""
+
+    text: str | None = None
+    finish: str | None = "stop"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    refusal: str | None = None
+    no_choices: bool = False
+    second_choice: bool = False
+    tool_call: bool = False
+    cut_off: bool = False
+    hold: threading.Event | None = None
+    begun: threading.Event = field(default_factory=threading.Event)
+
+
+def greeting(text: str = "Hello") -> Answer:
+    """What `greet` should answer."""
+    return Answer(json.dumps({"greeting": text}))
+
+
+class FakeModel:
+    """Serves the scripted answers in turn, then `default` (a greeting) for ever; remembers every request."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._script: list[Answer] = []
+        self.default: Callable[[dict[str, Any]], Answer] = lambda _: greeting()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def __enter__(self) -> "FakeModel":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def reset(self) -> None:
+        """Forget the script and the requests."""
+        with self._lock:
+            self.requests, self._script = [], []
+            self.default = lambda _: greeting()
+
+    def script(self, *answers: Answer) -> None:
+        """Give the next requests these answers."""
+        with self._lock:
+            self._script.extend(answers)
+
+    def _next(self, body: dict[str, Any]) -> Answer:
+        with self._lock:
+            self.requests.append(body)
+            return self._script.pop(0) if self._script else self.default(body)
+
+    def _handler(fake) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                answer = fake._next(body)
+                answer.begun.set()
+                if answer.status != 200:
+                    self._refuse(answer)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                try:
+                    for chunk in _chunks(answer):
+                        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+                        self.wfile.flush()
+                        if answer.hold is not None:
+                            answer.hold.wait(60)
+                    if not answer.cut_off:
+                        self.wfile.write(b"data: [DONE]\n\n")
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                self.close_connection = True
+
+            def _refuse(self, answer: Answer) -> None:
+                text = json.dumps({"error": {"message": "as scripted", "type": "scripted"}}).encode()
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+        return Handler
+
+
+def _chunks(answer: Answer) -> list[dict[str, Any]]:
+    base = {"id": "scripted", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+    if answer.no_choices:
+        deltas: list[dict[str, Any]] = []
+    else:
+        text = answer.text or ""
+        parts = [text[i : i + 8] for i in range(0, len(text), 8)] or [None]
+        deltas = [_choice({"content": part, "role": "assistant"}) for part in parts]
+        if answer.refusal:
+            deltas.append(_choice({"refusal": answer.refusal}))
+        if answer.tool_call:
+            call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+            deltas.append(_choice({"tool_calls": [call]}))
+        if answer.second_choice:
+            deltas.append({**_choice({"content": text}), "index": 1})
+        if not answer.cut_off:
+            deltas.append(_choice({}, answer.finish))
+    chunks = [{**base, "choices": [delta]} for delta in deltas]
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    return chunks if answer.cut_off else [*chunks, {**base, "choices": [], "usage": usage}]
+
+
+def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish}

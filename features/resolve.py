@@ -134,9 +134,15 @@ def serve_vendor(feature: Feature, at: datetime | None = None) -> Served:
 def serve_choice(feature: Feature, tenant_id: UUID, who: Who, choice: Choice, at: datetime, stamps: Stamps) -> Served:
     """Resolve and compile a choice, whoever made it: the pointers, a pin that is only being considered, a receipt."""
     base = base_of(feature.id, choice.base)
-    tenant = _revision(tenant_id, feature.id, tenant_id, choice.tenant)
-    user = None if who.is_tenant else _revision(tenant_id, feature.id, who.id, choice.user)
-    effective, compiled = compile_layers(base, tenant, user, users_may_override=choice.users_may_override)
+    tenant = _revision(feature.id, tenant_id, choice.tenant)
+    user = None if who.is_tenant else _revision(feature.id, who.id, choice.user)
+    effective, compiled = _compiled(
+        feature.id,
+        choice.base,
+        (tenant_id, tenant.number) if tenant else None,
+        (who.id, user.number) if user else None,
+        choice.users_may_override,
+    )
     pinned = choice.pin.targets if choice.pin is not None and choice.pin.kind == "snapshot" else {}
     targets, substituted = _targets([compiled.model, *compiled.fallbacks], pinned, at)
     receipt = Receipt(
@@ -199,6 +205,23 @@ def base_of(feature_id: UUID, number: int) -> Base:
     return Base(number, version.behavior, parse_rules(version.rules, layer="base"))
 
 
+@lru_cache(maxsize=2048)
+def _compiled(
+    feature_id: UUID,
+    base: int,
+    tenant: tuple[UUID, int] | None,
+    user: tuple[UUID, int] | None,
+    users_may_override: bool,
+) -> tuple[Effective, Compiled]:
+    """Merge and compile once per combination of immutable numbers; whoever has no layer of their own shares it.
+
+    `tenant` and `user` are (subject, revision). The rows are kept by `_revision`, in the tenant's own transaction.
+    """
+    ours = None if tenant is None else _kept_revision(feature_id, *tenant)
+    theirs = None if user is None else _kept_revision(feature_id, *user)
+    return compile_layers(base_of(feature_id, base), ours, theirs, users_may_override=users_may_override)
+
+
 def target_json(target: ModelTarget | None) -> dict[str, Any] | None:
     """How a receipt names a model target."""
     if target is None:
@@ -234,12 +257,12 @@ def as_revision(row: Override) -> Revision:
 
 
 @lru_cache(maxsize=8192)
-def _kept_revision(tenant_id: UUID, feature_id: UUID, subject_id: UUID, number: int) -> Revision:
+def _kept_revision(feature_id: UUID, subject_id: UUID, number: int) -> Revision:
     return as_revision(revision_row(feature_id, subject_id, number))
 
 
-def _revision(tenant_id: UUID, feature_id: UUID, subject_id: UUID, number: int | None) -> Revision | None:
-    return None if number is None else _kept_revision(tenant_id, feature_id, subject_id, number)
+def _revision(feature_id: UUID, subject_id: UUID, number: int | None) -> Revision | None:
+    return None if number is None else _kept_revision(feature_id, subject_id, number)
 
 
 def _targets(
@@ -318,4 +341,5 @@ def forget() -> None:
     _choices.clear()
     base_of.cache_clear()
     _kept_revision.cache_clear()
+    _compiled.cache_clear()
 

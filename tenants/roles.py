@@ -12,8 +12,8 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
-_VIEWER = frozenset({"feature.read", "run.read", "tenant.read"})
-_MEMBER = _VIEWER | {"run.create", "run.cancel", "run.rate", "override.user", "pin.user", "key.own"}
+_VIEWER = frozenset({"feature.read", "run.read", "tenant.read", "key.own"})
+_MEMBER = _VIEWER | {"run.create", "run.cancel", "run.rate", "override.user", "pin.user"}
 _ADMIN = _MEMBER | {
     "override.tenant",
     "pin.tenant",

@@ -4,6 +4,7 @@ python-liquid's own limits do not count filters, comparisons or loops beside one
 lines could run for minutes within them. Here all of these are paid for out of one budget.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -12,13 +13,13 @@ from liquid.ast import Node
 from liquid.builtin import content, illegal
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags import case_tag, comment_tag, for_tag, if_tag, unless_tag
-from liquid.context import UNDEFINED
 from liquid.exceptions import LiquidTypeError, LoopIterationLimitError
 from liquid.expression import Expression
 from liquid.filter import with_context
+from liquid.tag import Tag
 from liquid.template import BoundTemplate
 from liquid.token import Token
-from liquid.undefined import is_undefined
+from liquid.undefined import UNDEFINED, is_undefined
 
 from .values import Json, dumps
 
@@ -191,9 +192,9 @@ def _truncatewords(value: object, count: object = 15, end: object = "…") -> st
 def fence(value: object) -> str:
     """Put untrusted text between lines of three quotation marks, and take such marks out of the text itself.
 
-    Marks in a row become apostrophes, as many; so nothing inside can look like the closing line.
+    Three marks or more in a row become as many apostrophes, so nothing inside can look like the closing line.
     """
-    return '"""\n' + text_of(value).replace('""', "''").replace("'\"", "''") + '\n"""'
+    return '"""\n' + re.sub('"{3,}', lambda marks: "'" * len(marks.group()), text_of(value)) + '\n"""'
 
 
 # name -> function, most arguments after the value
@@ -229,11 +230,13 @@ class Dialect(Environment):
     output_stream_limit = MAX_OUTPUT
     template_class = Template
 
-    def setup_tags_and_filters(self, *, extra: bool = False) -> None:  # noqa: ARG002
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
         """Register the tags and filters of our dialect, none of python-liquid's others."""
-        for tag in (content.Literal, OutputTag, illegal.Illegal, if_tag.IfTag, unless_tag.UnlessTag):
-            self.add_tag(tag)
-        for tag in (case_tag.CaseTag, ForTag, comment_tag.CommentTag):
+        tags: tuple[type[Tag], ...] = (
+            *(content.Literal, OutputTag, illegal.Illegal, comment_tag.CommentTag),
+            *(if_tag.IfTag, unless_tag.UnlessTag, case_tag.CaseTag, ForTag),
+        )
+        for tag in tags:
             self.add_tag(tag)
         for name, (function, _) in FILTERS.items():
             self.add_filter(name, _metered(function))

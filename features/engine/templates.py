@@ -10,15 +10,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from liquid.ast import BlockNode, ConditionalBlockNode, Node
-from liquid.builtin.expressions import (
-    Blank,
-    Empty,
-    FilteredExpression,
-    IntegerLiteral,
-    LoopExpression,
-    Path,
-    RangeLiteral,
-)
+from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
+from liquid.builtin.expressions.primitive import IntegerLiteral, RangeLiteral
 from liquid.builtin.tags.case_tag import CaseNode, MultiExpressionBlockNode
 from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.builtin.tags.if_tag import IfNode
@@ -126,11 +119,15 @@ def _check_markup(text: str) -> Iterator[Problem]:
         if len(inside) > MAX_MARKUP:
             yield Problem("", "size", f"line {line}: has more than {MAX_MARKUP} characters between braces")
             return
+        if _BLANKS.search(inside):
+            yield Problem("", "size", f"line {line}: has a long stretch of blanks between braces")
+            return
         if closing == "%}" and (wrong := _check_tag(inside)):
             yield Problem("", "template", f"line {line}: {wrong}")
         place = end + 2
 
 
+_BLANKS = re.compile(r"\s{80}")  # the lexer takes time with the square of these as well
 _OPENING = re.compile(r"\{\{|\{%")
 _TAG = re.compile(r"-?\s*(\w+)", re.ASCII)
 
@@ -204,8 +201,6 @@ class _Check:
             self.path(expression, scope)
         elif isinstance(expression, FilteredExpression):
             self.filters(expression)
-        elif isinstance(expression, Empty | Blank):
-            return
         for inner in () if isinstance(expression, Path) else expression.children():
             self.expression(inner, scope)
 

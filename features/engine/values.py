@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from tenants.errors import Malformed, Problem
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 
 class Absent(Enum):

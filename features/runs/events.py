@@ -4,17 +4,29 @@ Nothing depends on it: with Redis away the run goes on, and doors look at the ro
 """
 
 import json
+import time
 from typing import Any
 from uuid import UUID
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 TERMINAL = frozenset({"done", "failed", "cancelled"})
 KEPT_SECONDS = 3600
 LONGEST = 5000
 
-client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=1)
+PAUSE_SECONDS = 1.0  # after a failure Redis is left alone for so long: a run streams hundreds of events
+
+
+def connect(url: str) -> redis.Redis:
+    """Return a client that answers or fails at once: what it carries may be lost, and must never hold a run up."""
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0))
+
+
+client = connect(settings.REDIS_URL)
+_away_until = 0.0
 
 
 def stream_key(tenant_id: UUID, run_id: UUID) -> str:
@@ -24,6 +36,9 @@ def stream_key(tenant_id: UUID, run_id: UUID) -> str:
 
 def tell(tenant_id: UUID, run_id: UUID, event: str, **data: Any) -> None:
     """Add an event to a run's stream. Redis being away is no reason for a run to fail, so that is let go."""
+    global _away_until
+    if time.monotonic() < _away_until:
+        return
     key = stream_key(tenant_id, run_id)
     try:
         with client.pipeline(transaction=False) as pipe:
@@ -31,4 +46,4 @@ def tell(tenant_id: UUID, run_id: UUID, event: str, **data: Any) -> None:
             pipe.expire(key, KEPT_SECONDS)
             pipe.execute()
     except redis.RedisError:
-        return
+        _away_until = time.monotonic() + PAUSE_SECONDS

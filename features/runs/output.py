@@ -49,7 +49,7 @@ def judge(reply: Reply, compiled: Compiled, question: Json) -> Verdict:
         return Verdict("filtered")
     if reply.finish == "length":
         return Verdict("truncated")
-    if reply.choices > 1 or reply.tool_call or reply.finish not in ("stop", None):
+    if reply.choices > 1 or reply.tool_call or reply.finish != "stop":
         return Verdict("invalid", problems=(Problem("", "answer", "must be one plain answer, not a choice or a tool call"),))
     if not reply.text or not reply.text.strip():
         return Verdict("empty")

@@ -116,6 +116,8 @@ def ask(
         raise _of_status(error) from error
     except openai.APIError as error:
         raise ProviderFailed("unavailable", f"The connection to the model failed ({type(error).__name__}).") from error
+    if gathered.indexes and gathered.finish is None:
+        raise ProviderFailed("unavailable", "The answer broke off before its end.")
     return gathered.reply()
 
 

@@ -1,0 +1,74 @@
+"""Layers to a behavior that runs: merged, compiled, and with what breaks the result suspended."""
+
+from collections.abc import Callable
+
+from tenants.errors import Invalid
+
+from .compile import Compiled, compile_behavior
+from .merge import Base, Effective, Revision, resolve
+from .rules import Layer
+
+MAX_TRIES = 100  # compilations spent on finding out which operations break a behavior, before all are suspended
+
+Broken = frozenset[tuple[Layer, str]]
+
+
+def compile_layers(
+    base: Base, tenant: Revision | None, user: Revision | None, *, users_may_override: bool = True
+) -> tuple[Effective, Compiled]:
+    """Resolve and compile; operations because of which the result does not compile are suspended as `broken`.
+
+    The tenant's layer is looked at first, on base alone, then the user's on what the tenant's comes to, so no user can
+    get a tenant's operation suspended. Of each as few as can be found in MAX_TRIES are suspended (a smallest set
+    is not promised: none of it can be put back, that is all), else the whole layer. Raises Invalid only where base
+    alone does not compile.
+    """
+    try:
+        return _try(base, tenant, user, users_may_override, frozenset())
+    except Invalid:
+        pass  # a rare state, and the caller keeps what it comes to: now it may cost something
+    broken = _breaking("tenant", base, tenant, None, users_may_override, frozenset()) if tenant else frozenset()
+    if user and users_may_override:
+        broken |= _breaking("user", base, tenant, user, users_may_override, broken)
+    return _try(base, tenant, user, users_may_override, broken)
+
+
+def _try(
+    base: Base, tenant: Revision | None, user: Revision | None, users_may_override: bool, broken: Broken
+) -> tuple[Effective, Compiled]:
+    effective = resolve(base, tenant, user, users_may_override=users_may_override, broken=broken)
+    return effective, compile_behavior(effective.fields, effective.digest)
+
+
+def _breaking(
+    layer: Layer, base: Base, tenant: Revision | None, user: Revision | None, may: bool, already: Broken
+) -> Broken:
+    """Return the operations of a layer to suspend so that base, tenant and user compile."""
+
+    def problems(out: Broken) -> int:
+        try:
+            _try(base, tenant, user, may, already | out)
+        except Invalid as error:
+            return max(len(error.errors), 1)
+        return 0
+
+    revision = user if layer == "user" else tenant
+    every: Broken = frozenset((layer, operation.field) for operation in (revision.operations if revision else ()))
+    return _fewest(every, problems)
+
+
+def _fewest(every: Broken, problems: Callable[[Broken], int]) -> Broken:
+    """Take out, one after the other, what leaves the fewest problems; then put back what turns out not to matter."""
+    out: Broken = frozenset()
+    left, tries = problems(out), 1
+    while left:
+        rest = sorted(every - out)
+        tries += len(rest)
+        if not rest or tries > MAX_TRIES:
+            return every
+        left, one = min((problems(out | {one}), one) for one in rest)
+        out |= {one}
+    for one in sorted(out) if len(out) > 1 else ():
+        if not problems(out - {one}):
+            out -= {one}
+    return out

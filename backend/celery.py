@@ -8,11 +8,12 @@ from django.conf import settings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 
 app = Celery("bespoke")
+app.set_default()  # for every thread: web processes ring from threads of an executor
 app.conf.update(
     broker_url=settings.REDIS_URL,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "health_check_interval": 10},
+    broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "health_check_interval": 10, "socket_connect_timeout": 1},
     task_ignore_result=True,
     task_acks_late=False,  # the run's row is the truth: a bell lost or rung twice costs nothing
     worker_prefetch_multiplier=1,

@@ -173,8 +173,10 @@ EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBac
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "bespoke@localhost")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
-SESSION_COOKIE_NAME = "__Host-session" if _SECURE else "session"
-CSRF_COOKIE_NAME = "__Host-csrf" if _SECURE else "csrf"
+# Cookies know no ports: without the port in the name, two checkouts on one machine would sign each other out.
+_PORT = urlsplit(BASE_URL).port or ""
+SESSION_COOKIE_NAME = "__Host-session" if _SECURE else f"session{_PORT}"
+CSRF_COOKIE_NAME = "__Host-csrf" if _SECURE else f"csrf{_PORT}"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -202,10 +204,10 @@ USE_TZ = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["backend.api.door.ActorAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["backend.api.door.Known"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["backend.api.asking.ActorAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["backend.api.asking.Known"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["backend.api.door.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["backend.api.asking.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "backend.api.problems.handle",
     "UNAUTHENTICATED_USER": None,

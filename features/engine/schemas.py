@@ -193,7 +193,7 @@ _TYPES = {
 
 # keyword -> what to say, from the error's own kind
 _SAYINGS: Mapping[str, Callable[..., str]] = {
-    "type": lambda kind: f"must be {' or '.join(_TYPES.get(name, name) for name in kind.types)}",
+    "type": lambda kind: f"must be {' or '.join(said for name, said in _TYPES.items() if name in kind.types)}",
     "enum": lambda kind: f"must be one of: {_shown(kind.options)}",
     "const": lambda kind: f"must be {_shown([kind.expected_value])}",
     "minLength": lambda kind: f"must have at least {kind.limit} characters" if kind.limit > 1 else "must not be empty",

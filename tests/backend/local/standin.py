@@ -1,4 +1,4 @@
-"""A small checkout with the real launchers and a stand-in product, so that starting and stopping is tested by itself."""
+"""A small checkout with the real launchers and a stand-in product, to test starting and stopping by themselves."""
 
 import json
 import os
@@ -23,8 +23,8 @@ with psycopg.connect(os.environ["DATABASE_OWNER_URL"]) as connection:
     connection.execute("INSERT INTO starts DEFAULT VALUES")
     starts = connection.execute("SELECT count(*) FROM starts").fetchone()[0]
 redis.from_url(os.environ["REDIS_URL"]).ping()
-people = "operator ada alice bob gus mallory".split()
-write_private(VAR / "demo.json", json.dumps({name: {"email": name, "password": "p"} for name in people} | {"starts": starts}))
+people = {name: {"email": name, "password": "p"} for name in "operator ada alice bob gus mallory".split()}
+write_private(VAR / "demo.json", json.dumps({**people, "starts": starts}))
 """
 ASGI = """
 async def application(scope, receive, send):
@@ -50,7 +50,8 @@ class Checkout:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.said = folder / "said.txt"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "REDIS_", "SECRET_"))}
+        ours = ("DATABASE_", "REDIS_", "SECRET_", "DJANGO_", "BESPOKE_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         with self.said.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "backend.local", "serve"],

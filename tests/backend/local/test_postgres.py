@@ -97,7 +97,8 @@ def test_a_login_that_may_only_create_roles_is_enough(server: postgres.Postgres,
     assert may_make_roles(manager)
     assert not may_make_roles(urls.app)
     managed = make_roles(manager, "managed")
-    assert ask(managed.owner, "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'managed'") == "bespoke_owner"
+    whose = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'managed'"
+    assert ask(managed.owner, whose) == "bespoke_owner"
 
 
 def test_data_outlives_a_stop_and_a_crash_with_a_stale_lock_file(place: Path) -> None:

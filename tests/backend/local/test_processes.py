@@ -32,7 +32,9 @@ def test_a_process_keeps_its_identity_and_loses_it_when_it_ends(waiting: subproc
     wait_for(lambda: identity(waiting.pid) is None, "its end, though nobody has waited for it yet")
 
 
-def test_leftovers_of_a_killed_predecessor_are_known_and_ended(waiting: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_predecessor_are_known_and_ended(
+    waiting: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     Register(tmp_path / "ours.json").add("web", waiting.pid)
     end(Register(tmp_path / "ours.json").leftovers())
     assert waiting.wait(5) == -signal.SIGTERM
@@ -65,7 +67,9 @@ def test_the_guard_ends_what_is_listed_when_its_pipe_closes(waiting: subprocess.
     assert not (tmp_path / "run").exists()
 
 
-def test_the_guard_leaves_alone_what_was_stopped_in_good_order(waiting: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_the_guard_leaves_alone_what_was_stopped_in_good_order(
+    waiting: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
     register = Register(tmp_path / "ours.json")
     guard = Guard(register.path)
     register.add("web", waiting.pid)

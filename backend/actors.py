@@ -51,7 +51,8 @@ def actor_of_key(text: str, acts_for: str | None = None) -> Actor:
             return _service(row, acts_for)
         if acts_for is not None:
             raise Malformed("Bespoke-User goes with a service key; a member's key acts as that member.")
-        member = Member.objects.select_related("user").filter(pk=row.member_id, removed_at=None).first()
+        people = Member.objects.select_related("user").filter(removed_at=None)
+        member = people.filter(pk=row.member_id).first() if row.member_id else None
     if member is None or not member.user.is_active:
         raise _no_good()
     return _member(member, row.tenant)
@@ -76,7 +77,7 @@ def actor_of_login(user: User, chosen: str | None) -> Actor | None:
 
 
 def subject_named(actor: Actor, key: str) -> Who:
-    """The subject that an admin names: `member:<id>` for one of their people, else an end user's key. Raises NotFound."""
+    """The subject that an admin names: `member:<id>` of their people, else an end user's key. Raises NotFound."""
     tenant_id = actor.tenant_id
     if not key.startswith(MEMBER_PREFIX):
         return external_subject(tenant_id, key)
@@ -123,9 +124,7 @@ def _operator_of_key(key: KeyText) -> Actor:
 
 
 def _operator(operator: Operator, name: str) -> Actor:
-    return Actor(
-        kind="operator", label=f"operator:{operator.id}", role="operator", can=VERBS["operator"], name=name
-    )
+    return Actor(kind="operator", label=f"operator:{operator.id}", role="operator", can=VERBS["operator"], name=name)
 
 
 def _ended(row: ApiKey | OperatorKey) -> bool:

@@ -13,7 +13,12 @@ app.conf.update(
     broker_url=settings.REDIS_URL,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={"socket_keepalive": True, "socket_timeout": 30, "health_check_interval": 10, "socket_connect_timeout": 1},
+    broker_transport_options={
+        "socket_keepalive": True,
+        "socket_timeout": 30,
+        "health_check_interval": 10,
+        "socket_connect_timeout": 1,
+    },
     task_ignore_result=True,
     task_acks_late=False,  # the run's row is the truth: a bell lost or rung twice costs nothing
     worker_prefetch_multiplier=1,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from typing import cast
 from uuid import uuid4
 
 import structlog
@@ -36,13 +37,13 @@ def request_id(get_response: Handler) -> Handler:
 
         async def aside(request: HttpRequest) -> HttpResponseBase:
             begin(request)
-            return end(request, await get_response(request))  # type: ignore[misc]
+            return end(request, await get_response(request))
 
         return aside
 
     def inline(request: HttpRequest) -> HttpResponseBase:
         begin(request)
-        return end(request, get_response(request))  # type: ignore[arg-type]
+        return end(request, cast(HttpResponseBase, get_response(request)))
 
     return inline
 

@@ -31,7 +31,9 @@ def rule_for(field: str, served: Served, viewer: Viewer) -> Rule:
     return effective_rule(field, served.base.rules, _tenant_rules(served, viewer))
 
 
-def behavior_json(served: Served, viewer: Viewer, *, today: Served | None = None, explain: bool = False) -> dict[str, Any]:
+def behavior_json(
+    served: Served, viewer: Viewer, *, today: Served | None = None, explain: bool = False
+) -> dict[str, Any]:
     """The effective behavior as the API answers it: flat fields and the receipt; with `explain` also why, per field."""
     hidden = hidden_fields(served, viewer, today)
     body: dict[str, Any] = {
@@ -77,7 +79,12 @@ def editable(rule: Rule, viewer: Viewer) -> bool:
 def suspended_json(item: Suspended, hidden: frozenset[str]) -> dict[str, Any]:
     """An operation that is kept but inactive, and why."""
     operation = item.operation
-    told = {"layer": item.layer, "revision": item.number, "field": operation.field, "operation": operation.kind}
+    told: dict[str, Any] = {
+        "layer": item.layer,
+        "revision": item.number,
+        "field": operation.field,
+        "operation": operation.kind,
+    }
     told["reason"] = item.reason
     told["problems"] = [asdict(problem) for problem in item.problems]
     if operation.kind != "remove" and operation.field not in hidden:

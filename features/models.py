@@ -16,13 +16,17 @@ from django.db.models.functions import Now
 from tenants.ids import uuid7
 from tenants.models import Subject, TenantForeignKey, TenantModel
 
-
-# Django's fields are generic for type checkers only.
-_TextField = models.TextField[Any, Any] if TYPE_CHECKING else models.TextField
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:  # Django's fields are generic for type checkers only
+    _TextField = models.TextField
 
 
 class OrderedJSONField(_TextField):
     """JSON kept as text, because jsonb forgets the order of properties and order steers constrained decoding."""
+
+    _pyi_private_set_type: Any  # what django-stubs reads of a field: any JSON goes in, and comes out
+    _pyi_private_get_type: Any
 
     def from_db_value(self, value: str | None, *_: object) -> Any:
         return None if value is None else json.loads(value)

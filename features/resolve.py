@@ -31,7 +31,18 @@ from tenants.errors import Conflict, NotFound
 from tenants.isolation import APP, NOBODY
 from tenants.subjects import Who, tenant_itself
 
-from .models import EVERY_FEATURE, MODELS, CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Pin, Policy, Version
+from .models import (
+    EVERY_FEATURE,
+    MODELS,
+    CurrentVersion,
+    Feature,
+    ModelAlias,
+    ModelTarget,
+    Override,
+    Pin,
+    Policy,
+    Version,
+)
 from .receipt import Receipt
 from .validity import valid_at
 
@@ -125,9 +136,7 @@ def serve_vendor(feature: Feature, at: datetime | None = None) -> Served:
     current = CurrentVersion.objects.filter(valid_at(moment), feature=feature).first()
     if current is None:
         raise NotFound(f"{feature.key} served nothing at that moment.")
-    choice = Choice(
-        base=current.version, tenant=None, user=None, pin=None, fresh_until=None, users_may_override=True
-    )
+    choice = Choice(base=current.version, tenant=None, user=None, pin=None, fresh_until=None, users_may_override=True)
     return serve_choice(feature, NOBODY, tenant_itself(NOBODY), choice, moment, ())
 
 
@@ -198,7 +207,7 @@ def policy_value(policy: Policy | None) -> PolicyValue:
 
 @lru_cache(maxsize=4096)
 def base_of(feature_id: UUID, number: int) -> Base:
-    """Return a published version as the engine's base layer; versions never change, so this is kept. Raises NotFound."""
+    """Return a published version as the engine's base layer, kept since it never changes. Raises NotFound."""
     version = Version.objects.filter(feature_id=feature_id, number=number).first()
     if version is None:
         raise NotFound(f"There is no version {number}.")
@@ -236,9 +245,7 @@ def released(feature: Feature) -> set[int]:
 
 def _stamps(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> tuple[Stamps, datetime]:
     with connections[APP].cursor() as cursor:
-        cursor.execute(
-            f"SELECT {STAMPS_SQL}, clock_timestamp()", stamp_parameters(tenant_id, feature_id, subject_id)
-        )
+        cursor.execute(f"SELECT {STAMPS_SQL}, clock_timestamp()", stamp_parameters(tenant_id, feature_id, subject_id))
         values, now = cursor.fetchone()
     return tuple(values), now
 
@@ -265,9 +272,7 @@ def _revision(feature_id: UUID, subject_id: UUID, number: int | None) -> Revisio
     return None if number is None else _kept_revision(feature_id, subject_id, number)
 
 
-def _targets(
-    aliases: Iterable[str], pinned: Mapping[str, int], at: datetime
-) -> tuple[dict[str, ModelTarget], bool]:
+def _targets(aliases: Iterable[str], pinned: Mapping[str, int], at: datetime) -> tuple[dict[str, ModelTarget], bool]:
     wanted = set(aliases)
     found = {
         row.alias: row.target
@@ -286,7 +291,7 @@ def _pin_row(row: Pin | None, layer: Any) -> PinRow | None:
         return None
     return PinRow(
         layer=layer,
-        kind=row.kind,
+        kind="snapshot" if row.kind == Pin.Kind.SNAPSHOT else "base",
         base=row.base,
         tenant_revision=row.tenant_revision,
         user_revision=row.user_revision,
@@ -342,4 +347,3 @@ def forget() -> None:
     base_of.cache_clear()
     _kept_revision.cache_clear()
     _compiled.cache_clear()
-

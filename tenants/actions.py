@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import cast
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -135,7 +136,7 @@ def _keep_an_owner(member: Member, role: str | None) -> None:
         raise Conflict("An organisation needs an owner: make somebody else one first.")
 
 
-def find_member(member_id: object, actor: Actor) -> Member:
+def find_member(member_id: UUID, actor: Actor) -> Member:
     """The member with this id in the actor's organisation; NotFound otherwise."""
     with actor.present():
         member = Member.objects.select_related("user").filter(pk=member_id, removed_at=None).first()

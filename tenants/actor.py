@@ -69,22 +69,17 @@ class Actor:
             yield
 
     @contextmanager
-    def doing(
-        self, verb: str, target: Target, *, dry_run: bool = False
-    ) -> Iterator[AuditEvent | VendorAuditEvent]:
+    def doing(self, verb: str, target: Target, *, dry_run: bool = False) -> Iterator[AuditEvent | VendorAuditEvent]:
         """Same tenant, allowed verb, one transaction, one audit row, whose `detail` the action may fill.
 
-        With `dry_run` all of it is carried out and then rolled back, so that a rehearsal is the same code. Raises NotFound for another tenant's row and Forbidden for a verb that the role does not have.
+        With `dry_run` all of it is carried out and then rolled back, so that a rehearsal is the same code.
+        Raises NotFound for another tenant's row and Forbidden for a verb that the role does not have.
         """
         if self.tenant is not None and getattr(target, "tenant_id", self.tenant.id) != self.tenant.id:
             raise NotFound
         self.need(verb)
         with self.present():
-            event: AuditEvent | VendorAuditEvent
-            if self.tenant is not None:
-                event = AuditEvent(tenant=self.tenant)
-            else:
-                event = VendorAuditEvent()
+            event = AuditEvent(tenant=self.tenant) if self.tenant is not None else VendorAuditEvent()
             event.actor, event.verb = self.label, verb
             event.target = f"{type(target).__name__.lower()}:{target.pk}"
             yield event

@@ -1,4 +1,4 @@
-"""Ids: UUIDv7 (RFC 9562), made here because PostgreSQL makes them only from 18 on; they carry the time they were made."""
+"""Ids: UUIDv7 (RFC 9562), which carry the time. Made here: PostgreSQL makes them only from 18 on."""
 
 from datetime import UTC, datetime
 from uuid import UUID

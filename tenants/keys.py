@@ -1,7 +1,7 @@
 """The text of an API key: `bsk_<base62(tenant ‖ key)>_<base62 secret><checksum>`. Pure: nothing here asks a database.
 
-The key carries its tenant, so that the door can open that tenant's transaction and look the key up there. The secret has
-192 bits; the checksum (CRC-32 of all before it) lets scanners and typing errors be told without a look-up.
+The key carries its tenant, so that the door can open that tenant's transaction and look the key up there. The secret
+has 192 bits; the checksum (CRC-32 of all before it) lets scanners and typing errors be told without a look-up.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def matches(key: KeyText, kept: bytes) -> bool:
+def matches(key: KeyText, kept: bytes | memoryview) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(hash_of(key.secret), bytes(kept))
 

@@ -56,7 +56,7 @@ class Tenant(models.Model):
 
 
 class TenantForeignKey(models.ForeignKey[Any, Any]):
-    """A reference between two tables of tenants. TenantTable makes its constraint, led by tenant_id; Django makes none."""
+    """A reference between two tables of tenants; TenantTable makes its constraint, led by tenant_id."""
 
     def __init__(self, to: Any, on_delete: Any = models.DO_NOTHING, **options: Any) -> None:
         options.setdefault("db_constraint", False)

@@ -42,7 +42,9 @@ def external_subject(tenant_id: UUID, key: str) -> Who:
     if not 1 <= len(key) <= 200 or any(unicodedata.category(c) in ("Cc", "Cs") for c in key):
         raise Malformed("A user's key has 1 to 200 characters and no control characters.")
     if key.startswith(MEMBER_PREFIX):
-        raise Malformed(f"A user's key may not begin with {MEMBER_PREFIX!r}: that namespace is the dashboard's members'.")
+        raise Malformed(
+            f"A user's key may not begin with {MEMBER_PREFIX!r}: that namespace is the dashboard's members'."
+        )
     return Who(uuid5(tenant_id, key), key, "external")
 
 

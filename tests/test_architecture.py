@@ -52,8 +52,13 @@ def test_only_the_provider_imports_openai() -> None:
     assert importers == {"features/runs/provider.py"}
 
 
-@pytest.mark.parametrize("name", ["tenants.actions", "features.actions.versions", "features.actions.overrides",
-                                  "features.actions.pins", "features.actions.policy", "features.actions.targets"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tenants.actions",
+        *(f"features.actions.{noun}" for noun in ("versions", "overrides", "pins", "policy", "targets")),
+    ],
+)
 def test_whoever_acts_says_who_and_leaves_an_audit_row(name: str) -> None:
     """Every public function with `by` that writes goes through `by.doing`, itself or by the one it hands over to."""
     module = __import__(name, fromlist=["_"])
@@ -69,7 +74,9 @@ def test_whoever_acts_says_who_and_leaves_an_audit_row(name: str) -> None:
         inner = [other for other in called & functions.keys() if other not in seen]
         return "doing" in called or any(does(other, seen | {function}) for other in inner)
 
-    takers = [n for n, node in functions.items() if not n.startswith("_") and "by" in {a.arg for a in node.args.kwonlyargs}]
+    takers = [
+        n for n, node in functions.items() if not n.startswith("_") and "by" in {a.arg for a in node.args.kwonlyargs}
+    ]
     assert takers
     assert [function for function in takers if not does(function)] == []
 

@@ -31,7 +31,7 @@ class Loaded:
 
 
 def load_folder(folder: Path, *, force: bool, by: Actor) -> Iterator[Loaded]:
-    """Publish each file that differs from the last version that came from the catalog. Raises Invalid naming the file."""
+    """Publish each file that differs from the last version from the catalog. Raises Invalid naming the file."""
     for path in sorted(folder.glob("*.yaml")):
         try:
             yield load_file(read_file(path), force=force, by=by)
@@ -49,7 +49,11 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Invalid("A feature's file is one mapping.")
     unknown = [Problem(f"/{name}", "unknown", "is not known here") for name in document if name not in KNOWN]
-    missing = [Problem(f"/{name}", "required", "is missing") for name in ("feature", "title", "behavior") if name not in document]
+    missing = [
+        Problem(f"/{name}", "required", "is missing")
+        for name in ("feature", "title", "behavior")
+        if name not in document
+    ]
     if unknown or missing:
         raise Invalid("This file is no feature.", errors=[*unknown, *missing])
     return document
@@ -58,9 +62,9 @@ def read_file(path: Path) -> dict[str, Any]:
 def load_file(document: Mapping[str, Any], *, force: bool, by: Actor) -> Loaded:
     """Publish one feature as its file has it, unless it is as it was or the API has moved on (see `Loaded`)."""
     key, fingerprint = document["feature"], hashlib.sha256(dumps(dict(document)).encode()).hexdigest()
-    words = {name: document.get(name, "") for name in ("title", "summary", "verb", "icon")}
+    words: dict[str, Any] = {name: document.get(name, "") for name in ("title", "summary", "verb", "icon")}
     parts: dict[str, Any] = {name: document.get(name) or {} for name in ("behavior", "rules", "titles")}
-    source = {"source": "catalog", "source_digest": fingerprint, "message": "From the catalog"}
+    source: dict[str, Any] = {"source": "catalog", "source_digest": fingerprint, "message": "From the catalog"}
     feature = Feature.objects.using(OPERATOR).filter(key=key).first()
     if feature is None:
         _, version = create_feature(key=key, **words, **parts, **source, by=by)

@@ -112,7 +112,7 @@ def save_operation(
 
 
 def delete_override(feature: Feature, layer: Layer, *, expected: Expected, by: Actor) -> Saved:
-    """Inherit everything again. Earlier revisions stay and can be rolled back to. Raises NotFound without an override."""
+    """Inherit everything again; earlier revisions can be rolled back to. Raises NotFound without an override."""
     return _write(feature, layer, _take_all_out, expected, "Inherit everything again", by)
 
 

@@ -64,7 +64,7 @@ def pin(
     who = whose(layer, by)
 
     def make(served: Served) -> Pin:
-        row = _snapshot(served.choice, served) if kind == Pin.Kind.SNAPSHOT else Pin(base=version)
+        row = _snapshot(served.choice, served) if kind == Pin.Kind.SNAPSHOT else Pin(base=version or 0)
         if row.base not in released(feature):
             raise NotFound(f"{feature.key} has no version {version}.")
         row.kind, row.reason, row.until = kind, reason, until
@@ -132,9 +132,7 @@ def restore(
     return Restored("substituted" if reasons else "exact", reasons, wanted, moved)
 
 
-def _then(
-    feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: Mapping[str, Any] | None
-) -> Served:
+def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: Mapping[str, Any] | None) -> Served:
     """What the subject was served then: by the rows valid at the moment, or by the numbers that the receipt names."""
     if at is not None:
         return serve(feature, by.tenant_id, who, at)

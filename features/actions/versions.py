@@ -71,9 +71,7 @@ def publish(
             raise NotFound(f"{feature.key} has no version to follow.")
         rules = last.rules if rules is None else rules
         titles = last.titles if titles is None else titles
-        version = _new_version(
-            feature, last.number + 1, behavior, rules, titles, message, source, source_digest, by
-        )
+        version = _new_version(feature, last.number + 1, behavior, rules, titles, message, source, source_digest, by)
         if make_current:
             _move(feature, version.number, by)
         event.detail = {"version": version.number, "digest": version.digest, "current": make_current}

@@ -6,6 +6,7 @@ lines could run for minutes within them. Here all of these are paid for out of o
 
 import re
 from collections.abc import Callable, Mapping
+from io import StringIO
 from typing import Any, TextIO
 
 from liquid import Environment, RenderContext
@@ -16,6 +17,7 @@ from liquid.builtin.tags import case_tag, comment_tag, for_tag, if_tag, unless_t
 from liquid.exceptions import LiquidTypeError, LoopIterationLimitError
 from liquid.expression import Expression
 from liquid.filter import with_context
+from liquid.output import LimitedStringIO
 from liquid.tag import Tag
 from liquid.template import BoundTemplate
 from liquid.token import Token
@@ -76,6 +78,10 @@ class Template(BoundTemplate):
     """A parsed template that is rendered with a meter."""
 
     context_class = Meter
+
+    def _get_buffer(self) -> StringIO:
+        # With its default, a StringIO turns \r\n into \n, and text that is locked must come out byte for byte.
+        return LimitedStringIO(MAX_OUTPUT, newline="")
 
 
 class ForNode(for_tag.ForNode):

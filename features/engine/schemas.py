@@ -14,7 +14,7 @@ import jsonschema_rs
 from tenants.errors import Problem
 
 from .declared import Declared, declared, with_nulls
-from .refs import check_refs
+from .refs import check_refs, overlap
 from .values import MAX_PROBLEMS, Json, check_json, dumps, pointer
 
 __all__ = ["FORMATS", "SUPPORTED", "Declared", "Validator", "check_schema", "declared", "subschemas", "with_nulls"]
@@ -23,6 +23,7 @@ MAX_BYTES = 64_000
 MAX_DEPTH = 32
 MAX_NODES = 2_000  # objects and lists
 MAX_PATTERN = 1_000  # characters
+MAX_WEIGHED = 100_000  # parts of a value times schemas on each, up to which all violations are named
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 FORMATS = ("date", "time", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid")
 
@@ -79,11 +80,11 @@ def _check_size(schema: dict[str, Json], at: str) -> list[Problem]:
     return found
 
 
-def _measure(value: Json) -> tuple[int, int]:
-    """Return (levels, number of objects and lists)."""
+def _measure(value: Json, *, leaf: int = 0) -> tuple[int, int]:
+    """Return (levels, number of objects and lists, and of what is in them if `leaf` is 1)."""
     if not isinstance(value, dict | list):
-        return 0, 0
-    inner = [_measure(child) for child in (value.values() if isinstance(value, dict) else value)]
+        return 0, leaf
+    inner = [_measure(child, leaf=leaf) for child in (value.values() if isinstance(value, dict) else value)]
     return 1 + max((depth for depth, _ in inner), default=0), 1 + sum(nodes for _, nodes in inner)
 
 
@@ -137,10 +138,25 @@ class Validator:
 
     def __init__(self, schema: dict[str, Json]) -> None:
         self._validator = _validator(schema)
+        self._overlap = overlap(dict(subschemas(schema)))
 
     def problems(self, value: Json, at: str = "") -> list[Problem]:
-        """Name every violation (at most MAX_PROBLEMS) with its pointer, in plain words."""
-        return check_json(value, at) or _violations(self._validator, value, at)
+        """Name the violations (at most MAX_PROBLEMS) with their pointers, in plain words.
+
+        The library makes up every violation before it hands over the first, and each alternative has its own; so
+        of a value with a great many parts only the first is named.
+        """
+        if problems := check_json(value, at):
+            return problems
+        if self._validator.is_valid(value):
+            return []
+        if _measure(value, leaf=1)[1] * self._overlap <= MAX_WEIGHED:
+            return _violations(self._validator, value, at)
+        try:
+            self._validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return list(islice(_explain(error, at), MAX_PROBLEMS))
+        return []
 
 
 def _violations(validator: jsonschema_rs.Draft202012Validator, value: Json, at: str) -> list[Problem]:

@@ -3,10 +3,11 @@
 import django.contrib.postgres.constraints
 import django.db.models.deletion
 import django.db.models.functions.datetime
+from django.db import migrations, models
+
 import features.models
 import tenants.ids
 import tenants.models
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -133,9 +132,5 @@ def usual_seconds(feature: Feature, by: Actor, sample: int = 20) -> float | None
     with by.present():
         rows = Run.objects.filter(feature=feature, subject_id=by.acting_for().id, state=State.SUCCEEDED)
         pairs = rows.order_by("-id").values_list("created_at", "finished_at")[:sample]
-        seconds = sorted(_seconds(*pair) for pair in pairs if pair[1])
+        seconds = sorted((ended - begun).total_seconds() for begun, ended in pairs if ended)
     return seconds[len(seconds) // 2] if seconds else None
-
-
-def _seconds(begun: datetime, ended: datetime) -> float:
-    return (ended - begun).total_seconds()

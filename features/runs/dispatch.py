@@ -103,7 +103,7 @@ def waiting(most: int) -> int:
 
 
 def ring(bells: int = 1) -> None:
-    """Tell workers to look, unless they have enough bells waiting. A lost bell costs a second: the dispatcher rings too."""
+    """Tell workers to look, unless enough bells wait. A lost bell costs a second: the dispatcher rings too."""
     most = 2 * settings.WORKER_SLOTS
     try:
         bells = min(bells, most - int(broker.llen("bells")))
@@ -132,4 +132,5 @@ def worker_seen() -> bool:
 def _operate(statement: str, parameters: Any) -> list[Any]:
     with operator_tx(), connections[OPERATOR].cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[Any] = cursor.fetchall()
+        return rows

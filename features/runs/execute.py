@@ -66,9 +66,7 @@ def execute(claim: Claim, lease: Lease) -> State | None:
 def _converse(run: Run, served: Served, lease: Lease) -> Json:
     """Drive the conversation; every call has its attempt row before it is made, and its outcome after."""
     tenant: Tenant = run.tenant
-    messages = served.compiled.messages(
-        run.input, tenant_name=tenant.name, user_key=served.who.key, now=run.now
-    )
+    messages = served.compiled.messages(run.input, tenant_name=tenant.name, user_key=served.who.key, now=run.now)
     deadline = time.monotonic() + served.compiled.limits.timeout_seconds
     flow = converse(served.compiled, messages, run.input)
     step: Callable[[], Call] = lambda: next(flow)  # noqa: E731
@@ -76,7 +74,8 @@ def _converse(run: Run, served: Served, lease: Lease) -> Json:
         try:
             call = step()
         except StopIteration as ended:
-            return ended.value
+            output: Json = ended.value
+            return output
         try:
             reply = _call(run, served, call, deadline, lease)
         except ProviderFailed as failure:
@@ -121,9 +120,7 @@ def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -
 def _begin(run: Run, call: Call, target: ModelTarget) -> int:
     with tenant_tx(run.tenant_id):
         last = Attempt.objects.filter(run=run.pk).aggregate(last=Max("number"))["last"] or 0
-        Attempt.objects.create(
-            tenant_id=run.tenant_id, run=run.pk, number=last + 1, kind=call.kind, target=target
-        )
+        Attempt.objects.create(tenant_id=run.tenant_id, run=run.pk, number=last + 1, kind=call.kind, target=target)
     return last + 1
 
 

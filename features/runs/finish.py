@@ -92,7 +92,7 @@ def rate(run: Run, feedback: Mapping[str, Any], *, by: Actor) -> Run:
 
 
 def give_up(tenant_id: UUID, run_id: UUID, lost: int, cancelled: bool) -> None:
-    """After a lease ran out: settle what the dead worker left, and end the run where it asked for too much or a cancel."""
+    """After a lease ran out: settle what the dead worker left; end the run that was lost too often or cancelled."""
     with tenant_tx(tenant_id):
         Attempt.objects.filter(run=run_id, finished_at=None).update(finished_at=Now(), outcome="lost")
         Run.objects.filter(pk=run_id, state=State.RUNNING).update(state=State.QUEUED)

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import redis.asyncio
-from asyncio import sleep
 from django.conf import settings
 from redis import RedisError
 

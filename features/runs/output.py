@@ -24,7 +24,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Either an output that satisfies the contract, or why there is none: a type and, where it helps, the violations."""
+    """Either an output that satisfies the contract, or why there is none: a type, and the violations if any."""
 
     outcome: str
     output: Json = None
@@ -50,7 +50,9 @@ def judge(reply: Reply, compiled: Compiled, question: Json) -> Verdict:
     if reply.finish == "length":
         return Verdict("truncated")
     if reply.choices > 1 or reply.tool_call or reply.finish != "stop":
-        return Verdict("invalid", problems=(Problem("", "answer", "must be one plain answer, not a choice or a tool call"),))
+        return Verdict(
+            "invalid", problems=(Problem("", "answer", "must be one plain answer, not a choice or a tool call"),)
+        )
     if not reply.text or not reply.text.strip():
         return Verdict("empty")
     return _read(reply.text, compiled, question)
@@ -60,7 +62,9 @@ def _read(text: str, compiled: Compiled, question: Json) -> Verdict:
     try:
         output = loads(text)
     except AppError as wrong:
-        return Verdict("invalid", problems=(Problem("", "json", f"must be one JSON object and nothing else: {wrong.detail}"),))
+        return Verdict(
+            "invalid", problems=(Problem("", "json", f"must be one JSON object and nothing else: {wrong.detail}"),)
+        )
     problems = check_json(output) or compiled.output_problems(output, question)
     return Verdict("invalid", problems=tuple(problems)) if problems else Verdict("succeeded", output)
 

@@ -41,4 +41,3 @@ def _targets_as_pin(receipt: dict[str, Any], run: Run) -> PinRow | None:
         layer="user", kind="snapshot", base=receipt["base"], tenant_revision=None, user_revision=None,
         targets={target["alias"]: target["revision"]}, created=run.now, until=None, id="",
     )  # fmt: skip
-

@@ -3,7 +3,7 @@
 from django.contrib.postgres.operations import BtreeGistExtension
 from django.db import migrations
 
-from tenants.tables import DROP_FUNCTIONS, FUNCTIONS, READ_WRITE, GlobalTable, TenantTable
+from tenants.tables import DROP_FUNCTIONS, FUNCTIONS, GlobalTable, TenantTable
 
 OF_LIBRARIES = """
 GRANT SELECT ON django_migrations, django_content_type, auth_permission, auth_group, auth_group_permissions

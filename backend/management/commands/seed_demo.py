@@ -18,9 +18,16 @@ from tenants.roles import Role
 from tenants.system import system_actor
 
 TENANTS = {
-    "acme": ("Acme", {"ada": ("Ada Ruiz", Role.OWNER), "alice": ("Alice Marin", Role.MEMBER), "bob": ("Bob Okoro", Role.MEMBER)}),
+    "acme": (
+        "Acme",
+        {
+            "ada": ("Ada Ruiz", Role.OWNER),
+            "alice": ("Alice Marin", Role.MEMBER),
+            "bob": ("Bob Okoro", Role.MEMBER),
+        },
+    ),
     "globex": ("Globex", {"gus": ("Gus Lindqvist", Role.OWNER), "mallory": ("Mallory Chen", Role.MEMBER)}),
-}  # fmt: skip
+}
 OPERATOR_NAME = "Olga Petrov"
 
 
@@ -55,7 +62,11 @@ def _operator(known: dict[str, str]) -> dict[str, str]:
     with operator_tx():
         operator, _ = Operator.objects.using(OPERATOR).get_or_create(user_id=user.id)
     key = known.get("key", "")
-    return {"email": email, "password": password, "key": key if _good(key) else create_operator_key(operator, name="demo")[1]}
+    return {
+        "email": email,
+        "password": password,
+        "key": key if _good(key) else create_operator_key(operator, name="demo")[1],
+    }
 
 
 def _make_tenant(slug: str, name: str, people: dict[str, tuple[str, Role]]) -> None:

@@ -14,7 +14,9 @@ class Migration(migrations.Migration):
 
     operations = [
         TenantTable("Run", partitioned="id", operator={"SELECT": NO_CONTENT}),
-        TenantTable("Attempt", partitioned="run", primary_key=("tenant_id", "run", "number"), operator={"SELECT": None}),
+        TenantTable(
+            "Attempt", partitioned="run", primary_key=("tenant_id", "run", "number"), operator={"SELECT": None}
+        ),
         TenantTable("Ledger", partitioned="run", primary_key=("tenant_id", "run"), operator={"SELECT": None}),
         TenantTable("Queued", operator=CLAIMS),
         TenantTable("IdempotencyKey"),

@@ -186,8 +186,8 @@ def situation(feature: Feature, tenant_id: UUID, who: Who, at: datetime) -> Situ
     own_pin = None if who.is_tenant else pins.get(who.id)
     return Situation(
         current=current.version,
-        tenant_pin=_pin_row(pins.get(tenant_id), "tenant"),
-        user_pin=_pin_row(own_pin, "user"),
+        tenant_pin=pin_row(pins.get(tenant_id), "tenant"),
+        user_pin=pin_row(own_pin, "user"),
         tenant_newest=newest.get(tenant_id),
         user_newest=None if who.is_tenant else newest.get(who.id),
         policy=policy_value(policy),
@@ -286,7 +286,8 @@ def _targets(aliases: Iterable[str], pinned: Mapping[str, int], at: datetime) ->
     return found, substituted
 
 
-def _pin_row(row: Pin | None, layer: Any) -> PinRow | None:
+def pin_row(row: Pin | None, layer: Any) -> PinRow | None:
+    """A pin's row as the engine's value; None for none."""
     if row is None:
         return None
     return PinRow(

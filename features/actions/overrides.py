@@ -147,7 +147,7 @@ def _write(
         if judged:
             _judge(content, was, served, layer)
         revision = Revision((row.number if row else 0) + 1, content[0], content[1])
-        suspended = _suspended(revision, served, layer, strictly=judged)
+        suspended = _suspended(revision, served, layer)
         event.detail = {"layer": layer, "revision": revision.number, "subject": str(who.id)}
         if row is not None and content == content_of(row) and pinned is None:
             event.detail["revision"] = row.number
@@ -247,8 +247,22 @@ def _judge(content: Content, was: Content, served: Served, layer: Layer) -> None
     problems += looser_than_base(served.base.rules, content[1])
     if problems:
         raise Invalid("These changes break rules that an earlier layer has set.", errors=problems)
-    compiled = compile_behavior(alone.fields)
+    try:
+        compiled = compile_behavior(alone.fields)
+    except Invalid as broken:
+        raise _told_of_operations(broken, content[0]) from broken
     check_models([compiled.model, *compiled.fallbacks], APP)
+
+
+def _told_of_operations(broken: Invalid, operations: tuple[Operation, ...]) -> Invalid:
+    """Point at what was sent: a problem of a field that an operation changes is that operation's."""
+    kinds = {operation.field: operation.kind for operation in operations}
+    told = []
+    for problem in broken.errors:
+        field = problem.pointer.split("/")[1] if "/" in problem.pointer else ""
+        at = f"/{kinds[field]}{problem.pointer}" if field in kinds else problem.pointer
+        told.append(replace(problem, pointer=at))
+    return Invalid("The behavior would not work with these changes.", errors=told)
 
 
 def _result(operation: Operation, below: Any) -> Any:
@@ -263,15 +277,11 @@ def _layers(layer: Layer, served: Served, revision: Revision) -> tuple[Revision 
     return (revision, None) if layer == "tenant" else (served.tenant, revision)
 
 
-def _suspended(revision: Revision, served: Served, layer: Layer, *, strictly: bool) -> tuple[Suspended, ...]:
+def _suspended(revision: Revision, served: Served, layer: Layer) -> tuple[Suspended, ...]:
     tenant, user = _layers(layer, served, revision)
     may = served.choice.users_may_override
     effective, _ = compile_layers(served.base, tenant, user, users_may_override=may)
-    mine = tuple(item for item in effective.suspended if item.layer == layer)
-    broken = [problem for item in mine if item.reason == "broken" for problem in item.problems]
-    if strictly and broken:
-        raise Invalid("The behavior would not work with these changes.", errors=broken)
-    return mine
+    return tuple(item for item in effective.suspended if item.layer == layer)
 
 
 def _one_operation(field: str, document: Mapping[str, Any]) -> Operation:

@@ -41,7 +41,9 @@ def field_for_text(feature: Feature, by: Actor) -> str:
     with by.present():
         schema: Any = serve_warm(feature, by.tenant_id, by.acting_for()).compiled.fields["input"]
     properties = schema.get("properties", {})
-    texts: list[str] = [name for name, about in properties.items() if about.get("type") == "string" and "enum" not in about]
+    texts: list[str] = [
+        name for name, about in properties.items() if about.get("type") == "string" and "enum" not in about
+    ]
     required = [name for name in texts if name in schema.get("required", [])]
     if not texts:
         raise Invalid(f"{feature.key} takes no text: give JSON lines with whole inputs.")

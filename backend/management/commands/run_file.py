@@ -56,7 +56,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self._run(**{name: options[name] for name in ("feature", "file", "column", "field", "email", "tenant", "out",
+            self._run(**{n: options[n] for n in ("feature", "file", "column", "field", "email", "tenant", "out",
                                                           "limit", "window")})  # fmt: skip
         except (AppError, NoColumn) as refused:
             raise CommandError(str(refused)) from refused

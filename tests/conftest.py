@@ -16,6 +16,7 @@ from features.runs.events import client as broker
 from tests.cast import Cast, make_cast
 from tests.fakes.model import FakeModel
 
+pytest_plugins = ["tests.processes"]
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
 
@@ -31,25 +32,32 @@ def django_db_setup(django_db_blocker: Any) -> None:
         call_command("migrate", database="owner", verbosity=0)
 
 
-@pytest.fixture
-def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """A database in which everything is really committed, since roles do not see each other's open transactions.
-
-    Emptied afterwards as its owner: the app's role may not truncate.
-    """
-    with django_db_blocker.unblock():
-        yield
-        with connections["owner"].cursor() as cursor:
-            cursor.execute(
-                "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class WHERE relkind IN ('r', 'p')"
-                " AND NOT relispartition AND relnamespace = 'public'::regnamespace AND relname <> ALL (%s)",
-                [list(KEPT)],
-            )
-            cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
-        for connection in connections.all():
-            connection.close()
+def _empty() -> None:
+    with connections["owner"].cursor() as cursor:  # as its owner: the app's role may not truncate
+        cursor.execute(
+            "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class WHERE relkind IN ('r', 'p')"
+            " AND NOT relispartition AND relnamespace = 'public'::regnamespace AND relname <> ALL (%s)",
+            [list(KEPT)],
+        )
+        cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
     forget()
     broker.flushdb()
+
+
+@pytest.fixture
+def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A database in which everything is really committed, since roles do not see each other's open transactions."""
+    with django_db_blocker.unblock():
+        yield
+        _empty()
+        for connection in connections.all():
+            connection.close()
+
+
+@pytest.fixture
+def empty_database() -> Callable[[], None]:
+    """For tests that begin anew within one: empty tables, caches and streams."""
+    return _empty
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ class Limits:
     cost_per_run: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compiled:
     """A behavior ready to run, named by its digest; never changed, and shared by all whose digest it is.
 

@@ -36,7 +36,7 @@ _LOOP_NAMES = ("name", "length", "index", "index0", "rindex", "rindex0", "first"
 
 
 def _object(names: Collection[str], **more: Json) -> Declared:
-    return Declared({"type": "object", "properties": {**dict.fromkeys(names, _SCALAR), **more}})
+    return Declared({"properties": {**dict.fromkeys(names, _SCALAR), **more}, "additionalProperties": False})
 
 
 _ANYTHING = Declared({}, {})

@@ -57,4 +57,7 @@ class ErrorPages(MiddlewareMixin):
         if not isinstance(error, AppError):
             return None
         context = {"error": error, "request_id": getattr(request, "id", "")}
-        return render(request, "web/error.html", context, status=error.status)
+        answer = render(request, "web/error.html", context, status=error.status)
+        if getattr(request, "htmx", False):  # a part of a page was asked for; an error takes the whole
+            answer["HX-Retarget"], answer["HX-Reswap"] = "body", "innerHTML"
+        return answer

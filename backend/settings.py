@@ -143,7 +143,6 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 STATIC_ROOT = ROOT / "staticfiles"
-STATICFILES_DIRS = [ROOT / "backend" / "web" / "static"]
 SERVESTATIC_USE_FINDERS = not STATIC_ROOT.exists()
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -208,7 +207,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["backend.api.asking.Known"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["backend.api.asking.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "backend.api.schema.DoorSchema",
     "EXCEPTION_HANDLER": "backend.api.problems.handle",
     "UNAUTHENTICATED_USER": None,
 }

@@ -1,0 +1,118 @@
+"""What an act on the timeline would do, said before it is done: the action itself is carried out and rolled back."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from features.actions.pins import Moved, Restored, pin, restore, unpin
+from features.runs.models import Run
+from tenants.errors import Malformed
+
+from .moments import Past
+from .parts import Choice, Confirmation
+from .templatetags.b import clock, exactly
+
+DAYS = (7, 30)  # the ends that are offered for a stay, where the policy allows them
+
+
+def rehearse(past: Past, asked: Mapping[str, str], at: datetime | None, run: Run | None) -> Confirmation | None:
+    """Rehearse an act and say what it would do. Raises Invalid, Conflict and NotFound where it would be refused."""
+    feature, actor = past.feature, past.actor
+    match asked.get("confirm"):
+        case "restore" if at or run:
+            receipt = dict(run.receipt) if run else None
+            restored = restore(feature, "user", at=None if run else at, receipt=receipt, by=actor, dry_run=True)
+            return _restoring(past, restored, at, run)
+        case "pin":
+            moved = pin(feature, "user", kind="base", version=whole(asked.get("version")), by=actor, dry_run=True)
+            return _staying(past, moved)
+        case "unpin":
+            return _following(past, unpin(feature, "user", by=actor, dry_run=True))
+    return None
+
+
+def _restoring(past: Past, restored: Restored, at: datetime | None, run: Run | None) -> Confirmation:
+    moved = restored.moved
+    day = run.created_at if run else at or timezone.now()
+    title = _("Put %(feature)s back as it was on %(day)s?") % {
+        "feature": past.feature.title, "day": date_format(timezone.localtime(day), "l j F, H:i")
+    }  # fmt: skip
+    return Confirmation(
+        act="restore",
+        title=title,
+        verb=_("Put it back"),
+        before=moved.before.digest,
+        after=moved.after.digest,
+        differences=past.differences(moved.changes, moved.hidden, past.titles),
+        fields=[("run", str(run.id))] if run else [("at", exactly(day))],
+        answer=restored.result,
+        reasons=restored.reasons,
+        effects=_effects(past, moved),
+        until_note=_until_note(past, moved),
+    )
+
+
+def _staying(past: Past, moved: Moved) -> Confirmation:
+    may = past.history.policy.users_may_pin
+    allowed = [days for days in DAYS if may is True or days <= may]
+    longest = None if may is True else int(may)
+    ends = [Choice(str(days), _("%(n)d days") % {"n": days}, days == longest) for days in allowed]
+    if longest is None:
+        ends.append(Choice("", _("Until I undo it"), True))
+    elif longest not in allowed:
+        ends.append(Choice(str(longest), _("%(n)d days") % {"n": longest}, True))
+    return Confirmation(
+        act="pin",
+        title=_("Stay on version %(n)d of %(feature)s?") % {"n": moved.after.base, "feature": past.feature.title},
+        verb=_("Stay on version %(n)d") % {"n": moved.after.base},
+        before=moved.before.digest,
+        after=moved.after.digest,
+        differences=past.differences(moved.changes, moved.hidden, past.titles),
+        fields=[("version", str(moved.after.base))],
+        effects=[_("Your own changes keep working."), *_effects(past, moved)],
+        until=ends,
+        until_note=_until_note(past, moved),
+    )
+
+
+def _following(past: Past, moved: Moved) -> Confirmation:
+    title = _("Follow the vendor again, at version %(n)d of %(feature)s?")
+    return Confirmation(
+        act="unpin",
+        title=title % {"n": moved.after.base, "feature": past.feature.title},
+        verb=_("Take version %(n)d") % {"n": moved.after.base},
+        before=moved.before.digest,
+        after=moved.after.digest,
+        differences=past.differences(moved.changes, moved.hidden, past.titles),
+        fields=[],
+        effects=[_("New versions reach you by themselves again."), _("Nobody else is affected.")],
+    )
+
+
+def _effects(past: Past, moved: Moved) -> list[str]:
+    """What else there is to know before one stays: what waits meanwhile, and for whom it is."""
+    effects = []
+    if moved.after.user != moved.before.user:
+        mine = _("Your own changes come back as they were then.")
+        effects.append(mine if moved.after.user else _("Your own changes wait; they are kept."))
+    if past.history.current != moved.after.base:
+        effects.append(_("Version %(n)d waits for you.") % {"n": past.history.current})
+    return [*effects, _("Nobody else is affected.")]
+
+
+def _until_note(past: Past, moved: Moved) -> str:
+    may = past.history.policy.users_may_pin
+    if isinstance(may, bool) or moved.pin is None or moved.pin.until is None:
+        return ""
+    words = {"tenant": past.actor.in_tenant().name, "n": may, "day": clock(moved.pin.until)}
+    return _("%(tenant)s allows %(n)d days at most, until %(day)s.") % words
+
+
+def whole(text: str | None) -> int:
+    """Read a number that a form sent. Raises Malformed."""
+    if not text or not (text.isascii() and text.isdecimal() and len(text) < 9):
+        raise Malformed("Say which version.")
+    return int(text)

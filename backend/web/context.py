@@ -1,0 +1,48 @@
+"""What stands around every page: the menu, the person, their organisations."""
+
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
+
+from backend.actors import memberships
+from features.overview import features_by_title, features_stayed_on
+from tenants.actor import Actor
+from tenants.models import User
+
+from .parts import MenuFeature, MenuTenant, Shell
+
+ROLES = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer", "operator": "Operator"}
+
+
+def shell(request: HttpRequest) -> dict[str, object]:
+    """The context processor. Nothing is read until a template asks: sign-in, errors and most parts never do."""
+    return {"shell": SimpleLazyObject(lambda: _shell(request))}
+
+
+def _shell(request: HttpRequest) -> Shell:
+    actor: Actor | None = getattr(request, "actor", None)
+    if actor is None:
+        return Shell(person="", role="", tenant="")
+    role = _(ROLES.get(actor.role, actor.role))
+    if actor.tenant is None:
+        return Shell(person=actor.name, role=role, tenant="", operator=True)
+    return Shell(
+        person=actor.name,
+        role=role,
+        tenant=actor.tenant.name,
+        features=_menu(actor),
+        tenants=_tenants(request, actor),
+    )
+
+
+def _menu(actor: Actor) -> list[MenuFeature]:
+    with actor.present():
+        stayed = features_stayed_on(actor.acting_for().id)
+        return [MenuFeature(f.key, f.title, f.id in stayed) for f in features_by_title(actor)]
+
+
+def _tenants(request: HttpRequest, actor: Actor) -> list[MenuTenant]:
+    if not isinstance(request.user, User):
+        return []
+    mine = memberships(request.user)
+    return [MenuTenant(str(m.tenant_id), m.tenant.name, m.tenant_id == actor.tenant_id) for m in mine]

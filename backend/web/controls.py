@@ -1,0 +1,173 @@
+"""What to draw for an input schema: a control for each part, with what stands in it and what is wrong with it.
+
+A control is named `in` plus the JSON pointer of its part. A list of objects sends its own name once per row, and the
+text sent is the row's token: `in/orders` = `n1`, `in/orders/n1/number` = `A-17`.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from .schema_words import Schema, as_schema, child, follow, kind, label, properties
+
+Data = Mapping[str, Sequence[str]]
+Widget = Literal["text", "line", "segments", "select", "many", "flag", "number", "lines", "group", "rows", "json"]
+PREFIX = "in"
+LONG = 200  # characters; a text that may be longer gets a text area
+SEGMENTS = 4  # choices; more than these become a list
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One of the values that an enum allows, as JSON text."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """One part of the input as it is drawn, with what stands in it and what is wrong with it."""
+
+    name: str
+    pointer: str
+    label: str
+    widget: Widget
+    help: str = ""
+    required: bool = False
+    text: str = ""
+    options: tuple[Option, ...] = ()
+    lines: tuple[str, ...] = ()
+    parts: tuple["Control", ...] = ()
+    rows: tuple["Control", ...] = ()
+    blank_row: "Control | None" = None
+    schema: Schema = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return self.name.replace("/", "-").replace("~", "-")
+
+    @property
+    def wide(self) -> bool:
+        """Whether the control takes the whole width of the form."""
+        return self.widget in ("text", "lines", "group", "rows", "json", "many")
+
+    @property
+    def checked(self) -> bool:
+        return self.text == "true"
+
+    @property
+    def most(self) -> int | None:
+        return self.schema.get("maxItems")
+
+    @property
+    def singular(self) -> str:
+        """What one more is called on the button that adds it."""
+        return label("", as_schema(self.schema.get("items"))).lower()
+
+
+def widget_of(schema: Schema, definitions: Schema) -> Widget:
+    """Which control suits a part; whatever has none of its own is written as JSON."""
+    if "enum" in schema:
+        short = len(schema["enum"]) <= SEGMENTS and all(len(str(one)) <= 14 for one in schema["enum"])
+        return "segments" if short else "select"
+    match kind(schema):
+        case "string":
+            return "text" if schema.get("maxLength", math.inf) > LONG else "line"
+        case "boolean":
+            return "flag"
+        case "integer" | "number":
+            return "number"
+        case "object" if schema.get("properties"):
+            return "group"
+        case "array":
+            return _list_widget(follow(schema.get("items"), definitions))
+    return "json"
+
+
+def _list_widget(items: Schema) -> Widget:
+    if "enum" in items:
+        return "many"
+    if kind(items) == "string":
+        return "lines"
+    return "rows" if kind(items) == "object" and items.get("properties") else "json"
+
+
+def draw(schema: Schema, name: str, pointer: str, data: Data, definitions: Schema) -> tuple[Control, ...]:
+    required = schema.get("required", [])
+    return tuple(
+        _control(child(name, key), child(pointer, key), label(key, part), part, key in required, data, definitions)
+        for key, part in properties(schema, definitions).items()
+    )
+
+
+def _control(
+    name: str, pointer: str, title: str, part: Schema, required: bool, data: Data, definitions: Schema
+) -> Control:
+    sent = data.get(name, ())
+    widget = widget_of(part, definitions)
+    items = follow(part.get("items"), definitions)
+    control = Control(
+        name, pointer, title, widget,
+        help=str(part.get("description", "")), required=required, text=sent[-1] if sent else "", schema=part,
+    )  # fmt: skip
+    match widget:
+        case "segments" | "select":
+            return replace(control, options=_options(part["enum"], sent))
+        case "many":
+            return replace(control, options=_options(items["enum"], sent))
+        case "lines":
+            return replace(control, lines=tuple(text for text in sent if text.strip()) or ("",))
+        case "group":
+            return replace(control, parts=draw(part, name, pointer, data, definitions))
+        case "rows":
+            rows = tuple(
+                _row(name, pointer, index, token, items, data, definitions)
+                for index, token in enumerate(row_tokens(name, data))
+            )
+            return replace(control, rows=rows, blank_row=_row(name, pointer, 0, "new", items, {}, definitions))
+    return control
+
+
+def row_tokens(name: str, data: Data) -> list[str]:
+    """The rows of a list that hold something; one that was added and left blank is no row."""
+    return [
+        token
+        for token in dict.fromkeys(data.get(name, ()))
+        if any(text.strip() for key, texts in data.items() if key.startswith(f"{name}/{token}/") for text in texts)
+    ]
+
+
+def _row(name: str, pointer: str, index: int, token: str, items: Schema, data: Data, definitions: Schema) -> Control:
+    parts = draw(items, child(name, token), child(pointer, index), data, definitions)
+    return Control(name, child(pointer, index), "", "group", text=token, parts=parts, schema=items)
+
+
+def _options(values: Sequence[Any], sent: Sequence[str]) -> tuple[Option, ...]:
+    texts = [(json.dumps(value, ensure_ascii=False), value) for value in values]
+    return tuple(Option(text, "–" if value is None else str(value), text in sent) for text, value in texts)
+
+
+def pointers(controls: Iterable[Control]) -> Iterable[str]:
+    for control in controls:
+        yield control.pointer
+        yield from pointers((*control.parts, *control.rows))
+
+
+def nearest(pointer: str, known: set[str]) -> str:
+    while pointer and pointer not in known:
+        pointer = pointer.rpartition("/")[0]
+    return pointer
+
+
+def mark(control: Control, beside: Mapping[str, Sequence[str]]) -> Control:
+    return replace(
+        control,
+        problems=tuple(dict.fromkeys(beside.get(control.pointer, ()))),
+        parts=tuple(mark(part, beside) for part in control.parts),
+        rows=tuple(mark(row, beside) for row in control.rows),
+    )

@@ -1,0 +1,156 @@
+"""Domain objects → what templates are given: features as heads, runs as lines and in full, receipts, money."""
+
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from features.explain import hidden_fields, titles_of
+from features.models import Feature
+from features.resolve import Served
+from features.runs.execute import attempts_of
+from features.runs.models import FINAL, Run, State
+from features.runs.receipts import served_by
+from tenants.actor import Actor
+
+from .parts import Failure, Head, OriginRow, ReceiptLine, RunLine, RunView
+from .rendering import coming_output, copy_text, field_summary, render_output, summary_line
+from .words import field_title, layer_of, plain
+
+DEMO_PROVIDER = "demo"  # the small model that `make demo` starts, which pages always call by what it is
+MICRO = 1_000_000
+ADVICE = {
+    "timeout": gettext_lazy("Try again in a moment, or shorten what you send."),
+    "unavailable": gettext_lazy("Nothing is lost: try again in a moment."),
+    "truncated": gettext_lazy("Ask for less at once, or shorten what you send."),
+    "refused": gettext_lazy("Say it differently, or leave out what the model will not speak of."),
+    "filtered": gettext_lazy("Leave out what the provider's filter may have taken offence at."),
+    "invalid": gettext_lazy("Try again. If it keeps failing, your own changes may ask for what the contract forbids."),
+    "empty": gettext_lazy("Try again, or say more."),
+}
+
+
+def head_of(feature: Feature, served: Served) -> Head:
+    """A feature as its pages are headed, with how many fields the person and their organisation have changed."""
+    mine, shared = ({op.field for op in one.operations} if one else set() for one in (served.user, served.tenant))
+    return Head(
+        key=feature.key,
+        title=feature.title,
+        summary=feature.summary,
+        verb=feature.verb,
+        icon=feature.icon,
+        mine=len(mine),
+        ours=len(shared - mine),
+        shared=len(shared),
+        staying=served.choice.pin is not None and served.choice.pin.layer == "user",
+    )
+
+
+def feature_page(feature: Feature, served: Served, actor: Actor) -> dict[str, Any]:
+    """What every page of a feature is given."""
+    return {"here": "feature", "feature": head_of(feature, served), "may_edit_org": "override.tenant" in actor.can}
+
+
+def line_of(run: Run) -> RunLine:
+    """A run in a list, called by the first text of its input."""
+    return RunLine(
+        id=str(run.id),
+        feature=run.feature.key,
+        feature_title=run.feature.title,
+        title=summary_line(run.input),
+        state=run.state,
+        created=run.created_at,
+        verdict=verdict_of(run),
+    )
+
+
+def verdict_of(run: Run) -> str:
+    """What was said of an output: good, bad, corrected, or nothing yet."""
+    feedback = run.feedback or {}
+    return "corrected" if feedback.get("correction") is not None else str(feedback.get("verdict", ""))
+
+
+def view_of(run: Run, actor: Actor, served: Served | None = None) -> RunView:
+    """A run in full; within the actor's transaction. `served` is what it was served with, when that is known."""
+    served = served or served_by(run)
+    fields, going = served.effective.fields, run.state not in FINAL
+    done = run.state == State.SUCCEEDED
+    nodes = coming_output(fields["output"]) if going else render_output(run.output, fields["output"]) if done else ()
+    return RunView(
+        id=str(run.id),
+        feature=run.feature.key,
+        feature_title=run.feature.title,
+        title=summary_line(run.input),
+        state=run.state,
+        created=run.created_at,
+        finished=run.finished_at,
+        nodes=nodes,
+        input_nodes=render_output(run.input, fields["input"]),
+        receipt=None if going else receipt_of(run),
+        failure=_failure(run),
+        verdict=verdict_of(run),
+        checks=sum(name.startswith("checks.") for name in fields),
+        copy=copy_text(nodes) if done else "",
+        events_url=reverse("api:run-events", args=[run.id]) if going else "",
+        may_rate="run.rate" in actor.can,
+        may_cancel="run.cancel" in actor.can,
+        may_run_again="run.create" in actor.can,
+    )
+
+
+def receipt_of(run: Run) -> ReceiptLine:
+    """The receipt as a line. Repairs are looked up only where there was more than one call."""
+    receipt = run.receipt
+    target = receipt["model_target"] or {}
+    repairs = sum(call["kind"] == "repair" for call in attempts_of(run.id)) if run.attempts > 1 else 0
+    notes = {
+        _("pinned"): receipt["pin"] is not None,
+        _("another model stood in"): bool(receipt.get("substituted")),
+        _("cached"): run.cached,
+        _("repaired once"): repairs == 1,
+        _("repaired %(n)d times") % {"n": repairs}: repairs > 1,
+    }
+    return ReceiptLine(
+        base=receipt["base"],
+        tenant=receipt["tenant"],
+        user=receipt["user"],
+        digest=receipt["digest"],
+        model=_("135M demo model") if target.get("provider") == DEMO_PROVIDER else str(target.get("model", "")),
+        seconds=(run.finished_at - run.created_at).total_seconds() if run.finished_at else None,
+        cost=money(run.cost),
+        notes=[note for note, so in notes.items() if so],
+    )
+
+
+def origins_of(run: Run, now: Served) -> list[OriginRow]:
+    """Field by field, which layer decided what a run was served, one's own first; hidden then or now is left out."""
+    then = served_by(run)
+    hidden = hidden_fields(then, "user", today=now)
+    titles = titles_of(run.feature, then.choice.base)
+    rows = []
+    for field, value in then.effective.fields.items():
+        if field in hidden or field in ("input", "output"):
+            continue
+        origin = then.effective.origins[field]
+        text = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
+        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing")))
+    return sorted(rows, key=lambda row: ("user", "tenant", "base").index(row.layer))
+
+
+def money(micro: int) -> str:
+    """Millionths of the currency as people read them: the smaller the amount, the more places; nothing for nothing."""
+    if micro <= 0:
+        return ""
+    amount = micro / MICRO
+    places = 2 if amount >= 0.1 else 4 if amount >= 0.001 else 6
+    return f"{amount:.{places}f} {settings.CURRENCY}"
+
+
+def _failure(run: Run) -> Failure | None:
+    if run.state != State.FAILED:
+        return None
+    error = run.error or {}
+    reason = str(error.get("title", "")) or _("The run failed.")
+    return Failure(reason, str(ADVICE.get(error.get("type", ""), _("Try again."))), run.attempts)

@@ -1,0 +1,177 @@
+"""The timeline of one person's feature: events with the letters of the behavior around them, and a chosen moment."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from features.actions.pins import restore
+from features.engine import Change, diff
+from features.explain import hidden_between, titles_of
+from features.models import Feature
+from features.resolve import Served, serve, serve_warm
+from features.runs.models import Run
+from features.runs.receipts import served_by
+from features.timeline import History, history
+from tenants.actor import Actor
+from tenants.errors import Invalid
+from tenants.people import names_of, names_of_those_who
+
+from .comparing import Piece, pieces
+from .parts import Difference, Event, Moment, Stay
+from .telling import author_of, author_words, authors, happening_words
+from .words import field_title, joined
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True)
+class Past:
+    """What happened to a feature for the person who looks, read once; within their transaction."""
+
+    feature: Feature
+    actor: Actor
+    now: Served
+    history: History
+    names: dict[str, str]
+    letters: dict[str, str]
+
+    def events(self, chosen: datetime | None) -> list[Event]:
+        """What happened, newest first, each with the behaviors before and after it as letters."""
+        titles = self.titles
+        return [
+            Event(
+                at=event.at,
+                layer=event.layer,
+                title=happening_words(event, self.history.versions, titles, self.actor.in_tenant().name),
+                by=author_of(event, self.history.versions, self.names, self.actor),
+                before=self.letters.get(event.before or "", ""),
+                after=self.letters.get(event.after or "", ""),
+                chosen=event.at == chosen,
+                stay=event.kind in ("stay", "follow"),
+            )
+            for event in self.history.happenings
+        ]
+
+    def stay(self) -> Stay:
+        """Whether the person stays on a version, by their own choice or their organisation's."""
+        choice = self.now.choice
+        pin = next((row for row in self.history.pins if choice.pin and str(row.id) == choice.pin.id), None)
+        may, current = self._may, self.history.current
+        if pin is None or choice.pin is None or choice.pin.layer == "tenant":
+            numbers = sorted(self.history.versions, reverse=True) if may else []
+            return Stay(
+                choice.base, current, versions=numbers, may_pin=may, forbidden="" if may else self.forbidden(),
+                of_tenant=choice.pin is not None,
+            )  # fmt: skip
+        by = _("you") if pin.author == self.actor.label else author_words(pin.author, self.names, self.actor)
+        return Stay(
+            choice.base, current, kind=choice.pin.kind, since=pin.created_at, until=choice.pin.until, by=by,
+            reason=pin.reason.rstrip("."), may_pin="pin.user" in self.actor.can,
+        )  # fmt: skip
+
+    def moment(self, then: Served, at: datetime, run: Run | None = None) -> Moment:
+        """What was served then, what was different from now, and whether one may go back to it."""
+        is_now = then.digest == self.now.digest
+        may = self._may
+        return Moment(
+            at=at,
+            digest=then.digest,
+            base=then.choice.base,
+            tenant=then.receipt.tenant,
+            user=then.receipt.user,
+            differences=self.differences(
+                diff(self.now.effective.fields, then.effective.fields),
+                hidden_between(self.now, then, "user"),
+                {**titles_of(self.feature, then.choice.base), **self.titles},
+            ),
+            letter=self.letters.get(then.digest, ""),
+            run=str(run.id) if run else "",
+            is_now=is_now,
+            may_restore=may,
+            forbidden="" if may or is_now else self.forbidden(at=at, run=run),
+        )
+
+    def differences(
+        self, changes: Iterable[Change], hidden: frozenset[str], titles: Mapping[str, Any]
+    ) -> list[Difference]:
+        """Fields that change, in words or lines; of one that is hidden, only that it does."""
+        told = (Piece("same", _("Different, but not shown to customers.")),)
+        return [
+            Difference(
+                field_title(change.field, titles),
+                told if change.field in hidden else pieces(_side(change, "before"), _side(change, "after")),
+            )
+            for change in changes
+        ]
+
+    def forbidden(self, *, at: datetime | None = None, run: Run | None = None) -> str:
+        """Why one may not stay or go back: whose policy, who can change it, and what one can do instead."""
+        tenant = self.actor.in_tenant().name
+        if "pin.user" not in self.actor.can:
+            return _("A viewer can look but not change.")
+        admins = names_of_those_who("policy.manage")
+        words = _("%(tenant)s does not let its people stay on a version.") % {"tenant": tenant}
+        if admins:
+            words += " " + _("%(names)s can change that.") % {"names": joined(admins)}
+        return f"{words} {self._instead(at, run)}".strip() if at or run else words
+
+    def _instead(self, at: datetime | None, run: Run | None) -> str:
+        """The alternative that a refused restore names: one's own revision of then, and what would still differ."""
+        try:
+            receipt = run.receipt if run else None
+            restore(self.feature, "user", at=None if run else at, receipt=receipt, by=self.actor, dry_run=True)
+        except Invalid as refused:
+            offered: dict[str, Any] = refused.extra.get("alternative") or {}
+            number = offered.get("rollback_to_revision")
+            if number is None or number == offered.get("own_revision_now"):
+                return ""
+            differs = [field_title(field, self.titles) for field in offered.get("would_still_differ", [])]
+            words = _("You can go back to your own revision %(n)d instead.") % {"n": number}
+            still = _("Still different would be: %(fields)s.") % {"fields": joined(differs)}
+            return f"{words} {still}" if differs else words
+        return ""
+
+    @property
+    def _may(self) -> bool:
+        return "pin.user" in self.actor.can and self.history.policy.users_may_pin is not False
+
+    @property
+    def titles(self) -> dict[str, Any]:
+        """What people read for fields, as the version says that is served now."""
+        version = self.history.versions.get(self.now.choice.base)
+        return dict(version.titles) if version else {}
+
+
+def past_of(feature: Feature, actor: Actor, *, before: datetime | None = None) -> Past:
+    """Read what happened; within the actor's transaction."""
+    who = actor.acting_for()
+    now = serve_warm(feature, actor.tenant_id, who)
+    found = history(feature, actor.tenant_id, who, now.at, before=before)
+    labels = authors(found.happenings) | {pin.author for pin in found.pins}
+    return Past(feature, actor, now, found, names_of(labels, actor), letters_of(found))
+
+
+def then_of(feature: Feature, actor: Actor, at: datetime | None, run: Run | None) -> Served:
+    """What was served at a moment or to a run. Raises NotFound before there was anything, Conflict for the future."""
+    return served_by(run) if run else serve(feature, actor.tenant_id, actor.acting_for(), at)
+
+
+def letters_of(found: History) -> dict[str, str]:
+    """A letter for each behavior in view, by first appearance; the same letter is the same behavior byte for byte."""
+    digests: Sequence[str | None] = [
+        digest for event in reversed(found.happenings) for digest in (event.before, event.after)
+    ]
+    return {digest: _letter(place) for place, digest in enumerate(dict.fromkeys(filter(None, digests)))}
+
+
+def _letter(place: int) -> str:
+    """A, B … Z, AA, AB …"""
+    return (_letter(place // len(LETTERS) - 1) if place >= len(LETTERS) else "") + LETTERS[place % len(LETTERS)]
+
+
+def _side(change: Change, side: str) -> Any:
+    there = change.kind != ("added" if side == "before" else "removed")
+    return getattr(change, side) if there else None

@@ -1,0 +1,83 @@
+"""What every page begins and ends with: somebody signed in, and an answer that is the page or the part asked for."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render, resolve_url
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.translation import gettext as _
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from backend.actors import TENANT_OF_SESSION, actor_of_login
+from tenants.actor import Actor
+from tenants.errors import Forbidden
+from tenants.models import User
+
+P = ParamSpec("P")
+
+
+class PageRequest(HttpRequest):
+    """A request as views get it, with what middleware and the decorators below have added."""
+
+    actor: Actor
+    htmx: HtmxDetails
+    user: User
+    id: str
+
+
+View = Callable[Concatenate[PageRequest, P], HttpResponseBase]
+
+
+def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """A page for whoever is signed in; others are sent to sign in and come back."""
+
+    @wraps(view)
+    def behind(request: PageRequest, /, *arguments: P.args, **named: P.kwargs) -> HttpResponseBase:
+        person: User | AnonymousUser = request.user
+        if isinstance(person, AnonymousUser):
+            return _to_login(request)
+        actor = actor_of_login(person, request.session.get(TENANT_OF_SESSION))
+        if actor is None:
+            raise Forbidden(_("You are not a member of any organisation. An admin of yours can add you."))
+        request.actor = actor
+        answer = view(request, *arguments, **named)
+        patch_vary_headers(answer, ["HX-Request"])  # one address, two answers: the page, and a part of it
+        patch_cache_control(answer, private=True, no_cache=True)
+        return answer
+
+    return behind  # type: ignore[return-value]  # the middlewares have made it a PageRequest
+
+
+def for_members(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """A page for people of an organisation. Operators, who are in none, land on theirs."""
+
+    @wraps(view)
+    def behind(request: PageRequest, /, *arguments: P.args, **named: P.kwargs) -> HttpResponseBase:
+        if request.actor.tenant is None:
+            return redirect("web:vendor_features")
+        return view(request, *arguments, **named)
+
+    return for_people(behind)
+
+
+def answer(
+    request: HttpRequest, template: str, context: Mapping[str, Any], *, part: str = "", status: int = 200,
+    **headers: str,
+) -> HttpResponse:  # fmt: skip
+    """Render a page, or for htmx the named part of it. Headers are given as HX_Retarget="#form"."""
+    name = f"{template}#{part}" if part and request.htmx else template  # type: ignore[attr-defined]
+    made = render(request, name, dict(context), status=status)
+    for header, value in headers.items():
+        made[header.replace("_", "-")] = value
+    return made
+
+
+def _to_login(request: PageRequest) -> HttpResponseBase:
+    if request.htmx:
+        return HttpResponseClientRedirect(resolve_url("account_login"))
+    return redirect_to_login(request.get_full_path(), resolve_url("account_login"))

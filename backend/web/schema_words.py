@@ -1,0 +1,48 @@
+"""Reading a contract as people would: what a part is called, whether it may be left out, what it points to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .words import sentence
+
+Schema = Mapping[str, Any]
+
+
+def as_schema(value: Any) -> Schema:
+    return value if isinstance(value, Mapping) else {}
+
+
+def follow(part: Any, definitions: Schema) -> Schema:
+    """Follow a local `$ref` into the definitions; a contract has no other references."""
+    schema = as_schema(part)
+    found = definitions.get(str(schema.get("$ref", "")).removeprefix("#/$defs/"))
+    return {**found, **schema} if isinstance(found, Mapping) else schema
+
+
+def properties(schema: Schema, definitions: Schema) -> dict[str, Schema]:
+    """The declared properties in authored order, references followed."""
+    return {name: follow(part, definitions) for name, part in as_schema(schema.get("properties")).items()}
+
+
+def label(name: str, schema: Schema) -> str:
+    title = schema.get("title")
+    return title if isinstance(title, str) and title else sentence(name)
+
+
+def kind(schema: Schema) -> str:
+    """The JSON type that a part has when it is not null, or "" when the schema leaves it open."""
+    given = schema.get("type")
+    if isinstance(given, list):
+        others = [one for one in given if one != "null"]
+        return str(others[0]) if len(others) == 1 else ""
+    return str(given or "")
+
+
+def nullable(schema: Schema) -> bool:
+    given = schema.get("type")
+    return isinstance(given, list) and "null" in given
+
+
+def child(pointer: str, name: str | int) -> str:
+    """The JSON pointer of a part (RFC 6901)."""
+    return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"

@@ -1,0 +1,134 @@
+// Forms: rows that can be added and taken out, texts that grow, Ctrl+Enter, pasting and dropping, counting characters.
+const MAX_FILE = 1_000_000; // bytes; the server has the last word on what is too long
+
+const grow = (area) => {
+  area.style.height = "auto";
+  area.style.height = `${area.scrollHeight + 2}px`;
+};
+
+const tally = (rows) => {
+  const all = [...rows.querySelectorAll(":scope > [data-b-list] > [data-b-row]")];
+  const count = all.filter((row) => [...row.querySelectorAll(".form-control")].some((part) => part.value.trim())).length;
+  const most = Number(rows.dataset.bMost) || Infinity;
+  const add = rows.querySelector(":scope > [data-b-add]");
+  if (add) add.hidden = all.length >= most;
+  const word = rows.querySelector(":scope > legend [data-b-tally]");
+  if (word && most < Infinity) word.textContent = `${count} ${word.dataset.bOf} ${most}`;
+};
+
+const addRow = (rows) => {
+  const blank = rows.querySelector(":scope > template[data-b-blank]");
+  const row = blank.content.firstElementChild.cloneNode(true);
+  const token = row.querySelector(":scope > [data-b-token]");
+  if (token) {
+    const made = `n${Date.now().toString(36)}`;
+    const prefix = `${token.name}/new`;
+    const renamed = (text) => text.replace(prefix, `${token.name}/${made}`);
+    for (const part of row.querySelectorAll("[name], template")) {
+      if (part.matches("template")) part.innerHTML = part.innerHTML.replaceAll(prefix, `${token.name}/${made}`);
+      else part.name = renamed(part.name);
+      if (part.id) part.id = `${part.id}-${made}`;
+    }
+    for (const label of row.querySelectorAll("label[for]")) label.htmlFor = `${label.htmlFor}-${made}`;
+    token.value = made;
+  }
+  rows.querySelector(":scope > [data-b-list]").append(row);
+  row.querySelector("input:not([type=hidden]), textarea, select")?.focus();
+  tally(rows);
+};
+
+const removeRow = (row) => {
+  const rows = row.closest("[data-b-rows]");
+  const near = row.nextElementSibling ?? row.previousElementSibling;
+  row.remove();
+  tally(rows);
+  (near?.querySelector("input:not([type=hidden]), textarea") ?? rows.querySelector("[data-b-add]"))?.focus();
+};
+
+const put = (area, text) => {
+  area.value = text;
+  area.dispatchEvent(new Event("input", { bubbles: true }));
+  area.focus();
+};
+
+const firstArea = () => document.querySelector("[data-b-form] [data-b-drop], [data-b-form] .form-control");
+
+const clear = (form) => {
+  for (const part of form.querySelectorAll(".form-control, select")) part.value = "";
+  for (const part of form.querySelectorAll("input[type=checkbox], input[type=radio]")) part.checked = "bNone" in part.dataset;
+  for (const row of [...form.querySelectorAll("[data-b-list] > [data-b-row]")].filter((r) => r.previousElementSibling)) row.remove();
+  form.querySelectorAll("[data-b-rows]").forEach(tally);
+  form.querySelectorAll(".b-problems").forEach((problems) => problems.remove());
+  form.querySelectorAll(".is-invalid").forEach((part) => part.classList.remove("is-invalid"));
+  form.querySelectorAll("[data-b-grow]").forEach(grow);
+  firstArea()?.focus();
+};
+
+const count = (area) => {
+  const word = document.querySelector(`[data-b-count-for="${CSS.escape(area.id)}"]`);
+  if (!word) return;
+  const length = [...area.value].length;
+  word.textContent = `${length} ${word.dataset.of}`;
+  word.classList.toggle("b-over", length > parseInt(word.dataset.of.replace(/\D+/g, ""), 10));
+};
+
+const read = async (file) => {
+  const area = firstArea();
+  if (area && file && file.size <= MAX_FILE) put(area, await file.text());
+};
+
+document.addEventListener("click", async (event) => {
+  const hit = (selector) => event.target.closest(selector);
+  if (hit("[data-b-add]")) addRow(hit("[data-b-add]").closest("[data-b-rows]"));
+  else if (hit("[data-b-remove]")) removeRow(hit("[data-b-row]"));
+  else if (hit("[data-b-clear]")) clear(hit("form"));
+  else if (hit("[data-b-unfold-button]")) hit("form").classList.add("b-unfolded");
+  else if (hit("[data-b-paste]")) {
+    const text = await navigator.clipboard?.readText().catch(() => ""); // refused by the person: nothing to paste
+    if (text && firstArea()) put(firstArea(), text);
+  }
+});
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-b-grow]")) grow(event.target);
+  if (event.target.id) count(event.target);
+  const rows = event.target.closest("[data-b-rows]");
+  if (rows) tally(rows);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  const form = event.target.form ?? document.querySelector("[data-b-form]");
+  if (!form?.matches("[data-b-form], [data-b-box]")) return;
+  event.preventDefault();
+  if (form.querySelector("button[type=submit], button:not([type])")) form.requestSubmit(); // while a run goes on there is none
+});
+if (document.querySelector("[data-b-form]")) {
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("b-dropping");
+  });
+  document.addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("b-dropping"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("b-dropping");
+    read(event.dataTransfer.files[0]);
+  });
+}
+
+const dress = (within) => {
+  within.querySelectorAll("[data-b-grow]").forEach((area) => (grow(area), count(area)));
+  within.querySelectorAll("[data-b-rows]").forEach(tally);
+};
+// On a phone the form folds to one line once there is an answer; a failed run leaves it open.
+const fold = (output) => {
+  const form = document.querySelector("[data-b-form]");
+  if (!form || output.ariaBusy === "true" || !output.querySelector(".b-rate")) return;
+  form.querySelector("[data-b-folded]").textContent = firstArea()?.value ?? "";
+  form.classList.add("b-foldable");
+  form.classList.remove("b-unfolded");
+};
+document.addEventListener("htmx:load", (event) => {
+  dress(event.detail.elt);
+  if (event.detail.elt.id === "output") fold(event.detail.elt);
+});
+document.fonts.ready.then(() => dress(document));
+dress(document);

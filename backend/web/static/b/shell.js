@@ -1,0 +1,84 @@
+// What every page has: the drawer, choices that submit themselves, toasts, copying, times in the reader's own zone, being offline.
+const root = document.documentElement;
+const body = document.body;
+
+const drawer = (open) => {
+  body.classList.toggle("b-drawer-open", open);
+  document.querySelector("[data-b-drawer]")?.setAttribute("aria-expanded", String(open));
+  const shade = document.querySelector(".b-shade");
+  if (shade) shade.hidden = !open;
+  (open ? document.querySelector("#menu a") : document.querySelector("[data-b-drawer]"))?.focus();
+};
+
+const copy = async (button) => {
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.bCopy).value);
+  const word = button.querySelector("[data-b-copied]");
+  const before = word.textContent;
+  word.textContent = word.dataset.bCopied;
+  setTimeout(() => (word.textContent = before), 2000);
+};
+
+document.addEventListener("click", (event) => {
+  const hit = (selector) => event.target.closest(selector);
+  if (hit("[data-b-drawer]")) drawer(true);
+  else if (hit("[data-b-drawer-close]")) drawer(false);
+  else if (hit("[data-b-copy]")) copy(hit("[data-b-copy]"));
+  else if (hit("[data-b-toast-close]")) hit("[data-b-toast]").remove();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && body.classList.contains("b-drawer-open")) drawer(false);
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-b-submit]")) event.target.form.requestSubmit();
+});
+
+// A toast stays eight seconds, and as long as it is looked at. One at a time: the next shows when the first is gone.
+const TOAST_MS = 8000;
+const arm = (toast) => {
+  if (!toast || toast.dataset.armed) return;
+  toast.dataset.armed = "yes";
+  const leave = () => {
+    if (toast.matches(":hover, :focus-within")) return setTimeout(leave, 1000);
+    const next = toast.nextElementSibling;
+    toast.remove();
+    return arm(next);
+  };
+  setTimeout(leave, TOAST_MS);
+};
+
+// The server writes times in its own zone; here they become the reader's. Only absolute ones: "4 min ago" is right anywhere.
+const language = root.lang.startsWith("en") ? "en-GB" : root.lang;
+const FORMS = {
+  short: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+  long: { weekday: "long", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" },
+};
+const exact = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "long" });
+const words = (date, form) => {
+  const year = date.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
+  const part = Object.fromEntries(
+    new Intl.DateTimeFormat(language, { ...FORMS[form], ...year, hour12: false }).formatToParts(date).map((p) => [p.type, p.value]),
+  );
+  return [[part.weekday, part.day, part.month, part.year].filter(Boolean).join(" "), `${part.hour}:${part.minute}`].join(", ");
+};
+const localise = (within) => {
+  for (const time of within.querySelectorAll("time[data-b-time]")) {
+    const date = new Date(time.dateTime);
+    time.title = exact.format(date);
+    if (time.dataset.bTime in FORMS) time.textContent = words(date, time.dataset.bTime);
+  }
+};
+
+const online = () => {
+  const bar = document.querySelector("[data-b-offline]");
+  if (bar) bar.hidden = navigator.onLine;
+};
+addEventListener("online", online);
+addEventListener("offline", online);
+
+const dress = (within) => {
+  localise(within);
+  arm(document.querySelector("[data-b-toast]"));
+};
+document.addEventListener("htmx:load", (event) => dress(event.detail.elt));
+dress(document);
+online();

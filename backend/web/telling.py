@@ -1,0 +1,102 @@
+"""What happened, in words: revisions by what they change, versions, stays, policies, and who it was."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from features.engine import Operation, changed, check_field, from_rows
+from features.models import CurrentVersion, Override, Pin, Version
+from features.timeline import Happening
+from tenants.actor import Actor
+
+from .words import field_title, plain
+
+SHORT = 40  # characters; a value that long is told, a longer one only named
+Titles = Mapping[str, Any]
+
+
+def revision_words(row: Override, previous: Override | None, titles: Titles) -> str:
+    """A revision by its author's message, else by what it changed against the one before."""
+    if row.message and check_field(row.message) is not None:
+        return row.message
+    before = from_rows(previous.operations) if previous else ()
+    after = from_rows(row.operations)
+    told = [_operation_words(operation, titles) for operation in changed(before, after)]
+    kept = {operation.field for operation in after}
+    gone = [operation.field for operation in before if operation.field not in kept]
+    told += [_("%(field)s inherited again") % {"field": field_title(field, titles)} for field in gone]
+    if not told:
+        return _("Who may change what") if previous and row.rules != previous.rules else _("Saved without a change")
+    more = len(told) - 1
+    return told[0] if not more else ngettext("%(first)s and %(n)d more", "%(first)s and %(n)d more", more) % {
+        "first": told[0], "n": more
+    }  # fmt: skip
+
+
+def author_words(label: str, names: Mapping[str, str], actor: Actor) -> str:
+    """Who did something: you, a person or key by name, or the vendor."""
+    if label == actor.label:
+        return _("You")
+    if label.startswith(("operator:", "system:")):
+        return _("The vendor")
+    return names.get(label, _("Somebody who has left"))
+
+
+def happening_words(event: Happening, versions: Mapping[int, Version], titles: Titles, tenant: str) -> str:
+    """What happened, as the title of its line."""
+    match event.row, event.previous:
+        case CurrentVersion() as row, CurrentVersion() as previous if row.version < previous.version:
+            return _("The vendor went back to version %(n)d") % {"n": row.version}
+        case CurrentVersion() as row, previous:
+            reached = previous is not None and event.before != event.after
+            return (_("Version %(n)d reached you") if reached else _("Version %(n)d published")) % {"n": row.version}
+        case Override() as row, previous:
+            return revision_words(row, previous if isinstance(previous, Override) else None, titles)
+        case Pin() as row, _previous:
+            return _stay_words(row, event, tenant)
+    return _("What %(tenant)s lets its people do") % {"tenant": tenant}
+
+
+def author_of(event: Happening, versions: Mapping[int, Version], names: Mapping[str, str], actor: Actor) -> str:
+    """Who it was and what else is worth a few words: a revision's number, a version's message."""
+    row: Any = event.row
+    who = author_words(row.author, names, actor)
+    if isinstance(row, CurrentVersion):
+        version = versions.get(row.version)
+        return f"{who}: {version.message}" if version and version.message else who
+    if isinstance(row, Override):
+        return _("%(who)s, revision %(n)d") % {"who": who, "n": row.number}
+    return who
+
+
+def authors(events: Sequence[Happening]) -> set[str]:
+    return {str(getattr(event.row, "author", "")) for event in events}
+
+
+def _operation_words(operation: Operation, titles: Titles) -> str:
+    title = field_title(operation.field, titles)
+    match operation.kind:
+        case "remove":
+            return _("Left out %(field)s") % {"field": title}
+        case "append":
+            return _("Added to %(field)s") % {"field": title}
+    new = operation.based_on is not None and operation.based_on.inherited == "absent"
+    if new:
+        section = operation.field.startswith("instructions.")
+        return (_("Added the section %(field)s") if section else _("Added %(field)s")) % {"field": title}
+    value = plain(operation.value)
+    if len(value) > SHORT or "\n" in value:
+        return _("Replaced %(field)s") % {"field": title}
+    return _("%(field)s: %(value)s") % {"field": title, "value": value}
+
+
+def _stay_words(pin: Pin, event: Happening, tenant: str) -> str:
+    words = {"n": pin.base, "tenant": tenant}
+    if event.kind == "follow":
+        ended = _("%(tenant)s follows the vendor again") if event.layer == "tenant" else _("Follows the vendor again")
+        return ended % words
+    if event.layer == "tenant":
+        return _("%(tenant)s stays on version %(n)d") % words
+    return (_("Put back, with version %(n)d") if pin.kind == Pin.Kind.SNAPSHOT else _("Stays on version %(n)d")) % words

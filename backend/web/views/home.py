@@ -1,0 +1,55 @@
+"""The features as cards, and the switch between organisations."""
+
+from uuid import UUID
+
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from backend.actors import TENANT_OF_SESSION, memberships
+from backend.web.drawing import head_of, line_of
+from backend.web.pages import PageRequest, answer, for_members, for_people
+from backend.web.parts import Card
+from features.models import Feature
+from features.overview import features_by_title
+from features.resolve import serve_warm
+from features.runs.listing import my_counts_since, my_runs
+from tenants.actor import Actor
+from tenants.errors import NotFound
+
+LAST_RUNS = 5
+
+
+@require_safe
+@for_members
+def home(request: PageRequest) -> HttpResponseBase:
+    """Every feature: what it does, what of it is mine and ours, its version, how often I used it."""
+    actor = request.actor
+    month = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    with actor.present():
+        counts = my_counts_since(actor, month)
+        cards = [_card(feature, actor, counts) for feature in features_by_title(actor)]
+        lines = [line_of(run) for run in my_runs(actor, most=LAST_RUNS)]
+    return answer(request, "web/home.html", {"here": "home", "cards": cards, "lines": lines})
+
+
+@require_POST
+@for_people
+def switch(request: PageRequest) -> HttpResponseBase:
+    """Go on in another of one's organisations. Raises NotFound for one that one is not in."""
+    chosen = request.POST.get("tenant", "")
+    if chosen not in {str(member.tenant_id) for member in memberships(request.user)}:
+        raise NotFound
+    request.session[TENANT_OF_SESSION] = chosen
+    return redirect("web:home")
+
+
+def _card(feature: Feature, actor: Actor, counts: dict[UUID, int]) -> Card:
+    served = serve_warm(feature, actor.tenant_id, actor.acting_for())
+    return Card(
+        feature=head_of(feature, served),
+        version=served.choice.base,
+        runs=counts.get(feature.id, 0),
+        stays=served.choice.pin is not None,
+    )

@@ -1,0 +1,146 @@
+"""Make it mine: every field with whose it is; change it, inherit it again, go back to a saved revision.
+
+The same page is the organisation's editor at /org/f/, one layer down.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods
+
+from backend.web.boxes import problem_words, read_box
+from backend.web.desk import Desk, Layer
+from backend.web.pages import PageRequest, for_members
+from backend.web.parts import NewSection
+from features.actions.overrides import Saved, rollback_override, save_operation, save_override
+from features.engine import Operation
+from features.find import find_feature
+from tenants.errors import Invalid, Malformed, Problem, Stale
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members
+def mine(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
+    """The editor of a layer; `?show=` filters by origin, `?edit=`, `?row=`, `?add=` and `?revisions=` open parts."""
+    if layer == "tenant":
+        request.actor.need("override.tenant")
+    desk = Desk(request, find_feature(key, request.actor), layer)
+    if request.method == "POST":
+        return _act(desk)
+    field = request.GET.get("edit") or request.GET.get("row")
+    row = desk.row(field, opened="edit" in request.GET) if field else None
+    if row and request.htmx:
+        return desk.answer(row=row, part="row")
+    return desk.answer(row=row, new=NewSection() if "add" in request.GET else None)
+
+
+def _act(desk: Desk) -> HttpResponseBase:
+    name = "".join(desk.request.POST.getlist("act")[-1:])  # a form's second button sends its own after the form's
+    act, was = ACTS.get(name), desk.newest
+    if act is None:
+        raise Malformed("Say what to do: save, remove, inherit, add or rollback.")
+    try:
+        saved = act(desk)
+    except (Invalid, Stale) as error:
+        return _refused(desk, error, name)
+    fresh = Desk(desk.request, desk.feature, desk.layer)
+    unchanged = was is not None and was.number == saved.row.number
+    messages.success(desk.request, _words(name, saved, fresh, unchanged=unchanged))
+    return fresh.answer(oob=True) if desk.request.htmx else redirect(desk.request.path)
+
+
+def _save(desk: Desk) -> Saved:
+    """Set or add to a field; in the organisation's editor also say who may change it for themselves."""
+    post = desk.request.POST
+    field, value = post.get("field", ""), read_box(post.get("value", ""), post.get("widget", "text"))
+    operation = Operation(field, "append" if post.get("mode") == "append" else "set", value)
+    rules = desk.rules_with(field, post.get("who", ""))
+    if rules is None:
+        return save_operation(desk.feature, desk.layer, field, {operation.kind: value}, **desk.write)
+    document = desk.document_with(operation, rules)
+    return save_override(desk.feature, desk.layer, document, message=field, **desk.write)
+
+
+def _remove(desk: Desk) -> Saved:
+    return save_operation(desk.feature, desk.layer, desk.request.POST.get("field", ""), {"remove": True}, **desk.write)
+
+
+def _inherit(desk: Desk) -> Saved:
+    return save_operation(desk.feature, desk.layer, desk.request.POST.get("field", ""), None, **desk.write)
+
+
+def _add(desk: Desk) -> Saved:
+    """Add a section. Its name becomes a field's: lowercase, dashes for what else is in it."""
+    post = desk.request.POST
+    name = re.sub(r"[^a-z0-9_-]+", "-", post.get("name", "").lower()).strip("-")
+    field, text = f"instructions.{name}", read_box(post.get("value", ""), "text")
+    wrong = {
+        _("Give it a name that begins with a letter."): not name[:1].isalpha(),
+        _("There is a section of that name already."): field in desk.editing.fields,
+        _("Write what it says."): not text.strip(),
+    }
+    if any(wrong.values()):
+        raise Invalid(errors=[Problem("", "add", words) for words, so in wrong.items() if so])
+    return save_operation(desk.feature, desk.layer, field, {"set": text}, **desk.write)
+
+
+def _rollback(desk: Desk) -> Saved:
+    text = desk.request.POST.get("revision", "")
+    if not (text.isascii() and text.isdecimal() and len(text) < 9):
+        raise Malformed("Say which revision.")
+    return rollback_override(desk.feature, desk.layer, int(text), **desk.write)
+
+
+ACTS: dict[str, Callable[[Desk], Saved]] = {
+    "save": _save, "remove": _remove, "inherit": _inherit, "add": _add, "rollback": _rollback
+}  # fmt: skip
+
+
+def _words(act: str, saved: Saved, desk: Desk, *, unchanged: bool) -> str:
+    """What was done, and whom it reaches."""
+    if unchanged:
+        return _("Nothing to save: it was so already.")
+    words = {"n": saved.row.number, "tenant": desk.editing.tenant, "field": ""}
+    told = _("Saved as revision %(n)d.") % words
+    if act == "inherit":
+        field = desk.request.POST.get("field", "")
+        told = _("%(field)s: inherited again, revision %(n)d.") % {**words, "field": desk.title(field)}
+    if act == "rollback" and saved.suspended:
+        asleep = len(saved.suspended)
+        told += " " + ngettext("%d change is not in force.", "%d changes are not in force.", asleep) % asleep
+    if desk.layer == "user":
+        return told + " " + _("Nobody else was changed.")
+    return told + " " + _("It reaches everyone at %(tenant)s who has not chosen otherwise.") % words
+
+
+def _refused(desk: Desk, error: Invalid | Stale, act: str) -> HttpResponseBase:
+    """Show what is wrong beside what was typed, and keep it; a stale write names who saved first."""
+    fresh, post = Desk(desk.request, desk.feature, desk.layer), desk.request.POST
+    stale = fresh.who_saved() if isinstance(error, Stale) else ""
+    words = problem_words(error.errors, post.get("field", ""), fresh.editing.titles) or [error.detail]
+    if act == "add":
+        new = NewSection(post.get("name", ""), post.get("value", ""), [stale] if stale else words)
+        return fresh.answer(new=new, status=error.status, HX_Retarget="#editor")
+    row = fresh.row(post.get("field", "")) if post.get("field") in fresh.editing.fields else None
+    if act not in ("save", "remove") or row is None or not row.may_edit:
+        return fresh.answer(notice=stale or " ".join(words), status=error.status, HX_Retarget="#editor")
+    box, text = fresh.editing.box(row.field), post.get("value", "")
+    typed = replace(
+        box,
+        text=text,
+        mode="append" if post.get("mode") == "append" else "set",
+        options=[replace(option, chosen=option.value == text) for option in box.options],
+        who_may=[replace(option, chosen=option.value == post.get("who")) for option in box.who_may],
+        stale=stale,
+        problems=() if stale else words,
+    )
+    row = replace(row, edit=typed)
+    return fresh.answer(row=row, part="row", status=error.status, HX_Retarget=f"#{row.id}")
+
+

@@ -1,0 +1,108 @@
+"""Use a feature: a form made from its input contract, and what comes of it."""
+
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from backend.web.drawing import feature_page, line_of, money, view_of
+from backend.web.forms import InputForm, blank_form, read_form
+from backend.web.pages import PageRequest, answer, for_members
+from features.find import find_feature
+from features.models import Feature
+from features.resolve import serve_warm
+from features.runs.accept import accept
+from features.runs.dispatch import ring
+from features.runs.listing import my_runs
+from features.runs.models import Run, State
+from tenants.actor import Actor
+from tenants.errors import AppError, NotFound
+
+from .runs import found_run
+
+EARLIER = 6
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members
+def use(request: PageRequest, key: str) -> HttpResponseBase:
+    """The form and the output side by side; `?run=` shows an earlier run with its input in the form."""
+    feature = find_feature(key, request.actor)
+    if request.method == "POST":
+        return _run(request, feature)
+    run = _chosen(request, feature)
+    context = _context(feature, request.actor, run=run)
+    return answer(request, "web/use.html", {**context, "oob": bool(request.htmx)}, part="output")
+
+
+def _run(request: PageRequest, feature: Feature) -> HttpResponseBase:
+    actor = request.actor
+    with actor.present():
+        contract = serve_warm(feature, actor.tenant_id, actor.acting_for()).effective.fields["input"]
+    form = read_form(contract, dict(request.POST.lists()))
+    if form.problems:
+        return _refused(request, feature, form, 422)
+    try:
+        run_id = accept(feature, form.value, by=actor).run_id
+    except AppError as error:
+        told = {"title": error.title, "detail": error.detail, "request": request.id}
+        form = form.with_problems(error.errors)
+        return _refused(request, feature, form, error.status, None if form.problems else told)
+    ring()
+    here = f"{request.path}?run={run_id}"
+    if not request.htmx:
+        return redirect(here)
+    context = _context(feature, actor, form=form, run=found_run(run_id, actor))
+    return answer(request, "web/use.html", {**context, "oob": True}, part="output", HX_Push_Url=here)
+
+
+def _refused(
+    request: PageRequest, feature: Feature, form: InputForm, status: int, error: dict[str, str] | None = None
+) -> HttpResponseBase:
+    context = {**_context(feature, request.actor, form=form), "error": error}
+    return answer(request, "web/use.html", context, part="form", status=status, HX_Retarget="#form")
+
+
+def _context(
+    feature: Feature, actor: Actor, *, form: InputForm | None = None, run: Run | None = None
+) -> dict[str, Any]:
+    with actor.present():
+        served = serve_warm(feature, actor.tenant_id, actor.acting_for())
+        earlier = my_runs(actor, feature=feature, most=EARLIER)
+        return {
+            **feature_page(feature, served, actor),
+            "form": form or blank_form(served.effective.fields["input"], run.input if run else None),
+            "may_run": "run.create" in actor.can,
+            "usually": _usually(earlier),
+            "earlier": [line_of(row) for row in earlier],
+            "run": view_of(run, actor) if run else None,
+            "error": None,
+        }
+
+
+def _chosen(request: PageRequest, feature: Feature) -> Run | None:
+    text = request.GET.get("run")
+    if text is None:
+        return None
+    try:
+        run = found_run(UUID(text), request.actor)
+    except ValueError:
+        raise NotFound from None
+    if run.feature_id != feature.id:
+        raise NotFound
+    return run
+
+
+def _usually(earlier: list[Run]) -> str:
+    """How long and how dear the last runs were, from those that are listed anyway."""
+    done = [run for run in earlier if run.state == State.SUCCEEDED and run.finished_at]
+    if not done:
+        return ""
+    seconds = median((run.finished_at - run.created_at).total_seconds() for run in done if run.finished_at)
+    cost = money(int(median(run.cost for run in done)))
+    words = {"seconds": f"{seconds:.0f}" if seconds >= 1 else _("under 1"), "cost": cost}
+    return (_("Usually %(seconds)s s, about %(cost)s") if cost else _("Usually %(seconds)s s")) % words

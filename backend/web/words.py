@@ -1,0 +1,92 @@
+"""What people read for the names that the engine uses: fields, groups, layers, versions, digests, initials."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from features.engine import Origin
+
+GROUP_TITLES = {
+    "vars": gettext_lazy("Wording"),
+    "instructions": gettext_lazy("Instructions"),
+    "prompt": gettext_lazy("Question"),
+    "examples": gettext_lazy("Examples"),
+    "model": gettext_lazy("Model"),
+    "checks": gettext_lazy("Checks"),
+    "limits": gettext_lazy("Limits"),
+    "contract": gettext_lazy("Input and Output"),
+}
+"""The groups of the editor, in the order that people meet them."""
+
+
+def group_key(field: str) -> str:
+    """The editor's group that a field stands in: `input` and `output` share one."""
+    group = field.split(".", 1)[0]
+    return "contract" if group in ("input", "output") else group
+
+
+def sentence(name: str) -> str:
+    """`follow_up` and `follow-up` → `Follow up`."""
+    words = name.replace("-", " ").replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def field_title(field: str, titles: Mapping[str, Any] | None = None) -> str:
+    """The vendor's own title for a field if there is one, else the last part of its name as a sentence."""
+    given = (titles or {}).get(field)
+    if isinstance(given, Mapping):
+        given = given.get("label")
+    if isinstance(given, str) and given:
+        return given
+    if field == "prompt":
+        return _("Question")
+    return sentence(field.split(".", 1)[-1])
+
+
+def field_help(field: str, titles: Mapping[str, Any] | None = None) -> str:
+    """The vendor's help for a field, or nothing."""
+    given = (titles or {}).get(field)
+    return str(given.get("help", "")) if isinstance(given, Mapping) else ""
+
+
+def short_digest(digest: str) -> str:
+    """`1:c41e9b07…` → `c41e 9b07`: enough to compare by eye."""
+    hexadecimal = digest.split(":", 1)[-1]
+    return f"{hexadecimal[:4]} {hexadecimal[4:8]}".strip()
+
+
+def initials(name: str) -> str:
+    """`Alice Marin` → `AM`, `alice@acme.example` → `A`."""
+    words = name.split("@", 1)[0].split()
+    return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)).upper()
+
+
+def plain(value: Any) -> str:
+    """A value as people write it: text as it is, yes and no in words, anything nested as indented JSON."""
+    match value:
+        case str():
+            return value
+        case None:
+            return _("empty")
+        case bool():
+            return _("Yes") if value else _("No")
+        case int() | float():
+            return str(value)
+        case _:
+            return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def layer_of(origin: Origin) -> Literal["base", "tenant", "user"]:
+    """Whose a field is to a reader: the last layer that set it or added to it."""
+    layers = (origin.layer, *origin.appended)
+    return "user" if "user" in layers else "tenant" if "tenant" in layers else "base"
+
+
+def joined(names: Sequence[str]) -> str:
+    """`Ada`, `Ada and Gus`, `Ada, Bob and Gus`."""
+    if len(names) < 2:
+        return "".join(names)
+    return _("%(first)s and %(last)s") % {"first": ", ".join(names[:-1]), "last": names[-1]}

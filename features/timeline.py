@@ -1,0 +1,233 @@
+"""What happened to one subject's feature, from the rows that are kept anyway, and which behavior each event left.
+
+Rows are read once and every moment among them is chosen in memory, so the number of statements does not grow with the
+number of events.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from features.engine import Choice, Revision, Situation, choose, compile_layers
+from features.engine import Policy as PolicyValue
+from tenants.subjects import Who
+
+from .models import CurrentVersion, Feature, Override, Pin, Policy, Validity, Version
+from .resolve import as_revision, base_of, pin_row, policy_value, revision_row
+
+Kind = Literal["version", "revision", "stay", "follow", "policy"]
+Row = TypeVar("Row", bound=Validity)
+MOST_ROWS = 200  # of each kind that one page reads
+INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event: its kind and layer, the row that tells of it, the one before in its scope, the digests around it."""
+
+    at: datetime
+    kind: Kind
+    layer: Literal["base", "tenant", "user"]
+    row: Validity
+    previous: Validity | None
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Events, newest first, the versions released so far by number, and where the page of older events begins.
+
+    `current` and `policy` are as of now, whatever page of events it is; `pins` are all there were.
+    """
+
+    happenings: Sequence[Happening]
+    versions: Mapping[int, Version]
+    current: int
+    policy: PolicyValue
+    pins: Sequence[Pin]
+    older: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Everything that bears on one subject, newest first, with the instant before which it is incomplete."""
+
+    feature: Feature
+    tenant_id: UUID
+    who: Who
+    currents: Sequence[CurrentVersion]
+    policies: Sequence[Policy]
+    pins: Sequence[Pin]
+    overrides: Sequence[Override]
+    floor: datetime | None
+
+    def layer_of(self, subject_id: UUID) -> Literal["tenant", "user"]:
+        return "tenant" if subject_id == self.tenant_id else "user"
+
+    def choice(self, at: datetime) -> Choice | None:
+        """What was chosen at a moment, by the same function that serves; None before there was anything."""
+        current = _valid(self.currents, at)
+        if current is None:
+            return None
+        pins, newest = self._of_layers(self.pins), self._of_layers(self.overrides)
+        tenant, user = (_valid(newest[layer], at) for layer in ("tenant", "user"))
+        situation = Situation(
+            current=current.version,
+            tenant_pin=pin_row(_valid(pins["tenant"], at), "tenant"),
+            user_pin=pin_row(_valid(pins["user"], at), "user"),
+            tenant_newest=tenant.number if tenant else None,
+            user_newest=user.number if user else None,
+            policy=policy_value(_valid(self.policies, at)),
+            changes_at=None,
+        )
+        return choose(situation, at)
+
+    def digest(self, at: datetime) -> str | None:
+        choice = self.choice(at)
+        if choice is None:
+            return None
+        key = (
+            self.feature.id, self.tenant_id, self.who.id,
+            choice.base, choice.tenant, choice.user, choice.users_may_override,
+        )  # fmt: skip
+        if key not in _digests:
+            if len(_digests) > MOST_DIGESTS:
+                _digests.clear()
+            _digests[key] = self._compute(choice)
+        return _digests[key]
+
+    def _compute(self, choice: Choice) -> str:
+        base = base_of(self.feature.id, choice.base)
+        tenant = self._revision(self.tenant_id, choice.tenant)
+        user = None if self.who.is_tenant else self._revision(self.who.id, choice.user)
+        return compile_layers(base, tenant, user, users_may_override=choice.users_may_override)[0].digest
+
+    def _revision(self, subject_id: UUID, number: int | None) -> Revision | None:
+        if number is None:
+            return None
+        kept = next((row for row in self.overrides if (row.subject_id, row.number) == (subject_id, number)), None)
+        return as_revision(kept or revision_row(self.feature.id, subject_id, number))
+
+    def _of_layers(self, rows: Sequence[Row]) -> dict[str, list[Row]]:
+        split: dict[str, list[Row]] = {"tenant": [], "user": []}
+        for row in rows:
+            split[self.layer_of(row.subject_id)].append(row)  # type: ignore[attr-defined]  # pins and overrides
+        return split
+
+
+# A digest is a function of numbers that never mean another thing, so it may be kept for as long as there is room.
+_digests: dict[tuple[object, ...], str] = {}
+MOST_DIGESTS = 50_000
+
+
+def history(
+    feature: Feature, tenant_id: UUID, who: Who, now: datetime, *, before: datetime | None = None, most: int = 30
+) -> History:
+    """Return what happened to a subject's feature until now (or `before`), newest first.
+
+    Within the tenant's transaction, whose clock `now` was read from.
+    """
+    until = before or now + INSTANT
+    rows = _read(feature, tenant_id, who, until)
+    events = sorted(_events(rows, now), key=lambda event: event.at, reverse=True)
+    events = [event for event in events if event.at < until and (rows.floor is None or event.at > rows.floor)]
+    shown = [_with_digests(event, rows) for event in events[:most]]
+    numbers = {row.version for row in rows.currents}
+    versions = Version.objects.filter(feature=feature, number__in=numbers).defer("behavior", "rules")
+    current = _valid(rows.currents, now)
+    return History(
+        happenings=shown,
+        versions={version.number: version for version in versions},
+        current=current.version if current else 0,
+        policy=policy_value(_valid(rows.policies, now)),
+        pins=rows.pins,
+        older=shown[-1].at if len(events) > most or (rows.floor and shown) else None,
+    )
+
+
+def revisions_of(feature: Feature, who: Who, most: int) -> list[Override]:
+    """The newest revisions of a subject's override, newest first; within the tenant's transaction."""
+    return list(Override.objects.filter(feature=feature, subject_id=who.id).order_by("-number")[:most])
+
+
+def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Rows:
+    subjects = {tenant_id, who.id}
+    floors: list[datetime] = []
+
+    def newest(rows: QuerySet[Row]) -> list[Row]:
+        found = list(rows.order_by("-valid_from")[:MOST_ROWS])
+        if len(found) == MOST_ROWS:
+            floors.append(found[-1].valid_from)
+        return found
+
+    return _Rows(
+        feature, tenant_id, who,
+        currents=newest(CurrentVersion.objects.filter(feature=feature)),
+        policies=newest(Policy.objects.filter(tenant_id=tenant_id)),
+        pins=newest(Pin.objects.filter(feature=feature, subject_id__in=subjects)),
+        overrides=newest(Override.objects.filter(feature=feature, subject_id__in=subjects, valid_from__lt=before)),
+        floor=max(floors, default=None),
+    )  # fmt: skip
+
+
+def _events(rows: _Rows, now: datetime) -> Iterable[Happening]:
+    for current, previous in _pairs(rows.currents):
+        yield _event(current, "version", "base", previous)
+    for policy, policy_before in _pairs(rows.policies):
+        yield _event(policy, "policy", "tenant", policy_before)
+    moved = _moved_with_a_save(rows)
+    for subject_id in {rows.tenant_id, rows.who.id}:
+        layer = rows.layer_of(subject_id)
+        for override, earlier in _pairs([row for row in rows.overrides if row.subject_id == subject_id]):
+            yield _event(override, "revision", layer, earlier, moved.get(override.id))
+        yield from _stays([row for row in rows.pins if row.subject_id == subject_id], layer, now)
+
+
+def _stays(pins: Sequence[Pin], layer: Literal["tenant", "user"], now: datetime) -> Iterable[Happening]:
+    """Each stay begins and, unless another takes its place at that instant, ends."""
+    begins = {pin.valid_from for pin in pins}
+    for pin, previous in _pairs(pins):
+        if previous is None or not _continues(previous, pin):
+            yield _event(pin, "stay", layer, previous)
+        if pin.valid_to is not None and pin.valid_to <= now and pin.valid_to not in begins:
+            yield _event(pin, "follow", layer, previous, pin.valid_to)
+
+
+def _moved_with_a_save(rows: _Rows) -> dict[UUID, datetime]:
+    """Saving under one's own snapshot moves the pin a moment later: that is when the save took effect."""
+    found = {}
+    for pin, previous in _pairs(rows.pins):
+        if previous is not None and _continues(previous, pin):
+            number = pin.tenant_revision if rows.layer_of(pin.subject_id) == "tenant" else pin.user_revision
+            saved = [o for o in rows.overrides if (o.subject_id, o.number) == (pin.subject_id, number)]
+            found.update({override.id: pin.valid_from for override in saved})
+    return found
+
+
+def _continues(previous: Pin, pin: Pin) -> bool:
+    return (previous.subject_id, previous.created_at) == (pin.subject_id, pin.created_at)
+
+
+def _pairs(rows: Sequence[Row]) -> Iterable[tuple[Row, Row | None]]:
+    return zip(rows, [*rows[1:], None], strict=False)
+
+
+def _event(
+    row: Validity, kind: Kind, layer: Literal["base", "tenant", "user"], previous: Validity | None,
+    at: datetime | None = None,
+) -> Happening:  # fmt: skip
+    return Happening(at or row.valid_from, kind, layer, row, previous, None, None)
+
+
+def _with_digests(event: Happening, rows: _Rows) -> Happening:
+    before, after = rows.digest(event.at - INSTANT), rows.digest(event.at)
+    return Happening(event.at, event.kind, event.layer, event.row, event.previous, before, after)
+
+
+def _valid(rows: Iterable[Row], at: datetime) -> Row | None:
+    return next((r for r in rows if r.valid_from <= at and (r.valid_to is None or at < r.valid_to)), None)

@@ -14,11 +14,12 @@ from celery import current_app
 from django.conf import settings
 from django.db import connections
 
-from tenants.isolation import OPERATOR, operator_tx
+from tenants.isolation import APP, OPERATOR, operator_tx
 
 from .events import client as broker
 
 BELL = "features.runs.tasks.look"
+QUEUE = "bells"
 SEEN_SECONDS = 15
 _SEEN = "worker:seen"
 
@@ -106,10 +107,18 @@ def ring(bells: int = 1) -> None:
     """Tell workers to look, unless enough bells wait. A lost bell costs a second: the dispatcher rings too."""
     most = 2 * settings.WORKER_SLOTS
     try:
-        bells = min(bells, most - int(broker.llen("bells")))
+        bells = min(bells, most - int(broker.llen(QUEUE)))
         for _ in range(bells):
             current_app.send_task(BELL, ignore_result=True, retry=False, expires=60)
     except (redis.RedisError, kombu.exceptions.OperationalError, OSError):
+        return
+
+
+def forget_bells() -> None:
+    """Empty the queue of bells: beat goes on while no worker is there, and a night of that is 100,000 messages."""
+    try:
+        broker.delete(QUEUE)
+    except redis.RedisError:
         return
 
 
@@ -127,6 +136,12 @@ def worker_seen() -> bool:
         return bool(broker.exists(_SEEN))
     except redis.RedisError:
         return False
+
+
+def let_go() -> None:
+    """Give this thread's connections back to the pool: between two runs, and while a model is being waited for."""
+    for alias in (APP, OPERATOR):
+        connections[alias].close()
 
 
 def _operate(statement: str, parameters: Any) -> list[Any]:

@@ -17,9 +17,9 @@ from features.resolve import Served
 from tenants.isolation import tenant_tx
 from tenants.models import Tenant
 
-from .dispatch import Claim
+from .dispatch import Claim, let_go
 from .events import tell
-from .finish import Ending, failed, finish
+from .finish import Ending, failed, finish, settle_lost
 from .flow import Call, ProviderFailed, RunFailed, converse
 from .leases import Lease
 from .models import Attempt, Queued, Run, State
@@ -43,6 +43,7 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         run = Run.objects.select_related("feature", "tenant").get(pk=claim.run_id)
         Run.objects.filter(pk=run.pk, state=State.QUEUED).update(state=State.RUNNING)
         Run.objects.filter(pk=run.pk, started_at=None).update(started_at=Now())
+        settle_lost(run.pk)
         tries = Attempt.objects.filter(run=run.pk, outcome="unavailable").count()
         served = served_by(run)
     tell(claim.tenant_id, claim.run_id, "started", id=str(claim.run_id), digest=served.digest)
@@ -99,6 +100,7 @@ def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -
     if call.kind == "repair":
         tell(run.tenant_id, run.pk, "repair", id=str(run.pk))
     number = _begin(run, call, target)
+    let_go()
     reply = Reply(None, None)
     outcome, detail = "answered", ""
     try:

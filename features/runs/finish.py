@@ -94,12 +94,19 @@ def rate(run: Run, feedback: Mapping[str, Any], *, by: Actor) -> Run:
 def give_up(tenant_id: UUID, run_id: UUID, lost: int, cancelled: bool) -> None:
     """After a lease ran out: settle what the dead worker left; end the run that was lost too often or cancelled."""
     with tenant_tx(tenant_id):
-        Attempt.objects.filter(run=run_id, finished_at=None).update(finished_at=Now(), outcome="lost")
+        if not Queued.objects.select_for_update().filter(pk=run_id, token=None).exists():
+            return  # claimed again in the meantime: what it does now is not ours to settle
+        settle_lost(run_id)
         Run.objects.filter(pk=run_id, state=State.RUNNING).update(state=State.QUEUED)
     if cancelled:
         finish(tenant_id, run_id, Ending(State.CANCELLED), token=None)
     elif lost >= LOST_TIMES:
         finish(tenant_id, run_id, failed(RunFailed("worker_lost")), token=None)
+
+
+def settle_lost(run_id: UUID) -> None:
+    """Mark the calls that a dead worker began and nobody ended; within the tenant's transaction, by who has the run."""
+    Attempt.objects.filter(run=run_id, finished_at=None).update(finished_at=Now(), outcome="lost")
 
 
 def _write(run_id: UUID, ending: Ending) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from asyncio import sleep
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,8 @@ from uuid import UUID
 import redis.asyncio
 from django.conf import settings
 from redis import RedisError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from .events import TERMINAL, stream_key
 
@@ -27,14 +29,16 @@ class Event:
 
 async def follow(
     tenant_id: UUID, run_id: UUID, last: str, ended: Callable[[], Awaitable[str | None]]
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """Yield a run's events after `last`, up to and including the one that ends it.
 
     `ended` asks the row: the name of the event that ended the run, or None while it goes on. It is asked at the start
     and whenever the stream has been silent, so that a run also ends here whose events were lost with Redis.
     """
     key = stream_key(tenant_id, run_id)
-    client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1)
+    client = redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2 * SILENCE_SECONDS, retry=Retry(NoBackoff(), 0)
+    )
     try:
         name = await ended()
         while True:

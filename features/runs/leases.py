@@ -6,7 +6,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from tenants.isolation import OPERATOR
 
@@ -61,7 +61,7 @@ class Leases:
     def _renew(self, held: dict[UUID, Lease]) -> None:
         try:
             ours = renew(list(held))
-        except DatabaseError as error:
+        except Error as error:
             log.warning("leases.not_renewed", error=type(error).__name__, runs=len(held))
             return
         finally:

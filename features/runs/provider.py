@@ -1,10 +1,15 @@
 """The one place that speaks to model providers: the only importer of openai.
 
 The SDK's own retries are off: they would hide inside ours, sleep in a worker, and be billed without an attempt row.
+Calls are read on one event loop per process: only there can a call that says nothing be hung up on, whether it is
+still connecting, waiting for the first word or between two, when its deadline passes or its run is cancelled.
 """
 
+import asyncio
+import queue
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -22,6 +27,7 @@ from .flow import Call, ProviderFailed
 from .output import Reply
 
 CONNECT_SECONDS = 5.0
+LOOK_SECONDS = 0.2  # how soon a call is hung up on once `stop` says so
 LONGEST_ANSWER = 400_000  # characters; far above what any max_output_tokens gives, so only a runaway meets it
 
 
@@ -38,6 +44,7 @@ class _Gathered:
     """What has come of a stream so far."""
 
     parts: list[str] = field(default_factory=list)
+    length: int = 0
     refusal: str = ""
     finish: str | None = None
     indexes: set[int] = field(default_factory=set)
@@ -48,7 +55,7 @@ class _Gathered:
         """Take a chunk in and return the text that it adds."""
         self.usage = chunk.usage or self.usage
         added = ""
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():  # null, from some gateways' last chunk
             self.indexes.add(choice.index)
             self.finish = choice.finish_reason or self.finish
             self.tool_call = self.tool_call or bool(choice.delta.tool_calls)
@@ -56,6 +63,7 @@ class _Gathered:
             if choice.index == 0:
                 added += choice.delta.content or ""
         self.parts.append(added)
+        self.length += len(added)
         return added
 
     def reply(self) -> Reply:
@@ -76,8 +84,15 @@ class _Gathered:
 
 
 @lru_cache(maxsize=64)
-def _client(provider: str, base_url: str, api_key: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
+def _client(provider: str, base_url: str, api_key: str) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
+
+
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="provider", daemon=True).start()
+    return loop
 
 
 def ask(
@@ -98,27 +113,67 @@ def ask(
         raise ProviderFailed("rejected", f"The provider {target.provider} is not set up on this worker.")
     client = _client(target.provider, configured["base_url"], configured["api_key"])
     gathered = _Gathered()
+    texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    reading = _read(client, _request(call, target, compiled), gathered, deadline, texts.put)
+    done = asyncio.run_coroutine_threadsafe(_until_stopped(reading, stop, texts.put), _loop())
+    for text in iter(texts.get, None):
+        on_text(text)
     try:
-        remaining = max(0.05, deadline - time.monotonic())
-        timeout = openai.Timeout(remaining, connect=min(CONNECT_SECONDS, remaining))
-        with client.chat.completions.create(timeout=timeout, **_request(call, target, compiled)) as stream:
-            for chunk in stream:
-                added = gathered.add(chunk)
-                if added:
-                    on_text(added)
-                if stop():
-                    raise Stopped(gathered.reply())
-                if time.monotonic() > deadline or sum(map(len, gathered.parts)) > LONGEST_ANSWER:
-                    raise ProviderFailed("timeout", "The deadline passed while the answer was coming in.")
+        stopped = done.result()
     except openai.APITimeoutError as error:
+        if time.monotonic() < deadline:  # the only limit below the deadline is that for connecting
+            raise ProviderFailed("unavailable", "The model could not be reached in time.") from error
         raise ProviderFailed("timeout", "The model did not answer in time.") from error
+    except TimeoutError as error:
+        raise ProviderFailed("timeout", "The deadline passed before the answer was whole.") from error
     except openai.APIStatusError as error:
         raise _of_status(error) from error
     except openai.APIError as error:
         raise ProviderFailed("unavailable", f"The connection to the model failed ({type(error).__name__}).") from error
+    except (ValueError, TypeError, AttributeError) as error:  # the SDK reads streams without checking their shape
+        raise ProviderFailed("unavailable", f"The answer was no chat stream ({type(error).__name__}).") from error
+    if stopped:
+        raise Stopped(gathered.reply())
     if gathered.indexes and gathered.finish is None:
         raise ProviderFailed("unavailable", "The answer broke off before its end.")
     return gathered.reply()
+
+
+async def _until_stopped(
+    reading: Coroutine[Any, Any, None], stop: Callable[[], bool], put: Callable[[str | None], None]
+) -> bool:
+    """Read to the end, or hang up when `stop` says so: then True. Puts None last, when nothing is open any more."""
+    task = asyncio.create_task(reading)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
+            if stop() and not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+                return True
+        task.result()
+        return False
+    finally:
+        put(None)
+
+
+async def _read(
+    client: openai.AsyncOpenAI,
+    request: Mapping[str, Any],
+    gathered: _Gathered,
+    deadline: float,
+    put: Callable[[str], None],
+) -> None:
+    """Gather a stream. Raises TimeoutError at the deadline, and what openai raises."""
+    remaining = max(0.05, deadline - time.monotonic())
+    timeout = openai.Timeout(remaining, connect=min(CONNECT_SECONDS, remaining))
+    async with asyncio.timeout(remaining):
+        async with await client.chat.completions.create(timeout=timeout, **request) as stream:
+            async for chunk in stream:
+                if added := gathered.add(chunk):
+                    put(added)
+                if gathered.length > LONGEST_ANSWER:
+                    raise TimeoutError
 
 
 def _request(call: Call, target: ModelTarget, compiled: Compiled) -> dict[str, Any]:

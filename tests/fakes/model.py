@@ -1,7 +1,10 @@
 """A model with a script behind a real OpenAI-compatible address: the one thing that tests do not take as it is."""
 
 import json
+import select
+import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +13,11 @@ from typing import Any
 
 @dataclass
 class Answer:
-    """One scripted answer. By default a good stream; `hold` keeps it open until the event is set."""
+    """One scripted answer. By default a good stream; `hold` keeps it open until the event is set.
+
+    `pause`: how many seconds at most each chunk is held, so that a hold that is never set drips. `mute`: nothing at
+    all is sent while it is held, not even the headers. `raw` is sent as it is. `closed` is set when the caller hangs up in the meantime.
+    """
 
     text: str | None = None
     finish: str | None = "stop"
@@ -22,7 +29,11 @@ class Answer:
     tool_call: bool = False
     cut_off: bool = False
     hold: threading.Event | None = None
+    pause: float = 60
+    mute: bool = False
+    raw: bytes | None = None
     begun: threading.Event = field(default_factory=threading.Event)
+    closed: threading.Event = field(default_factory=threading.Event)
 
 
 def greeting(text: str = "Hello") -> Answer:
@@ -77,6 +88,8 @@ class FakeModel:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 answer = fake._next(body)
                 answer.begun.set()
+                if answer.mute and not self._held(answer):
+                    return
                 if answer.status != 200:
                     self._refuse(answer)
                     return
@@ -85,16 +98,26 @@ class FakeModel:
                 self.send_header("Connection", "close")
                 self.end_headers()
                 try:
-                    for chunk in _chunks(answer):
+                    self.wfile.write(answer.raw or b"")
+                    for chunk in _chunks(answer) if answer.raw is None else ():
                         self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
                         self.wfile.flush()
-                        if answer.hold is not None:
-                            answer.hold.wait(60)
+                        if answer.hold is not None and not self._held(answer):
+                            break
                     if not answer.cut_off:
                         self.wfile.write(b"data: [DONE]\n\n")
                 except (BrokenPipeError, ConnectionResetError):
-                    pass
+                    answer.closed.set()
                 self.close_connection = True
+
+            def _held(self, answer: Answer) -> bool:
+                """Wait until the answer may go on; False when the caller has hung up."""
+                deadline = time.monotonic() + answer.pause
+                while answer.hold and not answer.hold.wait(0.02) and time.monotonic() < deadline:
+                    if select.select([self.connection], [], [], 0)[0] and not self.connection.recv(1, socket.MSG_PEEK):
+                        answer.closed.set()
+                        return False
+                return True
 
             def _refuse(self, answer: Answer) -> None:
                 text = json.dumps({"error": {"message": "as scripted", "type": "scripted"}}).encode()

@@ -1,0 +1,155 @@
+"""Workers that die, stop or are not there: every run ends once, with one ledger row, and nobody sends it again."""
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from features.actions.versions import create_feature
+from tests.cast import GREET
+from tests.fakes.model import Answer
+from tests.outside import until
+from tests.processes import Program, Stack
+
+
+def held(text: str = '{"greeting": "Hello Ann"}') -> Answer:
+    return Answer(text, hold=threading.Event())
+
+
+def test_a_worker_killed_in_mid_run_leaves_one_end_and_one_ledger_row(stack: Stack) -> None:
+    first = held()
+    stack.model.script(first)
+    alice = stack.knock("alice")
+    run_id = alice.run(prefer="respond-async").json()["id"]
+    assert first.begun.wait(10)
+    stack.worker.kill()
+    assert first.closed.wait(5)
+    stack.worker.start()
+    run = alice.ended(run_id)
+    assert (run["state"], run["output"], run["attempts"]) == ("succeeded", {"greeting": "Hello"}, 2)
+    assert stack.attempts(run_id) == ["lost", "answered"]
+    assert stack.ledger(run_id) == [("succeeded", 1)]
+    assert stack.waiting() == 0
+
+
+def test_a_run_whose_lease_is_renewed_is_nobody_elses(stack: Stack) -> None:
+    """It takes longer than the lease (3 s here) and the reaper looks twice; a lease not renewed would be taken back."""
+    answer = held()
+    stack.model.script(answer)
+    alice = stack.knock("alice")
+    run_id = alice.run(prefer="respond-async").json()["id"]
+    assert answer.begun.wait(10)
+    leases: set[object] = set()
+
+    def renewed() -> bool:
+        leases.update(stack.rows("SELECT lease_until, lost FROM runs_queued WHERE id = %s", run_id))
+        return len(leases) > 8
+
+    until(renewed, "the lease is renewed for 8 seconds")
+    assert {lost for _, lost in leases} == {0}
+    answer.hold.set()
+    assert alice.ended(run_id)["state"] == "succeeded"
+    assert stack.attempts(run_id) == ["answered"]
+
+
+def test_with_no_worker_a_run_waits_and_is_carried_out_when_one_is_back(stack: Stack) -> None:
+    stack.worker.kill()
+    alice = stack.knock("alice")
+    taken = alice.run(prefer="wait=1")
+    assert (taken.status_code, taken.json()["state"]) == (202, "queued")
+    stack.broker().delete("worker:seen")  # which ends by itself after 15 seconds
+    assert stack.readiness() == (503, {"status": "away", "database": "ok", "broker": "ok", "worker": "away"})
+    stack.worker.start()
+    assert alice.ended(taken.json()["id"])["state"] == "succeeded"
+
+
+def test_a_worker_told_to_stop_ends_what_it_began_and_begins_nothing(stack: Stack) -> None:
+    answer = held()
+    stack.model.script(answer)
+    alice = stack.knock("alice")
+    begun = alice.run(prefer="respond-async").json()["id"]
+    assert answer.begun.wait(10)
+    stack.worker.signal(signal.SIGTERM)
+    until(lambda: "arm shutdown" in stack.worker.said(), "the worker has heard")
+    waits = alice.run(prefer="respond-async").json()["id"]
+    answer.hold.set()
+    assert stack.worker.ended(10) == 0
+    assert alice.get(f"/runs/{begun}").json()["state"] == "succeeded"
+    assert alice.get(f"/runs/{waits}").json()["state"] == "queued"
+    stack.worker.start()
+    assert alice.ended(waits)["state"] == "succeeded"
+    assert stack.attempts(begun) == stack.attempts(waits) == ["answered"]
+
+
+def test_a_worker_full_of_runs_is_still_there_for_the_dispatcher_and_the_reaper(stack: Stack) -> None:
+    """Its pool has threads besides those of its slots: else it would look dead while it is busy."""
+    answers = [held() for _ in range(8)]
+    stack.model.script(*answers)
+    alice, mallory = stack.knock("alice"), stack.knock("mallory")
+    runs = [who.run(prefer="respond-async").json()["id"] for who in (alice, mallory) for _ in range(4)]
+    assert all(answer.begun.wait(10) for answer in answers)
+    stack.broker().delete("worker:seen")
+    until(stack.ready, "the busy worker answers the dispatcher", 5)
+    for answer in answers:
+        answer.hold.set()
+    assert {who.ended(run_id)["state"] for run_id, who in zip(runs, [alice] * 4 + [mallory] * 4, strict=True)} == {
+        "succeeded"
+    }
+
+
+@pytest.fixture
+def second(stack: Stack) -> Iterator[Program]:
+    worker = stack.a_worker("second", slots=4).start()
+    yield worker
+    worker.kill()
+
+
+def test_fifty_runs_of_two_tenants_outlive_two_deaths_of_a_worker(stack: Stack, second: Program) -> None:
+    stack.model.default = lambda _: Answer('{"greeting": "Hello Ann"}', hold=threading.Event(), pause=0.1)
+    people = [stack.knock("alice"), stack.knock("mallory")]
+    until(lambda: "ready." in second.said(), "the second worker is there")
+    runs = [(who, who.run(f"Ann {n}", prefer="respond-async").json()["id"]) for n in range(25) for who in people]
+    for seen in (15, 30):
+        until(lambda seen=seen: len(stack.model.requests) >= seen, f"{seen} calls")  # type: ignore[misc]
+        second.kill()
+        second.start()
+    assert {who.ended(run_id)["state"] for who, run_id in runs} == {"succeeded"}
+    assert stack.ledger(*[run_id for _, run_id in runs]) == [("succeeded", 50)]
+    assert stack.rows("SELECT max(n) FROM (SELECT count(*) n FROM runs_ledger GROUP BY run) x") == [(1,)]
+    [(attempts, lost)] = stack.rows("SELECT count(*), count(*) FILTER (WHERE outcome = 'lost') FROM runs_attempt")
+    assert attempts >= len(stack.model.requests) and lost > 0
+    assert stack.rows("SELECT count(*) FROM runs_attempt WHERE finished_at IS NULL") == [(0,)]
+    assert stack.waiting() == 0
+
+
+def test_a_model_that_is_down_fails_the_run_by_its_type_after_three_calls(stack: Stack) -> None:
+    stack.worker.kill()
+    stack.worker.start(OPENAI_BASE_URL="http://127.0.0.1:1/v1")
+    try:
+        alice = stack.knock("alice")
+        run = alice.ended(alice.run(prefer="respond-async").json()["id"])
+    finally:
+        stack.worker.kill()
+    assert (run["state"], run["error"]["type"], run["attempts"]) == ("failed", "unavailable", 3)
+    assert run["error"]["title"] and {call["outcome"] for call in run["calls"]} == {"unavailable"}
+    assert stack.ledger(run["id"]) == [("failed", 1)]
+
+
+def test_the_deadline_holds_however_the_model_is_late(stack: Stack) -> None:
+    limits = {**GREET["limits"], "timeout_seconds": 2}
+    create_feature(
+        key="hurry", title="Hurry", summary="Greets in a hurry.", behavior={**GREET, "limits": limits}, rules={},
+        by=stack.cast.operator,
+    )  # fmt: skip
+    mute = held()
+    mute.mute = True
+    late = [mute, held(), Answer("word " * 400, hold=threading.Event(), pause=0.2)]
+    stack.model.script(*late)
+    alice = stack.knock("alice")
+    runs = [alice.run(feature="hurry", prefer="respond-async").json()["id"] for _ in late]
+    for run in [alice.ended(run_id) for run_id in runs]:
+        assert (run["state"], run["error"]["type"], run["attempts"]) == ("failed", "timeout", 1)
+    seconds = stack.rows("SELECT extract(epoch FROM finished_at - started_at) FROM runs_run")
+    assert all(2 <= took < 3 for (took,) in seconds)
+    assert all(answer.closed.wait(2) for answer in late)

@@ -29,7 +29,7 @@ def actor_of(request: HttpRequest) -> Actor | None:
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("Send `Authorization: Bearer bsk_…`.", headers={"WWW-Authenticate": "Bearer"})
-        return actor_of_key(text.strip(), request.headers.get("Bespoke-User"))
+        return actor_of_key(text.strip(), _acts_for(request))
     if request.user.is_authenticated and isinstance(request.user, User):
         return actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
     return None
@@ -84,8 +84,19 @@ def subject_named(actor: Actor, key: str) -> Who:
     with actor.present():
         row = Subject.objects.filter(key=key, kind=Subject.Kind.MEMBER).first()
     if row is None:
-        raise NotFound(f"There is no subject {key[:80]}.")
+        raise NotFound("There is no such subject.")
     return member_subject(row.id)
+
+
+def _acts_for(request: HttpRequest) -> str | None:
+    """The header Bespoke-User, as UTF-8: servers hand headers over as ISO 8859-1 (RFC 3875 and ASGI alike)."""
+    given = request.headers.get("Bespoke-User")
+    if given is None:
+        return None
+    try:
+        return given.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        raise Malformed("Bespoke-User is the user's key in UTF-8.") from None
 
 
 def _member(member: Member, tenant: Tenant) -> Actor:

@@ -2,10 +2,12 @@
 
 from django.urls import include, path
 
+from backend.api.error_types import error_type
 from backend.api.health import healthz, readyz
 
 urlpatterns = [
     path("api/v1/", include(("backend.api.urls", "api"))),
+    path("errors/<slug:name>", error_type),
     path("healthz", healthz),
     path("readyz", readyz),
     path("accounts/", include("allauth.account.urls")),

@@ -4,12 +4,14 @@ Hidden text of an earlier layer is left out here, once, for every door: by the r
 today's, hidden in either is hidden (behavior.md 3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 from features.engine import ABSENT, Rule, Suspended, effective_rule, inherited
+from tenants.isolation import APP
 
+from .find import current_number
 from .models import Feature, Version
 from .resolve import Served, base_of
 
@@ -18,12 +20,18 @@ Viewer = Literal["tenant", "user", "vendor"]
 
 def hidden_fields(served: Served, viewer: Viewer, today: Served | None = None) -> frozenset[str]:
     """The fields whose text this viewer may not see, by the rules served and, for the past, by today's as well."""
-    if viewer == "vendor":
-        return frozenset()
-    hidden = {field for field in served.effective.fields if _is_hidden(field, served, viewer)}
-    if today is not None:
-        hidden |= {field for field in served.effective.fields if _is_hidden(field, today, viewer)}
-    return frozenset(hidden)
+    suspended = (item.operation.field for item in served.effective.suspended)
+    return _hidden({*served.effective.fields, *suspended}, [served, *([today] if today else [])], viewer)
+
+
+def hidden_between(before: Served, after: Served, viewer: Viewer) -> frozenset[str]:
+    """The fields whose text this viewer may not see in a comparison: hidden on either side, or by today's rules."""
+    return _hidden({*before.effective.fields, *after.effective.fields}, [before, after], viewer)
+
+
+def hidden_among(fields: Iterable[str], served: Served, viewer: Viewer) -> frozenset[str]:
+    """Which of these fields' texts this viewer may not see, whether or not they are in force."""
+    return _hidden(fields, [served], viewer)
 
 
 def rule_for(field: str, served: Served, viewer: Viewer) -> Rule:
@@ -40,7 +48,7 @@ def behavior_json(
         "feature": served.feature.key,
         "at": served.at,
         "fields": {name: value for name, value in served.effective.fields.items() if name not in hidden},
-        "hidden": sorted(hidden),
+        "hidden": sorted(hidden & served.effective.fields.keys()),
         "receipt": served.receipt.as_json(),
     }
     if explain:
@@ -98,8 +106,18 @@ def titles_of(feature: Feature, number: int) -> Mapping[str, Any]:
     return version.titles if version else {}
 
 
-def _is_hidden(field: str, served: Served, viewer: Viewer) -> bool:
-    return bool(rule_for(field, served, viewer).hidden)
+def _hidden(fields: Iterable[str], shown: Sequence[Served], viewer: Viewer) -> frozenset[str]:
+    """Which fields are hidden by the rules of any of these, or by the rules of the version that is current today."""
+    if viewer == "vendor":
+        return frozenset()
+    rules = [(served.base.rules, _tenant_rules(served, viewer)) for served in shown]
+    rules += [(_rules_today(shown[0].feature), tenant) for _, tenant in rules]
+    return frozenset(field for field in fields if any(effective_rule(field, *pair).hidden for pair in rules))
+
+
+def _rules_today(feature: Feature) -> Mapping[str, Rule]:
+    number = current_number(feature, APP)
+    return {} if number is None else base_of(feature.id, number).rules
 
 
 def _tenant_rules(served: Served, viewer: Viewer) -> Mapping[str, Rule]:
@@ -110,9 +128,5 @@ def version_hidden(feature: Feature, number: int, today: Served) -> frozenset[st
     """The fields of a version that a tenant's people may not see: hidden by its own rules or by those served today."""
     base = base_of(feature.id, number)
     tenant_rules = today.tenant.rules if today.tenant is not None else {}
-    return frozenset(
-        field
-        for field in base.fields
-        if effective_rule(field, base.rules, tenant_rules).hidden
-        or effective_rule(field, today.base.rules, tenant_rules).hidden
-    )
+    every = (base.rules, today.base.rules, _rules_today(feature))
+    return frozenset(f for f in base.fields if any(effective_rule(f, rules, tenant_rules).hidden for rules in every))

@@ -47,6 +47,7 @@ from .receipt import Receipt
 from .validity import valid_at
 
 Stamps = tuple[int, ...]
+YET_TO_COME = "That moment is yet to come: behavior can be asked for as of now or the past."
 
 # One round trip reads every stamp that the choice for a subject depends on. `serve` caches under them, and a run is
 # inserted only while they are still the same (runs/accept.py), so that no process ever serves what was changed.
@@ -108,7 +109,7 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
     """
     stamps, now = _stamps(tenant_id, feature.id, who.id)
     if at is not None and at > now:
-        raise Conflict("That moment is yet to come: behavior can be asked for as of now or the past.")
+        raise Conflict(YET_TO_COME)
     moment = now if at is None else at
     choice = choose(situation(feature, tenant_id, who, moment), moment)
     return serve_choice(feature, tenant_id, who, choice, moment, stamps)
@@ -132,7 +133,10 @@ def serve_warm(feature: Feature, tenant_id: UUID, who: Who) -> Served:
 
 def serve_vendor(feature: Feature, at: datetime | None = None) -> Served:
     """What the vendor's current version is by itself, for operators, who are in no tenant. Raises NotFound."""
-    moment = clock() if at is None else at
+    now = clock()
+    if at is not None and at > now:
+        raise Conflict(YET_TO_COME)
+    moment = now if at is None else at
     current = CurrentVersion.objects.filter(valid_at(moment), feature=feature).first()
     if current is None:
         raise NotFound(f"{feature.key} served nothing at that moment.")
@@ -310,7 +314,7 @@ def _pin_json(pin: PinRow | None) -> dict[str, Any] | None:
         "id": pin.id,
         "layer": pin.layer,
         "kind": pin.kind,
-        "until": pin.until.isoformat() if pin.until else None,
+        "until": pin.until.isoformat().replace("+00:00", "Z") if pin.until else None,
     }
 
 

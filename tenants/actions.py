@@ -77,7 +77,7 @@ def create_key(*, kind: str, name: str, expires_at: datetime | None = None, by: 
     """Make a member key for oneself or a service key for the organisation. Returns the row and the text, shown once."""
     tenant, who = by.in_tenant(), by.acting_for()
     if expires_at is not None and expires_at <= timezone.now():
-        raise Invalid("A key cannot end in the past.", errors=[Problem("/expires_at", "min", "must be in the future")])
+        raise Invalid("A key cannot end in the past.", errors=[Problem("/expires", "min", "must be in the future")])
     with by.doing("key.manage" if kind == ApiKey.Kind.SERVICE else "key.own", tenant) as event:
         key_id = uuid7()
         text, kept = mint(tenant.id, key_id)

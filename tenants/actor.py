@@ -59,6 +59,10 @@ class Actor:
 
     def need(self, verb: str) -> None:
         """Raise Forbidden unless the actor's role has the verb."""
+        if verb not in self.can and self.kind == "operator":
+            raise Forbidden(
+                f"Operators belong to no organisation and may not do this ({verb}). Use a member's or a service key."
+            )
         if verb not in self.can:
             raise Forbidden(f"The role {self.role} may not do this ({verb}).")
 

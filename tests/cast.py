@@ -92,7 +92,9 @@ def make_cast() -> Cast:
         keys[people[f"{slug}_service"].label] = text
     operator, text = _operator()
     keys[operator.label] = text
-    add_target(alias="standard", provider="demo", model="scripted", input_price=1_000_000, output_price=4_000_000, by=system)
+    add_target(
+        alias="standard", provider="demo", model="scripted", input_price=1_000_000, output_price=4_000_000, by=system
+    )
     greet, _ = create_feature(
         key="greet", title="Greet", summary="Greets somebody.", behavior=GREET, rules=GREET_RULES, by=operator
     )

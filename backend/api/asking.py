@@ -2,17 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from backend.actors import actor_of
-from features.engine import loads
+from features.engine import Json, check_json, loads
 from tenants.actor import Actor
+from tenants.errors import Invalid, Malformed, TooLarge
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
+
+MOST_BYTES = 2 * 1024 * 1024
 
 
 class ActorAuthentication(BaseAuthentication):
@@ -38,10 +42,31 @@ class Known(BasePermission):
 
 
 class StrictJSONParser(BaseParser):
-    """JSON as the engine reads it: UTF-8, no duplicate keys, no NaN."""
+    """JSON as the engine reads it."""
 
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        text = stream.read()
-        return loads(text) if text.strip() else {}
+        return read_json(stream)
+
+
+def read_json(stream: Any) -> Json:
+    """Read a body: UTF-8, no duplicate keys, no NaN; nothing at all is an empty object.
+
+    Raises TooLarge (counted while reading, since a chunked body announces no size), Malformed, and Invalid with a
+    pointer for what RFC 8785 or PostgreSQL cannot hold.
+    """
+    text = stream.read(MOST_BYTES + 1)
+    if len(text) > MOST_BYTES:
+        raise TooLarge(f"A request has at most {MOST_BYTES} bytes.")
+    body = loads(text) if text.strip() else {}
+    wrong = check_json(body)
+    if wrong:
+        raise Invalid("The request holds something that cannot be kept.", errors=wrong)
+    return body
+
+
+def refuse_nul(request: HttpRequest) -> None:
+    """Raise Malformed for U+0000 in an address: PostgreSQL holds none, so nothing is called so."""
+    if "\0" in request.path or any("\0" in value for values in request.GET.lists() for value in values[1]):
+        raise Malformed("An address holds no U+0000.")

@@ -2,43 +2,41 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from features.actions.overrides import ANY, Expected
 from tenants.actor import Actor
-from tenants.errors import Malformed, NotFound, Problem
+from tenants.errors import Malformed, NotFound
+
+from .asking import refuse_nul
+from .fields import Strict, read_time
 
 LIMIT, MOST = 50, 200
+PRIVATE = "private, no-cache"  # one caller's, and asked for anew each time
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
-
-
-class Strict(serializers.Serializer[Any]):
-    """A body whose unknown fields are refused with 400, each by name."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, dict):
-            raise Malformed("Send one JSON object.")
-        unknown = [name for name in data if name not in self.fields]
-        if unknown:
-            known = ", ".join(self.fields)
-            told = [Problem(f"/{name}", "unknown", f"is not known here; there are: {known}") for name in unknown]
-            raise Malformed("The request has fields that are not known here.", errors=told)
-        return super().to_internal_value(data)
 
 
 class Door(APIView):
     """A DRF view whose caller is an Actor."""
 
     http_method_names: ClassVar[list[str]] = ["get", "post", "put", "patch", "delete", "head", "options"]
+
+    def initial(self, request: Request, *arguments: Any, **named: Any) -> None:
+        refuse_nul(request._request)
+        super().initial(request, *arguments, **named)
+
+    def finalize_response(self, request: Request, response: Any, *arguments: Any, **named: Any) -> Any:
+        response = super().finalize_response(request, response, *arguments, **named)
+        response.headers.setdefault("Cache-Control", PRIVATE)
+        return response
 
     @property
     def actor(self) -> Actor:
@@ -57,7 +55,7 @@ def page(
     request: Request, rows: QuerySet[Any], as_json: Callable[[Any], Any], *, actor: Actor, by: str = "id"
 ) -> Response:
     """Answer one page of a list, newest first: {"items", "next"}; `next` is the cursor of the page after, or null."""
-    limit = _whole(request.query_params.get("limit"), LIMIT)
+    limit = whole(request.query_params.get("limit"), LIMIT)
     if not 1 <= limit <= MOST:
         raise Malformed(f"limit is a whole number from 1 to {MOST}.")
     cursor = request.query_params.get("cursor")
@@ -94,13 +92,10 @@ def moment(text: str | None, name: str = "at") -> datetime | None:
     """Read an RFC 3339 time. Raises Malformed for anything else, a time without zone included."""
     if text is None:
         return None
-    try:
-        at = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
+    at = read_time(re.sub(r" (\d\d:\d\d)$", r"+\1", text))  # an unescaped + arrives as a space
+    if at is None:
         raise Malformed(f"{name} is an RFC 3339 time with its zone, such as 2026-03-03T09:30:00Z.")
-    return at.astimezone(UTC)
+    return at
 
 
 def flag(request: Request | HttpRequest, name: str) -> bool:
@@ -120,7 +115,8 @@ def found(rows: QuerySet[Any], pk: UUID, actor: Actor) -> Any:
     return row
 
 
-def _whole(text: str | None, default: int) -> int:
+def whole(text: str | None, default: int) -> int:
+    """Read a whole number of at most nine digits; -1 for anything else."""
     if text is None:
         return default
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
@@ -128,6 +124,13 @@ def _whole(text: str | None, default: int) -> int:
 
 def _cursor(text: str, by: str) -> Any:
     try:
-        return UUID(text) if by == "id" else int(text)
+        return UUID(text) if by == "id" else _number(text)
     except ValueError:
         raise Malformed("That is no cursor of this list: use `next` of the page before.") from None
+
+
+def _number(text: str) -> int:
+    number = whole(text, -1)
+    if number < 0:
+        raise ValueError(text)
+    return number

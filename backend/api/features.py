@@ -19,56 +19,60 @@ from tenants.actor import Actor
 from tenants.errors import Malformed
 from tenants.subjects import tenant_itself
 
-from .door import Door, Strict, flag, moment, page
-from .shapes import BEHAVIOR, CURRENT, DIFF, FEATURE, FEATURES, VERSION, VERSIONS
+from .door import Door, flag, moment, page, whole
+from .fields import Object, Strict, Text, Whole
+from .schema import DRY_RUN, PAGING
+from .shapes import BEHAVIOR, CURRENT, DIFF, FEATURE, VERSION, VERSION_ROW, answers, listed
 
 AT = OpenApiParameter("at", OpenApiTypes.DATETIME, description="as of a past moment")
 USER = OpenApiParameter("user", str, description="for another subject (admins): an end user's key, or member:<id>")
 AS = OpenApiParameter("as", str, enum=["tenant"], description="for the organisation itself (admins)")
 EXPLAIN = OpenApiParameter("explain", bool, description="per field: its layer, revision, rule, and what is suspended")
-DRY_RUN = OpenApiParameter("dry_run", bool, description="answer what would change, and change nothing")
 
 
 class NewFeature(Strict):
     """A feature and its first version."""
 
-    feature = serializers.CharField(max_length=64)
-    title = serializers.CharField(max_length=100)
-    summary = serializers.CharField(max_length=300, required=False, allow_blank=True)
-    verb = serializers.CharField(max_length=40, required=False, allow_blank=True)
-    icon = serializers.CharField(max_length=40, required=False, allow_blank=True)
-    behavior = serializers.DictField()
-    rules = serializers.DictField(required=False)
-    titles = serializers.DictField(required=False)
-    message = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    feature = Text(max_length=64)
+    title = Text(max_length=100)
+    summary = Text(max_length=300, required=False, allow_blank=True)
+    verb = Text(max_length=40, required=False, allow_blank=True)
+    icon = Text(max_length=40, required=False, allow_blank=True)
+    behavior = Object()
+    rules = Object(required=False)
+    titles = Object(required=False)
+    message = Text(max_length=500, required=False, allow_blank=True)
 
 
 class NewVersion(Strict):
     """The next version; rules and titles that are not given stay as they were."""
 
-    behavior = serializers.DictField()
-    rules = serializers.DictField(required=False)
-    titles = serializers.DictField(required=False)
-    message = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    behavior = Object()
+    rules = Object(required=False)
+    titles = Object(required=False)
+    message = Text(max_length=500, required=False, allow_blank=True)
     publish = serializers.ChoiceField(["current", "none"], default="none")
 
 
 class Current(Strict):
     """The version that everyone follows who stays on none of their own."""
 
-    version = serializers.IntegerField(min_value=1)
+    version = Whole(min_value=1)
 
 
 class Features(Door):
     """The features there are."""
 
-    @extend_schema(responses=FEATURES, summary="List the features")
+    @extend_schema(parameters=PAGING, responses=answers(listed(FEATURE)), summary="List the features")
     def get(self, request: Request) -> Response:
         rows = Feature.objects.using(self.actor.db).all()
         return page(request, rows, lambda feature: feature_json(feature, self.actor), actor=self.actor)
 
-    @extend_schema(request=NewFeature, responses={201: FEATURE}, summary="Make a feature, running at once (operators)")
+    @extend_schema(
+        request=NewFeature, responses=answers(FEATURE, 201), summary="Make a feature, running at once (operators)"
+    )
     def post(self, request: Request) -> Response:
+        self.actor.need("feature.create")
         body = self.read(NewFeature)
         feature, version = create_feature(key=body.pop("feature"), **body, by=self.actor)
         answer = {**_about(feature), "version": version.number, "digest": version.digest}
@@ -78,7 +82,7 @@ class Features(Door):
 class OneFeature(Door):
     """One feature as it is for the caller."""
 
-    @extend_schema(responses=FEATURE, summary="One feature, with the schemas effective for me")
+    @extend_schema(responses=answers(FEATURE), summary="One feature, with the schemas effective for me")
     def get(self, request: Request, feature: str) -> Response:
         found = find_feature(feature, self.actor)
         with self.actor.present():
@@ -88,11 +92,13 @@ class OneFeature(Door):
 class Behavior(Door):
     """The effective behavior of a subject."""
 
-    @extend_schema(parameters=[AT, USER, AS, EXPLAIN], responses=BEHAVIOR, summary="What a subject is served")
+    @extend_schema(parameters=[AT, USER, AS, EXPLAIN], responses=answers(BEHAVIOR), summary="What a subject is served")
     def get(self, request: Request, feature: str) -> Response:
         actor, found = self.actor, find_feature(feature, self.actor)
         at, why = moment(request.query_params.get("at")), flag(request, "explain")
         if actor.tenant is None:
+            if {"user", "as"} & request.query_params.keys():
+                actor.need("behavior.others")
             served = serve_vendor(found, at)
             return Response(behavior_json(served, "vendor", explain=why))
         who, viewer = self._whose(request, actor)
@@ -119,7 +125,9 @@ class Behavior(Door):
 class Versions(Door):
     """The base history of a feature."""
 
-    @extend_schema(responses=VERSIONS, summary="The versions released to me, newest first")
+    @extend_schema(
+        parameters=PAGING, responses=answers(listed(VERSION_ROW)), summary="The versions released to me, newest first"
+    )
     def get(self, request: Request, feature: str) -> Response:
         found = find_feature(feature, self.actor)
         with self.actor.present():
@@ -129,8 +137,9 @@ class Versions(Door):
                 rows = rows.filter(number__in=released(found))
         return page(request, rows, lambda row: _version_row(row, current), actor=self.actor, by="number")
 
-    @extend_schema(request=NewVersion, responses={201: VERSION}, summary="Publish a version (operators)")
+    @extend_schema(request=NewVersion, responses=answers(VERSION_ROW, 201), summary="Publish a version (operators)")
     def post(self, request: Request, feature: str) -> Response:
+        self.actor.need("version.publish")
         body = self.read(NewVersion)
         found = find_feature(feature, self.actor)
         make_current = body.pop("publish") == "current"
@@ -146,7 +155,7 @@ class Versions(Door):
 class OneVersion(Door):
     """One version, without what is hidden from the caller."""
 
-    @extend_schema(responses=VERSION, summary="One version")
+    @extend_schema(responses=answers(VERSION), summary="One version")
     def get(self, request: Request, feature: str, number: int) -> Response:
         found = find_feature(feature, self.actor)
         version = find_version(found, number, self.actor)
@@ -161,24 +170,28 @@ class VersionDiff(Door):
     """What differs between two versions."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("to", int, required=True)], responses=DIFF, summary="Compare two versions"
+        parameters=[OpenApiParameter("to", int, required=True)], responses=answers(DIFF), summary="Compare two versions"
     )
     def get(self, request: Request, feature: str, number: int) -> Response:
-        to = request.query_params.get("to", "")
-        if not (to.isascii() and to.isdecimal() and len(to) < 10):
+        to = whole(request.query_params.get("to"), -1)
+        if to < 0:
             raise Malformed("Say with which version to compare: ?to=<number>.")
         found = find_feature(feature, self.actor)
-        before, after = (find_version(found, n, self.actor) for n in (number, int(to)))
-        hidden = _hidden(found, [number, int(to)], self.actor)
+        before, after = (find_version(found, n, self.actor) for n in (number, to))
+        hidden = _hidden(found, [number, to], self.actor)
         changes = [change_json(c, hidden) for c in diff(before.behavior, after.behavior)]
-        return Response({"from": number, "to": int(to), "changes": changes})
+        return Response({"from": number, "to": to, "changes": changes})
 
 
 class CurrentDoor(Door):
     """Which version is current."""
 
-    @extend_schema(request=Current, parameters=[DRY_RUN], summary="Move the current version, either way (operators)")
+    @extend_schema(
+        request=Current, parameters=[DRY_RUN], responses=answers(CURRENT),
+        summary="Move the current version, either way (operators)",
+    )  # fmt: skip
     def put(self, request: Request, feature: str) -> Response:
+        self.actor.need("current.move")
         body = self.read(Current)
         found = find_feature(feature, self.actor)
         return Response(set_current(found, body["version"], by=self.actor, dry_run=flag(request, "dry_run")))
@@ -249,5 +262,3 @@ def _hidden(feature: Feature, numbers: list[int], actor: Actor) -> frozenset[str
     with actor.present():
         today: Served = serve_warm(feature, actor.tenant_id, actor.acting_for())
         return frozenset().union(*(version_hidden(feature, number, today) for number in numbers))
-
-

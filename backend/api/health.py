@@ -1,7 +1,5 @@
 """Whether this process lives, and whether what it stands on is there."""
 
-
-
 import redis
 from django.db import DatabaseError, connections
 from django.http import HttpRequest, JsonResponse
@@ -39,5 +37,3 @@ def _broker() -> bool:
         return bool(client.ping())
     except redis.RedisError:
         return False
-
-

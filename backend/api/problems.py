@@ -10,13 +10,17 @@ from django.views.defaults import server_error
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from features.engine import pointer
 from tenants.errors import (
     AppError,
+    Conflict,
     Forbidden,
     Invalid,
     Malformed,
     NotFound,
+    OverBudget,
     Problem,
+    Stale,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -38,6 +42,15 @@ class NotAcceptable(AppError):
 
 class Broken(AppError):
     status, type, title = 500, "broken", "Something broke on our side"
+
+
+KINDS: dict[str, type[AppError]] = {
+    kind.type: kind
+    for kind in (
+        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict, Stale,
+        TooLarge, UnsupportedMedia, Invalid, TooMany, Broken, Unavailable,
+    )
+}  # fmt: skip
 
 
 def as_app_error(error: Exception) -> AppError | None:
@@ -102,16 +115,16 @@ def problem(error: AppError, request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=error.status, headers=error.headers, content_type=CONTENT_TYPE)
 
 
-def _problems(detail: Any, pointer: str = "") -> list[Problem]:
+def _problems(detail: Any, place: str = "") -> list[Problem]:
     if isinstance(detail, dict):
         own = "non_field_errors"
-        return [p for k, v in detail.items() for p in _problems(v, pointer if k == own else f"{pointer}/{k}")]
+        return [p for k, v in detail.items() for p in _problems(v, place if k == own else place + pointer(k))]
     if isinstance(detail, list):
-        return [p for item in detail for p in _problems(item, pointer)]
-    return [Problem(pointer, getattr(detail, "code", "invalid"), str(detail))]
+        return [p for item in detail for p in _problems(item, place)]
+    return [Problem(place, getattr(detail, "code", "invalid"), str(detail))]
 
 
-def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
+def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
     """Any other address of the API."""
     return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
 

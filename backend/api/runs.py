@@ -3,28 +3,31 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from backend.actors import actor_of
-from features.engine import loads
+from features.engine import pointer
 from features.find import find_feature
 from features.runs.accept import accept, find_run
 from features.runs.dispatch import ring
 from features.runs.events import TERMINAL
 from features.runs.finish import cancel
 from features.runs.follow import Event, follow
-from features.runs.models import FINAL, Run
+from features.runs.models import FINAL, Run, State
 from tenants.actor import Actor
-from tenants.errors import Malformed, NotFound, Problem, UnsupportedMedia
+from tenants.errors import Invalid, Malformed, NotFound, Problem, UnsupportedMedia
 
+from .asking import read_json, refuse_nul
+from .door import PRIVATE
 from .problems import MethodNotAllowed, answer, unauthenticated
 from .runs_read import run_json
 
@@ -43,6 +46,7 @@ def door(*methods: str) -> Callable[[View], Callable[..., Awaitable[HttpResponse
             try:
                 if request.method not in methods:
                     raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
+                refuse_nul(request)
                 actor = await _threaded(_authenticate)(request)
                 return await view(request, actor, **arguments)
             except Exception as error:  # noqa: BLE001 (raised again when it is none of ours)
@@ -58,8 +62,8 @@ def door(*methods: str) -> Callable[[View], Callable[..., Awaitable[HttpResponse
 @door("POST")
 async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpResponseBase:
     """Run a feature: `Prefer: wait=N` waits for the end, `respond-async` does not, `text/event-stream` streams."""
-    body, key = _body(request), _idempotency_key(request)
-    wait = _patience(request)
+    actor.need("run.create")
+    body, key, wait = _body(request), _idempotency_key(request), _patience(request)
     accepted = await _threaded(_accept)(actor, feature, body, key)
     location = {"Location": f"/api/v1/runs/{accepted.run_id}"}
     if accepted.replayed:
@@ -68,7 +72,10 @@ async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpRe
         return _stream(actor, accepted.run_id, "0", location)
     if wait:
         await _until_ended(actor, accepted.run_id, wait)
-    run, shown = await _threaded(_show)(actor, accepted.run_id)
+    try:
+        run, shown = await _threaded(_show)(actor, accepted.run_id)
+    except (OperationalError, InterfaceError):  # 503 would say that nothing was changed, and it would be sent again
+        return _json({"id": str(accepted.run_id), "feature": feature, "state": State.QUEUED}, 202, location)
     status = 200 if run.state in FINAL else 202
     return _json(shown, status, location)
 
@@ -125,9 +132,10 @@ def _cancel(actor: Actor, run_id: UUID) -> tuple[bool, dict[str, Any]]:
 async def _until_ended(actor: Actor, run_id: UUID, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            async for event in follow(actor.tenant_id, run_id, "0", _is_final(actor, run_id)):
-                if event.name in TERMINAL:
-                    return
+            async with aclosing(follow(actor.tenant_id, run_id, "0", _is_final(actor, run_id))) as events:
+                async for event in events:
+                    if event.name in TERMINAL:
+                        return
     except TimeoutError:
         return
 
@@ -137,15 +145,16 @@ def _stream(actor: Actor, run_id: UUID, last: str, headers: dict[str, str]) -> H
         yield b": the events of a run\n\n"
         if last == "0":
             yield _sse(Event("", "queued", {"id": str(run_id)}))
-        async for event in follow(actor.tenant_id, run_id, last, _is_final(actor, run_id)):
-            if event.name == "":
-                yield b": still there\n\n"
-            elif event.name in TERMINAL:
-                _, shown = await _threaded(_show)(actor, run_id)
-                yield _sse(Event(event.id, event.name, shown))
-                return
-            else:
-                yield _sse(event)
+        async with aclosing(follow(actor.tenant_id, run_id, last, _is_final(actor, run_id))) as events:
+            async for event in events:
+                if event.name == "":
+                    yield b": still there\n\n"
+                elif event.name in TERMINAL:
+                    _, shown = await _threaded(_show)(actor, run_id)
+                    yield _sse(Event(event.id, event.name, shown))
+                    return
+                else:
+                    yield _sse(event)
 
     answer = StreamingHttpResponse(body(), content_type="text/event-stream", headers=headers)
     answer["Cache-Control"] = "no-cache"
@@ -160,10 +169,13 @@ def _sse(event: Event) -> bytes:
 
 
 def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]:
-    """For when the stream is silent: the row says how the run ended."""
+    """For when the stream is silent: the row says how the run ended. With the database away nobody knows yet."""
 
     def state() -> str | None:
-        run = find_run(run_id, actor)
+        try:
+            run = find_run(run_id, actor)
+        except (OperationalError, InterfaceError):
+            return None
         if run is None or run.state not in FINAL:
             return None
         return {"succeeded": "done"}.get(run.state, run.state)
@@ -174,13 +186,17 @@ def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]
 def _body(request: HttpRequest) -> dict[str, Any]:
     if request.content_type not in ("application/json", ""):
         raise UnsupportedMedia("Send application/json.")
-    body = loads(request.body)
-    if not isinstance(body, dict) or "input" not in body:
-        raise Malformed('Send {"input": {…}}.')
-    unknown = [name for name in body if name != "input"]
+    body = read_json(request)
+    if not isinstance(body, dict):
+        raise Malformed("Send one JSON object.")
+    unknown = [
+        Problem(pointer(name), "unknown", "is not known here; there is: input") for name in body if name != "input"
+    ]
     if unknown:
-        told = [Problem(f"/{name}", "unknown", "is not known here; there is: input") for name in unknown]
-        raise Malformed("The request has fields that are not known here.", errors=told)
+        raise Malformed("The request has fields that are not known here.", errors=unknown)
+    if "input" not in body:
+        missing = [Problem("/input", "required", "is missing")]
+        raise Invalid('Send {"input": {…}}.', errors=missing)
     return body
 
 
@@ -208,6 +224,7 @@ def _text(value: Any) -> str:
 
 
 def _json(body: dict[str, Any], status: int, headers: dict[str, str]) -> HttpResponse:
+    headers = {"Cache-Control": PRIVATE, **headers}
     return HttpResponse(_text(body), status=status, headers=headers, content_type="application/json")
 
 

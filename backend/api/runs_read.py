@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count, Q, Sum
+from django.db.models import Case, Count, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.functions import TruncDate
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -22,8 +22,10 @@ from features.runs.models import Ledger, Run, State
 from tenants.errors import Malformed, NotFound
 from tenants.models import Subject
 
-from .door import Door, Strict, moment, page
-from .shapes import RUN, RUNS, USAGE_ROW, array, shape
+from .door import Door, moment, page
+from .fields import Strict, Text
+from .schema import PAGING
+from .shapes import RUN, TEXT, USAGE_ROW, answers, array, listed, shape
 
 
 class Feedback(Strict):
@@ -31,7 +33,7 @@ class Feedback(Strict):
 
     verdict = serializers.ChoiceField(["good", "bad"])
     correction = serializers.JSONField(required=False)
-    note = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    note = Text(max_length=2000, required=False, allow_blank=True)
 
 
 class Runs(Door):
@@ -42,13 +44,14 @@ class Runs(Door):
             OpenApiParameter("feature", str),
             OpenApiParameter("state", str, enum=State.values),
             OpenApiParameter("user", str, description="of one subject (admins)"),
+            *PAGING,
         ],
-        responses=RUNS,
+        responses=answers(listed(RUN)),
         summary="My runs, newest first; an admin's are the whole organisation's",
     )
     def get(self, request: Request) -> Response:
         actor = self.actor
-        rows = Run.objects.select_related("feature").filter(tenant_id=actor.tenant_id)
+        rows = Run.objects.select_related("feature", "subject").filter(tenant_id=actor.tenant_id)
         feature, state, user = (request.query_params.get(name) for name in ("feature", "state", "user"))
         if user is not None:
             actor.need("run.others")
@@ -67,7 +70,7 @@ class Runs(Door):
 class OneRun(Door):
     """One run."""
 
-    @extend_schema(responses=RUN, summary="A run, with its receipt and the calls that were made")
+    @extend_schema(responses=answers(RUN), summary="A run, with its receipt and the calls that were made")
     def get(self, request: Request, run_id: UUID) -> Response:
         run = self._find(run_id)
         with self.actor.present():
@@ -85,8 +88,9 @@ class RunFeedback(OneRun):
 
     http_method_names = ["put", "options"]
 
-    @extend_schema(request=Feedback, responses=RUN, summary="Rate an output, or correct it")
+    @extend_schema(request=Feedback, responses=answers(RUN), summary="Rate an output, or correct it")
     def put(self, request: Request, run_id: UUID) -> Response:
+        self.actor.need("run.rate")
         body = self.read(Feedback)
         run = rate(self._find(run_id), body, by=self.actor)
         with self.actor.present():
@@ -96,7 +100,7 @@ class RunFeedback(OneRun):
 class Usage(Door):
     """What was used."""
 
-    BY = ("feature", "user", "model", "day")
+    BY = ("feature", "user", "model", "layer", "day")
 
     @extend_schema(
         parameters=[
@@ -104,7 +108,7 @@ class Usage(Door):
             OpenApiParameter("from", OpenApiTypes.DATETIME),
             OpenApiParameter("to", OpenApiTypes.DATETIME),
         ],
-        responses=shape(by={"type": "string"}, items=array(USAGE_ROW)),
+        responses=answers(shape(by=TEXT, items=array(USAGE_ROW))),
         summary="Runs, tokens and cost (admins)",
     )
     def get(self, request: Request) -> Response:
@@ -120,9 +124,21 @@ class Usage(Door):
             return Response({"by": by, "items": _usage(rows, by)})
 
 
+# The latest layer that took part, as the run's receipt says.
+_LAYER = Case(
+    When(~Q(receipt__user=None), then=Value("user")),
+    When(~Q(receipt__tenant=None), then=Value("tenant")),
+    default=Value("base"),
+)
+_KEYS = {
+    "day": TruncDate("at"),
+    "layer": Subquery(Run.objects.filter(pk=OuterRef("run")).annotate(layer=_LAYER).values("layer")),
+}
+
+
 def _usage(rows: Any, by: str) -> list[dict[str, Any]]:
     column = {"feature": "feature", "user": "subject", "model": "model"}.get(by, "key")
-    grouped = rows.annotate(key=TruncDate("at")) if by == "day" else rows
+    grouped = rows.annotate(key=_KEYS[by]) if by in _KEYS else rows
     totals = grouped.values(column).annotate(
         runs=Count("run"), input=Sum("input_tokens"), output=Sum("output_tokens"), money=Sum("cost"),
         hits=Count("run", filter=Q(cached=True)),
@@ -155,6 +171,7 @@ def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
     shown = {
         "id": str(run.id),
         "feature": run.feature.key,
+        "subject": run.subject.key,
         "state": run.state,
         "input": run.input,
         "output": run.output,

@@ -14,19 +14,21 @@ from tenants.actions import add_member, change_role, create_key, find_member, ke
 from tenants.models import ApiKey, AuditEvent, Member, Subject
 from tenants.roles import Role
 
-from .door import Door, Strict, found, moment, page
-from .shapes import EVENT, KEY, MEMBER, OBJECT, SUBJECT, TENANT, listed
+from .door import Door, found, page
+from .fields import Address, MayPin, Moment, Strict, Text, Truth, Whole
+from .schema import PAGING
+from .shapes import EVENT, KEY, ME, MEMBER, NEW_KEY, SUBJECT, TENANT, answers, listed
 
 
 class PolicyBody(Strict):
     """What users may do; what is not given stays."""
 
-    users_may_pin = serializers.JSONField(required=False)
-    users_may_override = serializers.BooleanField(required=False)
-    retention_days = serializers.IntegerField(min_value=1, max_value=3650, required=False)
+    users_may_pin = MayPin(required=False)
+    users_may_override = Truth(required=False)
+    retention_days = Whole(min_value=1, max_value=3650, required=False)
 
 
-class TenantBody(Strict):
+class TenantChange(Strict):
     """What can be changed of the organisation."""
 
     policy = PolicyBody()
@@ -35,9 +37,9 @@ class TenantBody(Strict):
 class MemberBody(Strict):
     """A person to add."""
 
-    email = serializers.EmailField()
+    email = Address()
     role = serializers.ChoiceField([role.value for role in Role])
-    name = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    name = Text(max_length=200, required=False, allow_blank=True)
 
 
 class RoleBody(Strict):
@@ -50,14 +52,14 @@ class KeyBody(Strict):
     """A key to make."""
 
     kind = serializers.ChoiceField(ApiKey.Kind.values)
-    name = serializers.CharField(max_length=100)
-    expires = serializers.CharField(required=False, allow_null=True)
+    name = Text(max_length=100)
+    expires = Moment(required=False, allow_null=True)
 
 
 class Me(Door):
     """Who one is here."""
 
-    @extend_schema(responses=OBJECT, summary="Who am I, in which organisation, and what may I do")
+    @extend_schema(responses=answers(ME), summary="Who am I, in which organisation, and what may I do")
     def get(self, request: Request) -> Response:
         actor = self.actor
         return Response(
@@ -75,15 +77,16 @@ class Me(Door):
 class TenantDoor(Door):
     """The organisation itself."""
 
-    @extend_schema(responses=TENANT, summary="The organisation and its policy")
+    @extend_schema(responses=answers(TENANT), summary="The organisation and its policy")
     def get(self, request: Request) -> Response:
         self.actor.need("tenant.read")
         with self.actor.present():
             return Response(self._json(policy_now()))
 
-    @extend_schema(request=TenantBody, responses=TENANT, summary="Change the policy (admins)")
+    @extend_schema(request=TenantChange, responses=answers(TENANT), summary="Change the policy (admins)")
     def patch(self, request: Request) -> Response:
-        body = self.read(TenantBody)
+        self.actor.need("policy.manage")
+        body = self.read(TenantChange)
         return Response(self._json(set_policy(**body["policy"], by=self.actor)))
 
     def _json(self, policy: Policy) -> dict[str, Any]:
@@ -100,24 +103,25 @@ class TenantDoor(Door):
 class Members(Door):
     """The people of the organisation."""
 
-    @extend_schema(responses=listed(MEMBER), summary="The members (admins)")
+    @extend_schema(parameters=PAGING, responses=answers(listed(MEMBER)), summary="The members (admins)")
     def get(self, request: Request) -> Response:
         self.actor.need("member.read")
         rows = Member.objects.select_related("user").filter(tenant_id=self.actor.tenant_id, removed_at=None)
         return page(request, rows, member_json, actor=self.actor)
 
-    @extend_schema(request=MemberBody, responses={201: MEMBER}, summary="Add a person (admins)")
+    @extend_schema(request=MemberBody, responses=answers(MEMBER, 201), summary="Add a person (admins)")
     def post(self, request: Request) -> Response:
+        self.actor.need("member.manage")
         return Response(member_json(add_member(**self.read(MemberBody), by=self.actor)), status=201)
 
 
 class OneMember(Door):
     """One person."""
 
-    @extend_schema(request=RoleBody, responses=MEMBER, summary="Give a member another role (admins)")
+    @extend_schema(request=RoleBody, responses=answers(MEMBER), summary="Give a member another role (admins)")
     def patch(self, request: Request, member_id: UUID) -> Response:
-        body = self.read(RoleBody)
         self.actor.need("member.manage")
+        body = self.read(RoleBody)
         return Response(member_json(change_role(find_member(member_id, self.actor), body["role"], by=self.actor)))
 
     @extend_schema(responses={204: None}, summary="End a membership (admins)")
@@ -130,7 +134,10 @@ class OneMember(Door):
 class Subjects(Door):
     """Whom behavior was resolved for."""
 
-    @extend_schema(responses=listed(SUBJECT), summary="The subjects that something was written for (admins)")
+    @extend_schema(
+        parameters=PAGING, responses=answers(listed(SUBJECT)),
+        summary="The subjects that something was written for (admins)",
+    )  # fmt: skip
     def get(self, request: Request) -> Response:
         self.actor.need("subject.read")
         rows = Subject.objects.filter(tenant_id=self.actor.tenant_id).exclude(kind=Subject.Kind.TENANT)
@@ -140,16 +147,16 @@ class Subjects(Door):
 class Keys(Door):
     """API keys."""
 
-    @extend_schema(responses=listed(KEY), summary="My keys; for admins the organisation's")
+    @extend_schema(parameters=PAGING, responses=answers(listed(KEY)), summary="My keys; for admins the organisation's")
     def get(self, request: Request) -> Response:
         rows = keys_seen_by(self.actor).filter(tenant_id=self.actor.tenant_id)
         return page(request, rows, key_json, actor=self.actor)
 
-    @extend_schema(request=KeyBody, responses={201: KEY}, summary="Make a key: its text is shown this once")
+    @extend_schema(request=KeyBody, responses=answers(NEW_KEY, 201), summary="Make a key: its text is shown this once")
     def post(self, request: Request) -> Response:
+        self.actor.in_tenant()
         body = self.read(KeyBody)
-        ends = moment(body.get("expires"), "expires")
-        row, text = create_key(kind=body["kind"], name=body["name"], expires_at=ends, by=self.actor)
+        row, text = create_key(kind=body["kind"], name=body["name"], expires_at=body.get("expires"), by=self.actor)
         return Response({**key_json(row), "key": text}, status=201, headers={"Cache-Control": "no-store"})
 
 
@@ -165,7 +172,7 @@ class OneKey(Door):
 class Audit(Door):
     """What was done in the organisation."""
 
-    @extend_schema(responses=listed(EVENT), summary="The audit list (admins)")
+    @extend_schema(parameters=PAGING, responses=answers(listed(EVENT)), summary="The audit list (admins)")
     def get(self, request: Request) -> Response:
         self.actor.need("audit.read")
         rows = AuditEvent.objects.filter(tenant_id=self.actor.tenant_id)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-from uuid import UUID
 
 from features.engine import (
     ABSENT,
@@ -27,6 +26,7 @@ from features.engine import (
     resolve,
     to_rows,
 )
+from features.explain import hidden_fields
 from features.models import Feature, Override, Pin
 from features.resolve import Served, clock, revision_row, serve
 from features.validity import bump, supersede, valid_at
@@ -105,6 +105,8 @@ def save_operation(
 
     def edit(was: Content) -> Content:
         operations = [op for op in was[0] if op.field != field]
+        if operation is None and len(operations) == len(was[0]):
+            raise NotFound("This field is inherited already.")
         place = next((i for i, op in enumerate(was[0]) if op.field == field), len(operations))
         return (*operations[:place], *([operation] if operation else []), *operations[place:]), was[1]
 
@@ -244,24 +246,29 @@ def _judge(content: Content, was: Content, served: Served, layer: Layer) -> None
         problems += judge(operation, layer=layer, rule=rule, inherited=below, result=_result(operation, below))
     if content[1] and layer == "user":
         problems.append(Problem("/rules", "layer", "rules belong to organisations, to bind their users"))
-    problems += looser_than_base(served.base.rules, content[1])
+    looser = looser_than_base(served.base.rules, content[1])
+    problems += [replace(problem, pointer=f"/rules{problem.pointer}") for problem in looser]
     if problems:
         raise Invalid("These changes break rules that an earlier layer has set.", errors=problems)
     try:
         compiled = compile_behavior(alone.fields)
     except Invalid as broken:
-        raise _told_of_operations(broken, content[0]) from broken
+        raise _told_of_operations(broken, content[0], hidden_fields(served, layer)) from broken
     check_models([compiled.model, *compiled.fallbacks], APP)
 
 
-def _told_of_operations(broken: Invalid, operations: tuple[Operation, ...]) -> Invalid:
-    """Point at what was sent: a problem of a field that an operation changes is that operation's."""
+def _told_of_operations(broken: Invalid, operations: tuple[Operation, ...], hidden: frozenset[str]) -> Invalid:
+    """Point at what was sent: a problem of a field that an operation changes is that operation's.
+
+    Of a field that is hidden from the author nothing is quoted: a check of theirs could ask for its text word by word.
+    """
     kinds = {operation.field: operation.kind for operation in operations}
     told = []
     for problem in broken.errors:
         field = problem.pointer.split("/")[1] if "/" in problem.pointer else ""
         at = f"/{kinds[field]}{problem.pointer}" if field in kinds else problem.pointer
-        told.append(replace(problem, pointer=at))
+        words = "is hidden, and would not work with these changes" if field in hidden else problem.message
+        told.append(Problem(at, problem.rule, words))
     return Invalid("The behavior would not work with these changes.", errors=told)
 
 
@@ -305,8 +312,3 @@ def override_json(row: Override | None) -> dict[str, Any]:
         "author": row.author if row else None,
         "saved": row.valid_from if row else None,
     }
-
-
-def subject_id_of(layer: Layer, actor: Actor) -> UUID:
-    """The id of the subject whose layer it is."""
-    return whose(layer, actor).id

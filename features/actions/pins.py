@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from features.engine import Change, Choice, PinRow, diff
+from features.explain import Viewer, hidden_between
 from features.models import Feature, Pin
 from features.receipt import Receipt
 from features.resolve import Served, clock, policy_value, released, serve, serve_choice
@@ -29,6 +30,7 @@ class Moved:
     after: Receipt
     changes: tuple[Change, ...]
     pin: Pin | None
+    hidden: frozenset[str] = frozenset()  # the fields whose text the layer may not see: on either side, or today
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def end_pin_of(feature: Feature, who: Who, *, by: Actor) -> Moved:
         if pin_now(feature, who) is None:
             raise NotFound("This subject has no pin to end.")
 
-    return _move(feature, "user", who, end, "end", by, dry_run=False, right="pin.others")
+    return _move(feature, "user", who, end, "end", by, dry_run=False, right="pin.others", viewer="tenant")
 
 
 def restore(
@@ -161,7 +163,7 @@ def _snapshot(choice: Choice, served: Served) -> Pin:
 
 def _move(
     feature: Feature, layer: Layer, who: Who, make: Callable[[Served], Pin | None], verb: str, by: Actor, dry_run: bool,
-    right: str = "",
+    right: str = "", viewer: Viewer | None = None,
 ) -> Moved:  # fmt: skip
     with by.doing(right or f"pin.{layer}", feature, dry_run=dry_run) as event:
         make_sure(by.tenant_id, who)
@@ -173,8 +175,9 @@ def _move(
         supersede(Pin.objects.filter(feature=feature, subject_id=who.id), row)
         after = serve(feature, by.tenant_id, who)
         event.detail = {"what": verb, "layer": layer, "before": before.digest, "after": after.digest}
+        hidden = hidden_between(before, after, viewer or layer)
     changes = tuple(diff(before.effective.fields, after.effective.fields))
-    return Moved(before.receipt, after.receipt, changes, row)
+    return Moved(before.receipt, after.receipt, changes, row, hidden)
 
 
 def _complete(row: Pin, feature: Feature, layer: Layer, who: Who, now: datetime, by: Actor) -> None:
@@ -208,9 +211,7 @@ def _with_alternative(refused: Invalid, feature: Feature, who: Who, then: Served
     alternative = {
         "rollback_to_revision": then.choice.user,
         "own_revision_now": own.number if own else None,
-        "would_still_differ": [field for field in differs if not then.effective.rules[field].hidden]
-        if then.effective.rules
-        else differs,
+        "would_still_differ": differs,
     }
     return Invalid(refused.detail, errors=refused.errors, result="cannot", alternative=alternative)
 

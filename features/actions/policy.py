@@ -40,4 +40,4 @@ def _may_pin(value: str | int) -> str:
     if not isinstance(value, bool) and (text in ("yes", "no") or (text.isdecimal() and 1 <= int(text) <= 3650)):
         return text
     message = 'must be "yes", "no" or a number of days from 1 to 3650'
-    raise Invalid("That is no policy for pins.", errors=[Problem("/users_may_pin", "enum", message)])
+    raise Invalid("That is no policy for pins.", errors=[Problem("/policy/users_may_pin", "enum", message)])

@@ -1,6 +1,8 @@
 """The vendor's part: features, their versions, and which version is current."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import Max
@@ -113,16 +115,37 @@ def _new_version(
     feature: Feature, number: int, behavior: Document, rules: Document | None, titles: Document | None,
     message: str, source: str, source_digest: str, by: Actor,
 ) -> Version:  # fmt: skip
-    fields = flatten(behavior)
-    parse_rules(rules or {}, layer="base")
-    compiled = compile_behavior(fields)
-    check_models([compiled.model, *compiled.fallbacks], OPERATOR)
+    with _pointing(lambda place: f"/behavior{place}"):
+        fields = flatten(behavior)
+    with _pointing(lambda place: f"/rules{place}"):
+        parse_rules(rules or {}, layer="base")
+    with _pointing(lambda place: f"/behavior{_as_written(place, behavior)}"):
+        compiled = compile_behavior(fields)
+        check_models([compiled.model, *compiled.fallbacks], OPERATOR)
     version = Version(
         feature=feature, number=number, behavior=fields, rules=rules or {}, titles=_checked_titles(titles or {}),
         digest=digest(fields), message=message, author=by.label, source=source, source_digest=source_digest,
     )  # fmt: skip
     version.save(using=OPERATOR)
     return version
+
+
+@contextmanager
+def _pointing(where: Callable[[str], str]) -> Iterator[None]:
+    """Let problems point into what was sent, of which this is a part."""
+    try:
+        yield
+    except Invalid as wrong:
+        told = [replace(problem, pointer=where(problem.pointer)) for problem in wrong.errors]
+        raise Invalid(wrong.detail, errors=told) from wrong
+
+
+def _as_written(place: str, behavior: Document) -> str:
+    """From `/vars.tone` to `/vars/tone` where the author has nested it by its group."""
+    field, slash, rest = place.removeprefix("/").partition("/")
+    group, dot, name = field.partition(".")
+    nested = dot and field not in behavior and isinstance(behavior.get(group), Mapping)
+    return f"/{group}/{name}{slash}{rest}" if nested else place
 
 
 def _checked_titles(titles: Document) -> Document:

@@ -1,0 +1,42 @@
+"""What each kind of error means to a caller, and what to do about it: where the `type` of a problem leads."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from tenants.errors import NotFound
+
+from .problems import KINDS, problem
+
+ADVICE = {
+    "malformed": "Read `detail` and `errors`: JSON that cannot be read, a field or a query parameter that is not known "
+    "here, or a header that does not say what it should. The same request will be refused again.",
+    "unauthenticated": "Send `Authorization: Bearer bsk_…` with a key that is neither revoked nor ended, or sign in to "
+    "the dashboard.",
+    "over-budget": "Wait for the budget's next window, or ask who can raise it.",
+    "forbidden": "Your role does not have the verb that `detail` names, or the key is of the wrong kind for this "
+    "address. `GET /api/v1/me` says what you may do; reference/roles.md lists all roles.",
+    "not-found": "It is not there, or it belongs to another organisation or another person: the answer is the same, "
+    "byte for byte.",
+    "method-not-allowed": "Use one of the methods in the header `Allow`.",
+    "not-acceptable": "Ask for `application/json`, or for a run's events for `text/event-stream`.",
+    "conflict": "The state of things does not allow it now, and `detail` says why. Look at the state before you try "
+    "again.",
+    "stale": "Somebody saved before you did, and nothing was changed. Read it again, put your change on top of that, "
+    "and send `If-Match` with the ETag that you saw.",
+    "too-large": "Send less: a request has at most 2 MiB, an input what the feature's `limits.input_bytes` says.",
+    "unsupported-media": "Send `Content-Type: application/json`.",
+    "invalid": "What you sent can be read, but breaks a schema or a rule. `errors` names every violation by a pointer "
+    "(RFC 6901) into what you sent, the rule and what to do. Nothing was changed.",
+    "too-many": "Wait as many seconds as `Retry-After` says.",
+    "broken": "A fault of ours; nothing was half done. Tell us the id in `request`.",
+    "unavailable": "A part that is needed is away. Ask again after as many seconds as `Retry-After` says; with an "
+    "`Idempotency-Key` a run is never made twice.",
+}
+
+
+def error_type(request: HttpRequest, name: str) -> HttpResponse:
+    """Tell of one kind of error."""
+    kind = KINDS.get(name)
+    if kind is None:
+        return problem(NotFound("There is no such kind of error."), request)
+    told = {"type": f"/errors/{name}", "title": kind.title, "status": kind.status, "advice": ADVICE[name]}
+    return JsonResponse(told, json_dumps_params={"ensure_ascii": False})

@@ -1,0 +1,127 @@
+"""The OpenAPI document, complete: what DRF's doors and the plain run doors say, and what holds for all of them."""
+
+from functools import lru_cache
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.templatetags.static import static
+from django.utils.html import format_html
+from drf_spectacular.generators import SchemaGenerator
+
+from .problems import KINDS
+from .runs_openapi import RUN_PATHS
+from .schema import GROUPS, IF_MATCH, SECURITY
+from .shapes import PROBLEM, SCHEMAS, TEXT, Schema
+
+METHODS = ("get", "post", "put", "patch", "delete")
+BESPOKE_REQUEST = {"schema": TEXT, "description": "an id that is also in the logs"}
+BESPOKE_USER = {
+    "name": "Bespoke-User",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    "description": "with a service key: the customer's own key for the user that it acts for, in UTF-8",
+}
+PATH_WORDS: dict[str, Schema] = {
+    "feature": {"description": "the feature's key"},
+    "layer": {"schema": {"type": "string", "enum": ["tenant", "user"]}},
+    "number": {"description": "a version's number"},
+    "field": {"description": "a field's name, such as `vars.tone`"},
+    "subject": {"description": "an end user's key, or `member:<id>`"},
+    "alias": {"description": "the name that behavior calls a model by"},
+}
+ALWAYS = ("malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "unavailable")
+ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid", "too-many")
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    """Return the whole document, made once per process."""
+    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    components = made["components"]
+    for name, schema in components.get("schemas", {}).items():
+        if name.endswith("Request"):  # unknown fields are refused
+            schema["additionalProperties"] = False
+    components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+    components["responses"] = {name: _problem(name) for name in KINDS}
+    components["securitySchemes"] = SECURITY
+    made["paths"] = dict(sorted({**made["paths"], **RUN_PATHS}.items()))
+    made["tags"] = [{"name": name} for name in dict.fromkeys(GROUPS.values())]
+    for path in made["paths"].values():
+        for method in METHODS:
+            if method in path:
+                _complete(method, path[method])
+    return made
+
+
+def _problem(kind: str) -> Schema:
+    told = KINDS[kind]
+    headers: dict[str, Schema] = {"Bespoke-Request": BESPOKE_REQUEST}
+    if told.status in (429, 503):
+        headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "seconds"}
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": told.title, "headers": headers, "content": content}
+
+
+def _complete(method: str, operation: Schema) -> None:
+    """Add what holds for every door, and name the errors that this one can answer with."""
+    parameters = operation.setdefault("parameters", [])
+    for parameter in parameters:
+        if parameter["in"] == "path":
+            parameter.update(PATH_WORDS.get(parameter["name"], {}))
+    if operation["tags"] != [GROUPS["vendor"]]:
+        parameters.append(BESPOKE_USER)
+    operation["security"] = [{name: []} for name in SECURITY]
+    conditional = any(parameter["name"] == IF_MATCH.name for parameter in parameters)
+    for answer in operation["responses"].values():
+        answer.setdefault("headers", {})["Bespoke-Request"] = BESPOKE_REQUEST
+        if conditional or operation["operationId"] == "get_override":
+            answer["headers"]["ETag"] = {"schema": TEXT, "description": "the revision that this is"}
+    kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",)), *(("stale",) if conditional else ())]
+    for kind in kinds:
+        told = {"$ref": f"#/components/responses/{kind}"}
+        operation["responses"].setdefault(str(KINDS[kind].status), told)
+
+
+def openapi(request: HttpRequest) -> HttpResponse:
+    """The document."""
+    return JsonResponse(document())
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>The API of Bespoke</title>
+<link rel="icon" href="{icon}">
+<link rel="stylesheet" href="{style}">
+</head>
+<body>
+<noscript>The document itself is at <a href="openapi.json">openapi.json</a>.</noscript>
+<main id="reference"></main>
+<script src="{bundle}"></script>
+<script src="docs.js"></script>
+</body>
+</html>
+"""
+_SCRIPT = """SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#reference",
+  deepLinking: true,
+  validatorUrl: null,
+  docExpansion: "list",
+  defaultModelsExpandDepth: 0,
+});
+"""
+_DIST = "drf_spectacular_sidecar/swagger-ui-dist"
+
+
+def docs(request: HttpRequest) -> HttpResponse:
+    """The document to read and try out: Swagger UI from our own files, its start in a file because of our CSP."""
+    files = {"style": "swagger-ui.css", "bundle": "swagger-ui-bundle.js", "icon": "favicon-32x32.png"}
+    return HttpResponse(format_html(_PAGE, **{name: static(f"{_DIST}/{file}") for name, file in files.items()}))
+
+
+def docs_script(request: HttpRequest) -> HttpResponse:
+    """Start Swagger UI."""
+    return HttpResponse(_SCRIPT, content_type="text/javascript; charset=utf-8")

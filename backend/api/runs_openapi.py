@@ -1,0 +1,86 @@
+"""What the OpenAPI document says of the run doors that are plain views, which the generator cannot read."""
+
+from typing import Any
+
+from .schema import header
+from .shapes import EVENTS, ID, JSON, RUN, TEXT, Schema
+
+_TAG = "Runs"
+_RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": ID}
+_FEATURE = {"name": "feature", "in": "path", "required": True, "schema": TEXT}
+_LOCATION = {"Location": {"schema": TEXT, "description": "where the run is"}}
+_REPLAYED = {"Idempotency-Replayed": {"schema": TEXT, "description": "`true`: the key has made this run before"}}
+_STREAM = {
+    "schema": TEXT,
+    "example": 'id: 1772530200000-0\nevent: done\ndata: {"id": "…", "state": "succeeded"}\n\n',
+}
+_RUN: dict[str, Any] = {JSON: {"schema": RUN}}
+
+
+def _headers(**described: str) -> list[Schema]:
+    made = (header(name.replace("_", "-"), words) for name, words in described.items())
+    return [{"name": h.name, "in": "header", "schema": TEXT, "description": h.description} for h in made]
+
+
+def _answer(description: str, content: Schema, **headers: Schema) -> Schema:
+    return {"description": description, "content": content, "headers": headers}
+
+
+RUN_PATHS: dict[str, Schema] = {
+    "/api/v1/features/{feature}/runs": {
+        "post": {
+            "operationId": "post_run",
+            "summary": "Run a feature",
+            "description": "Waits for the end as long as `Prefer: wait=N` says (20 s if not said, at most 120), and "
+            "answers 202 with a Location when that is over. `Accept: text/event-stream` streams the events `queued`, "
+            "`started`, `delta`, `repair`, and `done`, `failed` or `cancelled`.",
+            "tags": [_TAG],
+            "parameters": [
+                _FEATURE,
+                *_headers(
+                    Prefer="`wait=N` seconds, or `respond-async`",
+                    Idempotency_Key="a quoted string or bare `[A-Za-z0-9._:~-]{1,255}`, good for 24 hours: the same "
+                    "request makes one run, and another one with this key is refused with 422",
+                ),
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    JSON: {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"input": {"description": "what the feature's input schema says"}},
+                            "required": ["input"],
+                            "additionalProperties": False,
+                        }
+                    }
+                },
+            },
+            "responses": {
+                "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED),
+                "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED),
+            },
+        }
+    },
+    "/api/v1/runs/{run_id}/events": {
+        "get": {
+            "operationId": "get_run_events",
+            "summary": "A run's events, as they come",
+            "tags": [_TAG],
+            "parameters": [_RUN_ID, *_headers(Last_Event_ID="go on after this event")],
+            "responses": {"200": _answer("Events up to the one that ends the run", {EVENTS: _STREAM})},
+        }
+    },
+    "/api/v1/runs/{run_id}/cancel": {
+        "post": {
+            "operationId": "post_run_cancel",
+            "summary": "Cancel a run",
+            "tags": [_TAG],
+            "parameters": [_RUN_ID],
+            "responses": {
+                "200": _answer("It had not begun, and is cancelled", _RUN),
+                "202": _answer("Its worker is asked to stop", _RUN),
+            },
+        }
+    },
+}

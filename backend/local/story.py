@@ -109,7 +109,7 @@ class Story:
         stage.step(2, "Acme shapes reply for all of Acme, Alice shapes it again for herself")
         for caller, layer, values in (
             (stage.ada, "tenant", {"vars.tone": "formal", "vars.language": "German"}),
-            (stage.alice, "user", {"vars.tone": "friendly", "vars.language": "English"}),
+            (stage.alice, "user", {"vars.tone": "warm", "vars.language": "English"}),
         ):
             caller.replace(f"/features/reply/override/{layer}", {"set": values, "message": "the demo's story"})
             stage.say(f"  {caller.name} set {in_words(f'{field} to {value!r}' for field, value in values.items())}")

@@ -14,6 +14,7 @@ from django.utils import timezone
 from features.engine import Json
 from features.models import ModelTarget
 from features.resolve import Served
+from tenants.errors import AppError
 from tenants.isolation import tenant_tx
 from tenants.models import Tenant
 
@@ -53,6 +54,8 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         ending = failed(failure)
     except Stopped:
         ending = Ending(State.CANCELLED)
+    except AppError as unfit:  # a template that compiled, over its bounds with this input
+        ending = failed(RunFailed("unrenderable", unfit.errors, unfit.detail))
     except ProviderFailed as away:
         if _wait_for_model(claim, away, tries + 1):
             return None

@@ -20,6 +20,7 @@ TITLES = {
     "timeout": "The model did not answer in time.",
     "unavailable": "The model could not be reached.",
     "rejected": "The provider rejected the request.",
+    "unrenderable": "The behavior's texts cannot be made with this input.",
     "worker_lost": "The worker died again and again while it worked on this run.",
 }
 

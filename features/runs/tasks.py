@@ -7,6 +7,8 @@ import structlog
 from celery import shared_task
 from celery.signals import worker_init, worker_shutting_down
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error
 
 from tenants.catalogue import refuse_unsafe
 
@@ -58,7 +60,10 @@ def reap() -> None:
 
 @worker_init.connect
 def _begin(sender: Any, **_: object) -> None:
-    refuse_unsafe()
+    try:
+        refuse_unsafe()
+    except (ImproperlyConfigured, Error) as unfit:  # which Celery would write down, and start the worker all the same
+        raise SystemExit(str(unfit)) from unfit
     let_go()
     forget_bells()  # those that rang while no worker was there: the dispatcher rings again for what waits
     sender.concurrency += SPARE_THREADS

@@ -289,6 +289,18 @@ def test_a_worker_whose_lease_was_lost_does_not_write(cast: Cast, model: FakeMod
     assert rows(cast, Ledger, run=run_id) == []
 
 
+def test_a_text_that_outgrows_its_bounds_with_some_input_fails_the_run_at_once(cast: Cast, model: FakeModel) -> None:
+    from features.actions.versions import publish
+    from tests.cast import GREET
+
+    long = {**GREET, "prompt": "{{ input.name }} " * 1200}
+    publish(cast.greet, behavior=long, make_current=True, by=cast.operator)
+    run_id = run_of(cast, name="x" * 200)
+    look()
+    run = shown(cast, run_id)
+    assert (run.state, run.error["type"], model.requests) == (State.FAILED, "unrenderable", [])
+
+
 def test_a_run_whose_workers_die_six_times_ends_with_a_type(cast: Cast) -> None:
     run_id = run_of(cast)
     give_up(cast.alice.tenant_id, run_id, lost=6, cancelled=False)

@@ -53,7 +53,7 @@ def _lost(request: Any) -> bool:
 
 def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) -> None:
     sign_in(alice)
-    alice.get_by_role("link", name="Greet").first.click()
+    go(alice, "Greet")
 
     # She runs it, and sees the answer come in before it is complete.
     on = threading.Event()
@@ -74,7 +74,7 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
     assert stack.model.requests[-1]["messages"][0]["content"].count("plain") == 1
 
     # She makes the tone hers: the draft survives leaving the page, the save does not stay a draft.
-    alice.get_by_role("link", name="Make it mine").click()
+    go(alice, "Make it mine")
     row = alice.locator("#row-vars-tone")
     row.focus()
     alice.keyboard.press("Enter")
@@ -89,7 +89,7 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
     expect(alice.locator("[data-b-drafts]")).to_be_hidden()
 
     # The next answer says on its receipt that hers was used.
-    alice.get_by_role("link", name="Use", exact=True).click()
+    go(alice, "Use")
     stack.model.script(greeting("Dearest Ann <script>document.title = 'taken'</script>"))
     alice.get_by_label("Name").fill("Ann")
     alice.get_by_role("button", name=re.compile("Run")).click()
@@ -101,7 +101,7 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
     expect(alice.get_by_role("button", name="Not right")).to_have_attribute("aria-pressed", "true")
 
     # She puts it back as it was before, and has the first behavior again, byte for byte.
-    alice.get_by_role("link", name="Timeline").click()
+    go(alice, "Timeline")
     alice.get_by_role("link", name="Version 1 published").click()
     expect(alice.locator("#moment")).to_contain_text("1 field was different from now")
     alice.get_by_role("link", name="Put it back as it was here").click()
@@ -109,7 +109,7 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
     alice.get_by_role("button", name="Put it back").click()
     expect(alice.locator("#sides")).to_contain_text("Greet is back to behavior A. Nobody else was changed.")
     expect(alice.locator("#stay")).to_contain_text("You stay as it was, with version 1")
-    alice.get_by_role("link", name="Use", exact=True).click()
+    go(alice, "Use")
     alice.get_by_label("Name").fill("Ann")
     alice.keyboard.press("Control+Enter")
     expect(receipt).to_contain_text("pinned")
@@ -120,16 +120,16 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
 
 def test_alice_stops_an_answer_that_she_does_not_want(stack: Stack, alice: Page) -> None:
     sign_in(alice)
-    never = threading.Event()
-    stack.model.script(Answer('{"greeting": "Hello"}', hold=never))
+    slow = Answer(f'{{"greeting": "Hello {"and hello " * 12}"}}', hold=threading.Event(), pause=0.3)
+    stack.model.script(slow)
     alice.goto("/f/greet")
     alice.get_by_label("Name").fill("Ann")
     alice.keyboard.press("Control+Enter")
     expect(alice.locator("[data-b-progress]")).to_contain_text("Writing")
     alice.get_by_role("button", name="Stop").click()
-    never.set()
     expect(alice.locator("#output")).to_contain_text("You stopped this run")
     expect(alice.get_by_role("button", name=re.compile("Run"))).to_be_enabled()
+    assert slow.closed.wait(5)
 
 
 def sign_in(page: Page) -> None:
@@ -139,6 +139,12 @@ def sign_in(page: Page) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Features")).to_be_visible()
+
+
+def go(page: Page, name: str) -> None:
+    """Follow a link to another page, and wait until its scripts listen."""
+    with page.expect_navigation(wait_until="load"):
+        page.get_by_role("link", name=re.compile(f"^{name}")).first.click()
 
 
 def digest(page: Page) -> str:

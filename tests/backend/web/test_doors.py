@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from django.db import connections
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import OperationalError, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -88,6 +89,20 @@ def test_a_login_without_an_organisation_is_told_so(cast: Cast) -> None:
     answer = client.get("/")
     assert answer.status_code == 403 and "not a member of any organisation" in words(answer)
     assert "Sign out" in words(answer)
+
+
+def test_with_the_database_away_a_page_says_so_without_asking_it_again(
+    at_desk: Sit, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = at_desk(cast.alice)
+
+    def away(_: SessionStore) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(SessionStore, "load", away)
+    answer = alice.part("/f/greet")
+    assert answer.status_code == 503 and "The database is away. Nothing was changed" in words(answer)
+    assert "Sign out" not in words(answer)
 
 
 def test_somebody_in_two_organisations_switches_between_them(at_desk: Sit, cast: Cast) -> None:

@@ -1,0 +1,91 @@
+"""The menu around every page, a feature's head, the cards of home, the vendor's list."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from backend.web.words import initials, short_digest
+
+
+@dataclass(frozen=True, slots=True)
+class MenuFeature:
+    key: str
+    title: str
+    staying: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MenuTenant:
+    """An organisation that the person is in; `id` is what the switcher posts."""
+
+    id: str
+    name: str
+    here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What stands around every page. `tenant` is empty for an operator."""
+
+    person: str
+    role: str
+    tenant: str
+    features: Sequence[MenuFeature] = ()
+    tenants: Sequence[MenuTenant] = ()
+    operator: bool = False
+
+    @property
+    def initials(self) -> str:
+        return initials(self.person)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A feature as its pages are headed.
+
+    `mine` counts the fields that the person has changed, `ours` those that come from their organisation, and `shared`
+    all that the organisation has changed, whether or not the person has something else.
+    """
+
+    key: str
+    title: str
+    summary: str
+    verb: str = ""
+    icon: str = ""
+    mine: int = 0
+    ours: int = 0
+    shared: int = 0
+    staying: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A feature on the home page; `stays` says that a pin of the person or their organisation decides its version."""
+
+    feature: Head
+    version: int
+    runs: int
+    stays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VendorFeature:
+    key: str
+    title: str
+    summary: str
+    current: int
+    versions: Sequence["VendorVersion"]
+
+
+@dataclass(frozen=True, slots=True)
+class VendorVersion:
+    number: int
+    published: datetime
+    by: str
+    message: str
+    digest: str
+    current: bool
+
+    @property
+    def short(self) -> str:
+        return short_digest(self.digest)

@@ -28,8 +28,8 @@ from features.engine import (
 )
 from features.explain import hidden_fields
 from features.models import Feature, Override, Pin
-from features.resolve import Served, clock, revision_row, serve
-from features.validity import bump, supersede, valid_at
+from features.resolve import Served, revision_row, serve
+from features.validity import bump, supersede
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale
 from tenants.isolation import APP
@@ -141,10 +141,10 @@ def _write(
         bump(by.tenant_id, feature.id, who.id)  # takes the subject's lock: what follows is one at a time
         row = newest(feature, who)
         _check_expected(row, expected)
-        pinned = _own_snapshot(feature, who)
+        served = serve(feature, by.tenant_id, who)
+        pinned = _own_snapshot(served)
         was = content_of(_revision_under(pinned, feature, who, row))
         content = edit(was)
-        served = serve(feature, by.tenant_id, who)
         content = _with_origin(content, was, served, layer)
         if judged:
             _judge(content, was, served, layer)
@@ -181,9 +181,11 @@ def _check_expected(row: Override | None, expected: Expected) -> None:
         raise Stale(f"Somebody saved first: this is at revision {now} now. Read it again.", revision=now)
 
 
-def _own_snapshot(feature: Feature, who: Who) -> Pin | None:
-    rows = Pin.objects.filter(valid_at(clock()), feature=feature, subject_id=who.id)
-    return rows.filter(kind=Pin.Kind.SNAPSHOT).first()
+def _own_snapshot(served: Served) -> Pin | None:
+    """The subject's own snapshot, while it counts: a policy may have suspended it, and then it serves nobody."""
+    pin = served.choice.pin
+    own = pin is not None and pin.layer == ("tenant" if served.who.is_tenant else "user")
+    return Pin.objects.get(pk=pin.id) if pin is not None and own and pin.kind == "snapshot" else None
 
 
 def _revision_under(pin: Pin | None, feature: Feature, who: Who, row: Override | None) -> Override | None:
@@ -254,7 +256,8 @@ def _judge(content: Content, was: Content, served: Served, layer: Layer) -> None
         compiled = compile_behavior(alone.fields)
     except Invalid as broken:
         raise _told_of_operations(broken, content[0], hidden_fields(served, layer)) from broken
-    check_models([compiled.model, *compiled.fallbacks], APP)
+    named = next((op.pointer for op in content[0] if op.field == "model.name"), "/model.name")
+    check_models([compiled.model, *compiled.fallbacks], APP, at=named)
 
 
 def _told_of_operations(broken: Invalid, operations: tuple[Operation, ...], hidden: frozenset[str]) -> Invalid:

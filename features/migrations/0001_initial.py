@@ -11,169 +11,304 @@ import tenants.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('tenants', '0001_initial'),
+        ("tenants", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Feature',
+            name="Feature",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=64, unique=True)),
-                ('title', models.CharField(max_length=100)),
-                ('summary', models.CharField(blank=True, max_length=300)),
-                ('verb', models.CharField(blank=True, max_length=40)),
-                ('icon', models.CharField(blank=True, max_length=40)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("key", models.CharField(max_length=64, unique=True)),
+                ("title", models.CharField(max_length=100)),
+                ("summary", models.CharField(blank=True, max_length=300)),
+                ("verb", models.CharField(blank=True, max_length=40)),
+                ("icon", models.CharField(blank=True, max_length=40)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
         migrations.CreateModel(
-            name='VendorStamp',
+            name="VendorStamp",
             fields=[
-                ('scope', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('value', models.PositiveBigIntegerField(default=1)),
+                ("scope", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("value", models.PositiveBigIntegerField(default=1)),
             ],
         ),
         migrations.CreateModel(
-            name='ModelTarget',
+            name="ModelTarget",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('alias', models.CharField(max_length=64)),
-                ('revision', models.PositiveIntegerField()),
-                ('provider', models.CharField(max_length=40)),
-                ('model', models.CharField(max_length=200)),
-                ('capabilities', models.JSONField(default=dict)),
-                ('input_price', models.PositiveBigIntegerField()),
-                ('cached_input_price', models.PositiveBigIntegerField()),
-                ('output_price', models.PositiveBigIntegerField()),
-                ('author', models.CharField(max_length=100)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("alias", models.CharField(max_length=64)),
+                ("revision", models.PositiveIntegerField()),
+                ("provider", models.CharField(max_length=40)),
+                ("model", models.CharField(max_length=200)),
+                ("capabilities", models.JSONField(default=dict)),
+                ("input_price", models.PositiveBigIntegerField()),
+                ("cached_input_price", models.PositiveBigIntegerField()),
+                ("output_price", models.PositiveBigIntegerField()),
+                ("author", models.CharField(max_length=100)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('alias', 'revision'), name='target_revision')],
+                "constraints": [models.UniqueConstraint(fields=("alias", "revision"), name="target_revision")],
             },
         ),
         migrations.CreateModel(
-            name='CurrentVersion',
+            name="CurrentVersion",
             fields=[
-                ('valid_from', models.DateTimeField()),
-                ('valid_to', models.DateTimeField(null=True)),
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('version', models.PositiveIntegerField()),
-                ('author', models.CharField(max_length=100)),
-                ('feature', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='features.feature')),
+                ("valid_from", models.DateTimeField()),
+                ("valid_to", models.DateTimeField(null=True)),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("version", models.PositiveIntegerField()),
+                ("author", models.CharField(max_length=100)),
+                (
+                    "feature",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="features.feature"
+                    ),
+                ),
             ],
             options={
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('feature', '='), (features.models.TsTzRange('valid_from', 'valid_to'), '&&')], name='current_once'), models.CheckConstraint(condition=models.Q(('valid_to__gt', models.F('valid_from'))), name='current_ends_later')],
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[("feature", "="), (features.models.TsTzRange("valid_from", "valid_to"), "&&")],
+                        name="current_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("valid_to__gt", models.F("valid_from"))), name="current_ends_later"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ModelAlias',
+            name="ModelAlias",
             fields=[
-                ('valid_from', models.DateTimeField()),
-                ('valid_to', models.DateTimeField(null=True)),
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('alias', models.CharField(max_length=64)),
-                ('author', models.CharField(max_length=100)),
-                ('target', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='features.modeltarget')),
+                ("valid_from", models.DateTimeField()),
+                ("valid_to", models.DateTimeField(null=True)),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("alias", models.CharField(max_length=64)),
+                ("author", models.CharField(max_length=100)),
+                (
+                    "target",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="features.modeltarget"
+                    ),
+                ),
             ],
             options={
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('alias', '='), (features.models.TsTzRange('valid_from', 'valid_to'), '&&')], name='alias_once'), models.CheckConstraint(condition=models.Q(('valid_to__gt', models.F('valid_from'))), name='alias_ends_later')],
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[("alias", "="), (features.models.TsTzRange("valid_from", "valid_to"), "&&")],
+                        name="alias_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("valid_to__gt", models.F("valid_from"))), name="alias_ends_later"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Override',
+            name="Override",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('valid_from', models.DateTimeField()),
-                ('valid_to', models.DateTimeField(null=True)),
-                ('number', models.PositiveIntegerField()),
-                ('operations', features.models.OrderedJSONField()),
-                ('rules', features.models.OrderedJSONField(default=dict)),
-                ('message', models.CharField(blank=True, max_length=500)),
-                ('author', models.CharField(max_length=100)),
-                ('feature', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='features.feature')),
-                ('subject', tenants.models.TenantForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenants.subject')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("valid_from", models.DateTimeField()),
+                ("valid_to", models.DateTimeField(null=True)),
+                ("number", models.PositiveIntegerField()),
+                ("operations", features.models.OrderedJSONField()),
+                ("rules", features.models.OrderedJSONField(default=dict)),
+                ("message", models.CharField(blank=True, max_length=500)),
+                ("author", models.CharField(max_length=100)),
+                (
+                    "feature",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="features.feature",
+                    ),
+                ),
+                (
+                    "subject",
+                    tenants.models.TenantForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenants.subject",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('tenant', 'feature', 'subject', 'number'), name='override_number'), django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('tenant', '='), ('feature', '='), ('subject', '='), (features.models.TsTzRange('valid_from', 'valid_to'), '&&')], name='override_once'), models.CheckConstraint(condition=models.Q(('valid_to__gt', models.F('valid_from'))), name='override_ends_later')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "feature", "subject", "number"), name="override_number"),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[
+                            ("tenant", "="),
+                            ("feature", "="),
+                            ("subject", "="),
+                            (features.models.TsTzRange("valid_from", "valid_to"), "&&"),
+                        ],
+                        name="override_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("valid_to__gt", models.F("valid_from"))), name="override_ends_later"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Pin',
+            name="Pin",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('valid_from', models.DateTimeField()),
-                ('valid_to', models.DateTimeField(null=True)),
-                ('kind', models.CharField(choices=[('base', 'Base'), ('snapshot', 'Snapshot')], max_length=10)),
-                ('base', models.PositiveIntegerField()),
-                ('tenant_revision', models.PositiveIntegerField(null=True)),
-                ('user_revision', models.PositiveIntegerField(null=True)),
-                ('targets', models.JSONField(default=dict)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('author', models.CharField(max_length=100)),
-                ('created_at', models.DateTimeField()),
-                ('until', models.DateTimeField(null=True)),
-                ('feature', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='features.feature')),
-                ('subject', tenants.models.TenantForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='tenants.subject')),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("valid_from", models.DateTimeField()),
+                ("valid_to", models.DateTimeField(null=True)),
+                ("kind", models.CharField(choices=[("base", "Base"), ("snapshot", "Snapshot")], max_length=10)),
+                ("base", models.PositiveIntegerField()),
+                ("tenant_revision", models.PositiveIntegerField(null=True)),
+                ("user_revision", models.PositiveIntegerField(null=True)),
+                ("targets", models.JSONField(default=dict)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("author", models.CharField(max_length=100)),
+                ("created_at", models.DateTimeField()),
+                ("until", models.DateTimeField(null=True)),
+                (
+                    "feature",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="features.feature",
+                    ),
+                ),
+                (
+                    "subject",
+                    tenants.models.TenantForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        related_name="+",
+                        to="tenants.subject",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('tenant', '='), ('feature', '='), ('subject', '='), (features.models.TsTzRange('valid_from', 'valid_to'), '&&')], name='pin_once'), models.CheckConstraint(condition=models.Q(('valid_to__gt', models.F('valid_from'))), name='pin_ends_later')],
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[
+                            ("tenant", "="),
+                            ("feature", "="),
+                            ("subject", "="),
+                            (features.models.TsTzRange("valid_from", "valid_to"), "&&"),
+                        ],
+                        name="pin_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("valid_to__gt", models.F("valid_from"))), name="pin_ends_later"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Policy',
+            name="Policy",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('valid_from', models.DateTimeField()),
-                ('valid_to', models.DateTimeField(null=True)),
-                ('users_may_pin', models.CharField(default='yes', max_length=5)),
-                ('users_may_override', models.BooleanField(default=True)),
-                ('retention_days', models.PositiveIntegerField(null=True)),
-                ('author', models.CharField(max_length=100)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("valid_from", models.DateTimeField()),
+                ("valid_to", models.DateTimeField(null=True)),
+                ("users_may_pin", models.CharField(default="yes", max_length=5)),
+                ("users_may_override", models.BooleanField(default=True)),
+                ("retention_days", models.PositiveIntegerField(null=True)),
+                ("author", models.CharField(max_length=100)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('tenant', '='), (features.models.TsTzRange('valid_from', 'valid_to'), '&&')], name='policy_once'), models.CheckConstraint(condition=models.Q(('valid_to__gt', models.F('valid_from'))), name='policy_ends_later')],
+                "constraints": [
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        expressions=[("tenant", "="), (features.models.TsTzRange("valid_from", "valid_to"), "&&")],
+                        name="policy_once",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("valid_to__gt", models.F("valid_from"))), name="policy_ends_later"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Stamp',
+            name="Stamp",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('feature', models.UUIDField()),
-                ('subject', models.UUIDField()),
-                ('value', models.PositiveBigIntegerField(default=1)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("feature", models.UUIDField()),
+                ("subject", models.UUIDField()),
+                ("value", models.PositiveBigIntegerField(default=1)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenants.tenant",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('tenant', 'feature', 'subject'), name='stamp_scope')],
+                "constraints": [models.UniqueConstraint(fields=("tenant", "feature", "subject"), name="stamp_scope")],
             },
         ),
         migrations.CreateModel(
-            name='Version',
+            name="Version",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField()),
-                ('behavior', features.models.OrderedJSONField()),
-                ('rules', features.models.OrderedJSONField(default=dict)),
-                ('titles', features.models.OrderedJSONField(default=dict)),
-                ('digest', models.CharField(max_length=70)),
-                ('message', models.CharField(blank=True, max_length=500)),
-                ('author', models.CharField(max_length=100)),
-                ('source', models.CharField(choices=[('api', 'api'), ('catalog', 'catalog')], max_length=10)),
-                ('source_digest', models.CharField(blank=True, max_length=64)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('feature', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='features.feature')),
+                ("id", models.UUIDField(default=tenants.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("number", models.PositiveIntegerField()),
+                ("behavior", features.models.OrderedJSONField()),
+                ("rules", features.models.OrderedJSONField(default=dict)),
+                ("titles", features.models.OrderedJSONField(default=dict)),
+                ("digest", models.CharField(max_length=70)),
+                ("message", models.CharField(blank=True, max_length=500)),
+                ("author", models.CharField(max_length=100)),
+                ("source", models.CharField(choices=[("api", "api"), ("catalog", "catalog")], max_length=10)),
+                ("source_digest", models.CharField(blank=True, max_length=64)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "feature",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="versions", to="features.feature"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('feature', 'number'), name='version_number')],
+                "constraints": [models.UniqueConstraint(fields=("feature", "number"), name="version_number")],
             },
         ),
     ]

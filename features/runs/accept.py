@@ -17,7 +17,7 @@ from tenants.ids import uuid7
 from tenants.isolation import APP
 from tenants.subjects import make_sure
 
-from .models import IdempotencyKey, Queued, Run, State
+from .models import IdempotencyKey, Queued, Run
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
 
@@ -125,12 +125,3 @@ def find_run(run_id: UUID, by: Actor) -> Run | None:
         if "run.others" not in by.can:
             rows = rows.filter(subject_id=by.acting_for().id)
         return rows.first()
-
-
-def usual_seconds(feature: Feature, by: Actor, sample: int = 20) -> float | None:
-    """How long the actor's last runs of a feature took, as a median in seconds; None before there is one."""
-    with by.present():
-        rows = Run.objects.filter(feature=feature, subject_id=by.acting_for().id, state=State.SUCCEEDED)
-        pairs = rows.order_by("-id").values_list("created_at", "finished_at")[:sample]
-        seconds = sorted((ended - begun).total_seconds() for begun, ended in pairs if ended)
-    return seconds[len(seconds) // 2] if seconds else None

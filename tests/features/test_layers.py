@@ -249,6 +249,17 @@ def test_saving_under_ones_own_snapshot_moves_its_own_part_only(cast: Cast) -> N
     assert (after.receipt.base, after.receipt.user) == (1, 2)
 
 
+def test_a_snapshot_that_the_policy_suspends_is_not_what_one_edits(cast: Cast) -> None:
+    set_tone(cast, cast.alice, "user", "warm")
+    pin(cast.greet, "user", kind="snapshot", by=cast.alice)
+    set_policy(users_may_pin="no", by=cast.ada)
+    delete_override(cast.greet, "user", expected=ANY, by=cast.alice)
+    save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=cast.alice)
+    assert tone(cast, cast.alice) == "plain"
+    set_policy(users_may_pin="yes", by=cast.ada)
+    assert served(cast, cast.alice).receipt.user == 1
+
+
 def test_where_users_may_not_pin_they_are_told_what_they_can_do(cast: Cast) -> None:
     set_tone(cast, cast.alice, "user", "warm")
     then = now(cast)

@@ -236,7 +236,7 @@ def _empty(environment: dict[str, str]) -> None:
         until(emptied, "the tables are emptied")
 
 
-def _other(url: str, *, database: str) -> str:
+def other_database(url: str, database: str) -> str:
     return urlsplit(url)._replace(path=f"/{database}").geturl()
 
 
@@ -244,7 +244,7 @@ def copy_database(name: str) -> None:
     """Copy this test process's migrated database, to which it holds no connection now."""
     _close()
     template = urlsplit(os.environ["DATABASE_OWNER_URL"]).path.removeprefix("/")
-    with psycopg.connect(_other(os.environ["DATABASE_OWNER_URL"], database="bespoke"), autocommit=True) as server:
+    with psycopg.connect(other_database(os.environ["DATABASE_OWNER_URL"], "bespoke"), autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         copied = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         server.execute(copied.format(sql.Identifier(name), sql.Identifier(template)))
@@ -255,7 +255,7 @@ def _own_environment(django_db_setup: None) -> dict[str, str]:
     """A copy of this test process's migrated database, and a Valkey number that nobody else uses."""
     name = f"{connections['owner'].settings_dict['NAME']}_stack"
     copy_database(name)
-    urls = {variable: _other(os.environ[variable], database=name) for variable in ALIASES.values()}
+    urls = {variable: other_database(os.environ[variable], name) for variable in ALIASES.values()}
     number = int(urlsplit(os.environ["REDIS_URL"]).path.removeprefix("/")) + 8
     return {
         **urls,
@@ -310,6 +310,8 @@ class Ruins(Stack):
         superuser = services.postgres.url(database="bespoke")
         super().__init__({**services.environ(), "TEST_SUPERUSER_URL": superuser}, folder, model)
         self._postgres, self._valkey = services.postgres, services.valkey
+        with psycopg.connect(superuser, autocommit=True) as connection:  # what is committed outlives a crash here
+            connection.execute("ALTER DATABASE bespoke SET synchronous_commit = on")
 
     def stop_postgres(self) -> None:
         """As a crash: connections break off, nothing is written down in order."""

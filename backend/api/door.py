@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -26,8 +26,6 @@ _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 class Door(APIView):
     """A DRF view whose caller is an Actor."""
-
-    http_method_names: ClassVar[list[str]] = ["get", "post", "put", "patch", "delete", "head", "options"]
 
     def initial(self, request: Request, *arguments: Any, **named: Any) -> None:
         refuse_nul(request._request)

@@ -1,6 +1,7 @@
 """What each kind of error means to a caller, and what to do about it: where the `type` of a problem leads."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 
 from tenants.errors import NotFound
 
@@ -33,6 +34,7 @@ ADVICE = {
 }
 
 
+@require_safe
 def error_type(request: HttpRequest, name: str) -> HttpResponse:
     """Tell of one kind of error."""
     kind = KINDS.get(name)

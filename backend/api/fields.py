@@ -34,7 +34,7 @@ class Strict(serializers.Serializer[Any]):
         unknown = [name for name in data if name not in self.fields] if isinstance(data, dict) else []
         if unknown:
             known = ", ".join(self.fields)
-            place = () if self.parent is None else (self.field_name,)
+            place = (self.field_name,) if self.parent is not None and self.field_name else ()
             told = [
                 Problem(pointer(*place, name), "unknown", f"is not known here; there are: {known}") for name in unknown
             ]

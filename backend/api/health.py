@@ -3,17 +3,20 @@
 import redis
 from django.db import DatabaseError, connections
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
 from features.runs.dispatch import worker_seen
 from features.runs.events import client
 from tenants.isolation import APP, OPERATOR
 
 
+@require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
     """Answer that the process lives."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when database, broker and a worker are there, 503 naming what is not."""
     parts = {"database": _database, "broker": _broker, "worker": worker_seen}

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.templatetags.static import static
 from django.utils.html import format_html
+from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
 from .problems import KINDS
@@ -36,7 +37,8 @@ ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid", "too-many
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
     """Return the whole document, made once per process."""
-    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    generator: Any = SchemaGenerator  # has no types of its own
+    made: dict[str, Any] = generator().get_schema(request=None, public=True)
     components = made["components"]
     for name, schema in components.get("schemas", {}).items():
         if name.endswith("Request"):  # unknown fields are refused
@@ -74,14 +76,15 @@ def _complete(method: str, operation: Schema) -> None:
     conditional = any(parameter["name"] == IF_MATCH.name for parameter in parameters)
     for answer in operation["responses"].values():
         answer.setdefault("headers", {})["Bespoke-Request"] = BESPOKE_REQUEST
-        if conditional or operation["operationId"] == "get_override":
-            answer["headers"]["ETag"] = {"schema": TEXT, "description": "the revision that this is"}
+        if conditional or operation["operationId"] in ("get_override", "get_pin"):
+            answer["headers"]["ETag"] = {"schema": TEXT, "description": "the state that this is: what If-Match names"}
     kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",)), *(("stale",) if conditional else ())]
     for kind in kinds:
         told = {"$ref": f"#/components/responses/{kind}"}
         operation["responses"].setdefault(str(KINDS[kind].status), told)
 
 
+@require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """The document."""
     return JsonResponse(document())
@@ -116,12 +119,14 @@ _SCRIPT = """SwaggerUIBundle({
 _DIST = "drf_spectacular_sidecar/swagger-ui-dist"
 
 
+@require_safe
 def docs(request: HttpRequest) -> HttpResponse:
     """The document to read and try out: Swagger UI from our own files, its start in a file because of our CSP."""
     files = {"style": "swagger-ui.css", "bundle": "swagger-ui-bundle.js", "icon": "favicon-32x32.png"}
     return HttpResponse(format_html(_PAGE, **{name: static(f"{_DIST}/{file}") for name, file in files.items()}))
 
 
+@require_safe
 def docs_script(request: HttpRequest) -> HttpResponse:
     """Start Swagger UI."""
     return HttpResponse(_SCRIPT, content_type="text/javascript; charset=utf-8")

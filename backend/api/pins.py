@@ -10,17 +10,17 @@ from rest_framework.response import Response
 
 from backend.actors import subject_named
 from features.actions.overrides import whose
-from features.actions.pins import Moved, end_pin_of, pin, pin_now, pins_of, restore, unpin
+from features.actions.pins import Moved, end_pin_of, etag_of, pin, pin_now, pins_of, restore, unpin
 from features.find import find_feature
 from features.models import Feature, Pin
 from features.runs.accept import find_run
 from tenants.errors import Invalid, NotFound, Problem
 from tenants.subjects import Who
 
-from .door import Door, flag, page
+from .door import Door, expected_of, flag, page
 from .features import change_json
 from .fields import Moment, Strict, Text, Whole
-from .schema import DRY_RUN, PAGING
+from .schema import CONDITIONS, DRY_RUN, PAGING
 from .shapes import MOVED, PIN, PIN_LISTED, RESTORED, answers, listed, maybe, shape
 
 
@@ -64,22 +64,24 @@ class PinDoor(Door):
         who = whose(layer, self.actor)  # type: ignore[arg-type]
         found = find_feature(feature, self.actor)
         with self.actor.present():
-            return Response({"pin": pin_json(pin_now(found, who))})
+            row = pin_now(found, who)
+        return Response({"pin": pin_json(row)}, headers={"ETag": etag_of(row)})
 
-    @extend_schema(request=PinBody, parameters=[DRY_RUN], responses=answers(MOVED), summary="Stay here")
+    @extend_schema(request=PinBody, parameters=[DRY_RUN, *CONDITIONS], responses=answers(MOVED), summary="Stay here")
     def put(self, request: Request, feature: str, layer: str) -> Response:
         self._may_move(layer)
         body = self.read(PinBody)
-        found, dry = find_feature(feature, self.actor), flag(request, "dry_run")
-        return Response(moved_json(pin(found, layer, **body, by=self.actor, dry_run=dry), dry))  # type: ignore[arg-type]
+        found, expected, dry = find_feature(feature, self.actor), expected_of(request), flag(request, "dry_run")
+        return _moved(pin(found, layer, **body, expected=expected, by=self.actor, dry_run=dry), dry)  # type: ignore[arg-type]
 
     @extend_schema(
-        parameters=[DRY_RUN], responses=answers(MOVED), summary="Follow the vendor again, and see what changes"
-    )
+        parameters=[DRY_RUN, *CONDITIONS], responses=answers(MOVED),
+        summary="Follow the vendor again, and see what changes",
+    )  # fmt: skip
     def delete(self, request: Request, feature: str, layer: str) -> Response:
         self._may_move(layer)
-        found, dry = find_feature(feature, self.actor), flag(request, "dry_run")
-        return Response(moved_json(unpin(found, layer, by=self.actor, dry_run=dry), dry))  # type: ignore[arg-type]
+        found, expected, dry = find_feature(feature, self.actor), expected_of(request), flag(request, "dry_run")
+        return _moved(unpin(found, layer, expected=expected, by=self.actor, dry_run=dry), dry)  # type: ignore[arg-type]
 
     def _may_move(self, layer: str) -> None:
         """Before the body is judged. Raises Forbidden, and NotFound where there is no such layer."""
@@ -135,6 +137,11 @@ class Restore(Door):
             told = Problem("/run", "subject", "must be a run of one's own")
             raise Invalid("That run was made for somebody else: it says nothing of your own changes.", errors=[told])
         return dict(run.receipt)
+
+
+def _moved(moved: Moved, dry: bool) -> Response:
+    headers = {} if dry else {"ETag": etag_of(moved.pin)}
+    return Response(moved_json(moved, dry), headers=headers)
 
 
 def pin_json(row: Pin | None) -> dict[str, Any] | None:

@@ -79,7 +79,7 @@ def as_app_error(error: Exception) -> AppError | None:
         case exceptions.UnsupportedMediaType():
             return UnsupportedMedia("Send application/json.")
         case exceptions.Throttled():
-            return TooMany(headers={"Retry-After": str(int(error.wait or 1))})
+            return TooMany(headers={"Retry-After": str(int(getattr(error, "wait", None) or 1))})
         case PermissionDenied() | exceptions.PermissionDenied():
             return Forbidden(str(error) or "")
     return None

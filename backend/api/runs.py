@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -35,13 +35,13 @@ DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
 _TOKEN = re.compile(r"[A-Za-z0-9._:~-]{1,255}")
 _STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
-View = Callable[..., Awaitable[HttpResponseBase]]
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
-def door(*methods: str) -> Callable[[View], Callable[..., Awaitable[HttpResponseBase]]]:
+def door(*methods: str) -> Callable[[View], View]:
     """Make an async view a door: known methods, an actor, and errors as problem details."""
 
-    def wrap(view: View) -> Callable[..., Awaitable[HttpResponseBase]]:
+    def wrap(view: View) -> View:
         async def behind(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
             try:
                 if request.method not in methods:

@@ -67,14 +67,8 @@ class Runs(Door):
         return page(request, rows, run_json, actor=actor)
 
 
-class OneRun(Door):
-    """One run."""
-
-    @extend_schema(responses=answers(RUN), summary="A run, with its receipt and the calls that were made")
-    def get(self, request: Request, run_id: UUID) -> Response:
-        run = self._find(run_id)
-        with self.actor.present():
-            return Response(run_json(run, calls=True))
+class RunDoor(Door):
+    """What the doors of one run share."""
 
     def _find(self, run_id: UUID) -> Run:
         run = find_run(run_id, self.actor)
@@ -83,10 +77,18 @@ class OneRun(Door):
         return run
 
 
-class RunFeedback(OneRun):
-    """What people say of an output."""
+class OneRun(RunDoor):
+    """One run."""
 
-    http_method_names = ["put", "options"]
+    @extend_schema(responses=answers(RUN), summary="A run, with its receipt and the calls that were made")
+    def get(self, request: Request, run_id: UUID) -> Response:
+        run = self._find(run_id)
+        with self.actor.present():
+            return Response(run_json(run, calls=True))
+
+
+class RunFeedback(RunDoor):
+    """What people say of an output."""
 
     @extend_schema(request=Feedback, responses=answers(RUN), summary="Rate an output, or correct it")
     def put(self, request: Request, run_id: UUID) -> Response:

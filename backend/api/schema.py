@@ -61,7 +61,7 @@ class DoorSchema(AutoSchema):
         return [GROUPS[type(self.view).__module__.rpartition(".")[2]]]
 
 
-class ActorScheme(OpenApiAuthenticationExtension):
+class ActorScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # has no types of its own
     """Who may ask: either of the two."""
 
     target_class = "backend.api.asking.ActorAuthentication"

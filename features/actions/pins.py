@@ -15,10 +15,10 @@ from features.receipt import Receipt
 from features.resolve import Served, clock, policy_value, released, serve, serve_choice
 from features.validity import bump, supersede, valid_at
 from tenants.actor import Actor
-from tenants.errors import Conflict, Invalid, NotFound, Problem
+from tenants.errors import Conflict, Invalid, NotFound, Problem, Stale
 from tenants.subjects import Who, make_sure
 
-from .overrides import Layer, newest, whose
+from .overrides import ANY, Expected, Layer, newest, whose
 from .policy import policy_now
 
 
@@ -56,12 +56,14 @@ def pin(
     version: int | None = None,
     reason: str = "",
     until: datetime | None = None,
+    expected: Expected = ANY,
     by: Actor,
     dry_run: bool = False,
 ) -> Moved:
     """Stay on a released version (`base`), or on exactly what is served now (`snapshot`), perhaps until a given time.
 
-    Raises NotFound for a version not released, Invalid where the tenant's policy forbids it or for an end in the past.
+    Raises NotFound for a version not released, Invalid where the tenant's policy forbids it or for an end in the past,
+    Stale when the pin is not the one that is `expected`.
     """
     who = whose(layer, by)
 
@@ -72,18 +74,18 @@ def pin(
         row.kind, row.reason, row.until = kind, reason, until
         return row
 
-    return _move(feature, layer, who, make, "pin", by, dry_run)
+    return _move(feature, layer, who, make, "pin", by, dry_run, expected=expected)
 
 
-def unpin(feature: Feature, layer: Layer, *, by: Actor, dry_run: bool = False) -> Moved:
-    """Follow the vendor (and the organisation) again. Answers what changes. Raises NotFound without a pin."""
+def unpin(feature: Feature, layer: Layer, *, expected: Expected = ANY, by: Actor, dry_run: bool = False) -> Moved:
+    """Follow the vendor (and the organisation) again. Answers what changes. Raises NotFound without one, and Stale."""
     who = whose(layer, by)
 
     def end(_: Served) -> None:
         if pin_now(feature, who) is None:
             raise NotFound("There is no pin to end.")
 
-    return _move(feature, layer, who, end, "unpin", by, dry_run)
+    return _move(feature, layer, who, end, "unpin", by, dry_run, expected=expected)
 
 
 def pins_of(feature: Feature) -> QuerySet[Pin]:
@@ -153,21 +155,24 @@ def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: M
 
 
 def _snapshot(choice: Choice, served: Served) -> Pin:
+    """Stay on exactly this; on the targets that an earlier snapshot named, even where one had to be substituted."""
+    named = choice.pin.targets if choice.pin is not None and choice.pin.kind == "snapshot" else {}
     return Pin(
         base=choice.base,
         tenant_revision=choice.tenant,
         user_revision=choice.user,
-        targets={alias: target.revision for alias, target in served.targets.items()},
+        targets={**{alias: target.revision for alias, target in served.targets.items()}, **named},
     )
 
 
 def _move(
     feature: Feature, layer: Layer, who: Who, make: Callable[[Served], Pin | None], verb: str, by: Actor, dry_run: bool,
-    right: str = "", viewer: Viewer | None = None,
+    right: str = "", viewer: Viewer | None = None, expected: Expected = ANY,
 ) -> Moved:  # fmt: skip
     with by.doing(right or f"pin.{layer}", feature, dry_run=dry_run) as event:
         make_sure(by.tenant_id, who)
         bump(by.tenant_id, feature.id, who.id)
+        _check_expected(pin_now(feature, who), expected)
         before = serve(feature, by.tenant_id, who)
         row = make(before)
         if row is not None:
@@ -178,6 +183,16 @@ def _move(
         hidden = hidden_between(before, after, viewer or layer)
     changes = tuple(diff(before.effective.fields, after.effective.fields))
     return Moved(before.receipt, after.receipt, changes, row, hidden)
+
+
+def etag_of(row: Pin | None) -> str:
+    """What a writer last saw of a pin."""
+    return f'"{row.id}"' if row else '"none"'
+
+
+def _check_expected(row: Pin | None, expected: Expected) -> None:
+    if (expected.nothing and row is not None) or (expected.etag is not None and expected.etag != etag_of(row)):
+        raise Stale("Somebody moved this pin first. Read it again.")
 
 
 def _complete(row: Pin, feature: Feature, layer: Layer, who: Who, now: datetime, by: Actor) -> None:

@@ -45,7 +45,7 @@ def test_every_row_of_a_file_has_its_line_whatever_is_wrong_with_it(
     cast: Cast, model: FakeModel, working: None, tmp_path: Path, capsys: Any
 ) -> None:
     file, out = tmp_path / "in.csv", tmp_path / "out.csv"
-    file.write_bytes(b"who\nAnn\n\"\"\ncaf\xe9\n" + b"x" * 5000 + b"\n=1+1\n")
+    file.write_bytes(b'who\nAnn\n""\ncaf\xe9\n' + b"x" * 5000 + b"\n=1+1\n")
     run(file, out, column="who")
     rows = results(out)
     assert [row["state"] for row in rows] == ["succeeded", "refused", "refused", "refused", "succeeded"]

@@ -142,5 +142,3 @@ def _refused(desk: Desk, error: Invalid | Stale, act: str) -> HttpResponseBase:
     )
     row = replace(row, edit=typed)
     return fresh.answer(row=row, part="row", status=error.status, HX_Retarget=f"#{row.id}")
-
-

@@ -183,7 +183,11 @@ def test_the_order_of_examples_and_of_properties_is_kept(cast: Cast, api: Caller
     publish(api, cast, output=output, examples__first=None, checks__short=None, **examples)
     api(cast.alice).put(MINE, {"set": {"examples.more": {"input": {"name": "x"}, "output": answer}}}, **FIRST)
     fields = served(api, cast.alice)["fields"]
-    assert [name for name in fields if name.startswith("examples.")] == ["examples.zebra", "examples.ape", "examples.more"]
+    assert [name for name in fields if name.startswith("examples.")] == [
+        "examples.zebra",
+        "examples.ape",
+        "examples.more",
+    ]
     assert list(fields["output"]["properties"]) == list(fields["examples.more"]["output"]) == list(answer)
 
 

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import OperationalError
 from django.test import Client
 
+from backend.api.openapi import document
 from tenants.models import User
 from tests.cast import Cast
 
@@ -246,12 +248,39 @@ def test_a_refused_request_leaves_nothing_behind(cast: Cast, api: Caller) -> Non
     assert done() == before
 
 
-def send(
-    api: Caller, cast: Cast, method: str, path: str, body: bytes, content_type: str = "application/json"
-) -> Any:
+def send(api: Caller, cast: Cast, method: str, path: str, body: bytes, content_type: str = "application/json") -> Any:
     """Send bytes as Alice."""
     headers = {**api(cast.alice).headers, "If-None-Match": "*"}
     answer = getattr(Client(), method)(f"/api/v1{path}", data=body, content_type=content_type, headers=headers)
     check(method, path, answer)
     assert json.loads(answer.content)["status"] == answer.status_code
     return answer
+
+
+VENDORS = {"/api/v1/features", "/api/v1/features/{feature}/versions", "/api/v1/features/{feature}/current"}
+SOME_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+PLACES = {"feature": "greet", "layer": "user", "alias": "standard", "run_id": SOME_ID, "member_id": SOME_ID}
+
+
+def test_no_write_takes_a_column_that_it_does_not_name(cast: Cast, api: Caller) -> None:
+    """Mass assignment: every column of every table, and what JavaScript would trip over, sent to every writing door."""
+    columns = {column.attname for model in apps.get_models() for column in model._meta.concrete_fields}
+    doors = 0
+    for path, item in document()["paths"].items():
+        for method in {"post", "put", "patch"} & item.keys():
+            schema = (
+                item[method].get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            )
+            reference = schema.get("$ref", "").rpartition("/")[2]
+            known = document()["components"]["schemas"].get(reference, schema).get("properties")
+            if known is None:
+                continue
+            unknown = (columns | {"tenant_id", "__proto__", "constructor"}) - known.keys()
+            who = cast.operator if item[method]["tags"] == ["The vendor"] or path in VENDORS else cast.ada
+            filled = path.removeprefix("/api/v1").format_map(PLACES)
+            answer = api(who).request(method, filled, dict.fromkeys(unknown, "x"))
+            assert (kind(answer), problems(answer)) == ((400, "malformed"), {(f"/{n}", "unknown") for n in unknown}), (
+                path
+            )
+            doors += 1
+    assert doors >= 16

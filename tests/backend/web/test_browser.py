@@ -37,9 +37,13 @@ def alice(stack: Stack) -> Iterator[Page]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=stack.base_url)
-        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("requestfailed", lambda asked: complaints.append(f"{asked.url} {asked.failure}") if _lost(asked) else None)
+        page.on(
+            "requestfailed", lambda asked: complaints.append(f"{asked.url} {asked.failure}") if _lost(asked) else None
+        )
         page.set_default_timeout(15_000)
         yield page
         browser.close()
@@ -114,7 +118,12 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
     alice.keyboard.press("Control+Enter")
     expect(receipt).to_contain_text("pinned")
     assert digest(alice) == first
-    verbs = [row[0] for row in stack.rows("SELECT verb FROM tenants_auditevent WHERE actor = %s ORDER BY at", stack.cast.alice.label)]
+    verbs = [
+        row[0]
+        for row in stack.rows(
+            "SELECT verb FROM tenants_auditevent WHERE actor = %s ORDER BY at", stack.cast.alice.label
+        )
+    ]
     assert verbs == ["override.user", "run.rate", "pin.user"]
 
 

@@ -127,7 +127,11 @@ def test_pages_ask_little_of_the_database(at_desk: Sit, cast: Cast, path: str) -
     alice.see(path)
     with CaptureQueriesContext(connections["default"]) as asked:
         alice.see(path)
-    told = [q["sql"] for q in asked if not q["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "SELECT set_config"))]
+    told = [
+        q["sql"]
+        for q in asked
+        if not q["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "SELECT set_config"))
+    ]
     assert len(told) <= 15, "\n".join(told)
 
 
@@ -138,5 +142,10 @@ def test_a_viewer_looks_at_everything_and_can_do_nothing(at_desk: Sit, cast: Cas
     timeline = vera.see("/f/greet/timeline")
     assert "Stay on it" not in timeline and "A viewer can look but not change." in words(timeline)
     assert vera.send("/f/greet", in__name="Ann").status_code == 403
-    assert vera.send("/f/greet/mine", act="save", field="vars.tone", widget="choice", value='"warm"', etag='"0"').status_code == 403
+    assert (
+        vera.send(
+            "/f/greet/mine", act="save", field="vars.tone", widget="choice", value='"warm"', etag='"0"'
+        ).status_code
+        == 403
+    )
     assert vera.send("/f/greet/timeline", act="pin", version="1").status_code == 403

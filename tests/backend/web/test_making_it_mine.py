@@ -31,7 +31,16 @@ def effective(cast: Cast, who: Actor) -> dict[str, Any]:
         return dict(serve_warm(cast.greet, who.tenant_id, who.acting_for()).effective.fields)
 
 
-def save(person: Person, field: str, value: str, *, widget: str = "text", etag: str = '"0"', path: str = "/f/greet/mine", **more: str) -> Any:
+def save(
+    person: Person,
+    field: str,
+    value: str,
+    *,
+    widget: str = "text",
+    etag: str = '"0"',
+    path: str = "/f/greet/mine",
+    **more: str,
+) -> Any:
     form = {"act": "save", "field": field, "widget": widget, "mode": "set", "value": value, "etag": etag, **more}
     return person.send(path, **form)
 
@@ -83,7 +92,9 @@ def test_saving_what_was_so_already_makes_no_revision(at_desk: Sit, cast: Cast) 
 def test_an_addition_is_shown_after_the_text_that_it_follows(at_desk: Sit, cast: Cast) -> None:
     alice = at_desk(cast.alice)
     answer = save(alice, "instructions.role", "Be\r\nbrief.", mode="append")
-    assert "You greet people. Be brief. Added after the vendor's text. Inherit again" in row_of(answer.content.decode(), "instructions.role")
+    assert "You greet people. Be brief. Added after the vendor's text. Inherit again" in row_of(
+        answer.content.decode(), "instructions.role"
+    )
     assert override_of(cast, cast.alice)["append"] == {"instructions.role": "Be\nbrief."}
     box = alice.part("/f/greet/mine?edit=instructions.role").content.decode()
     assert 'data-b-as-append="Be\nbrief."' in box and 'data-b-as-set="You greet people."' in box
@@ -99,7 +110,9 @@ def test_inherit_again_takes_the_change_out(at_desk: Sit, cast: Cast) -> None:
 
 def test_leaving_a_field_out_for_oneself(at_desk: Sit, cast: Cast) -> None:
     alice = at_desk(cast.alice)
-    answer = alice.send("/f/greet/mine", act=["save", "remove"], field="examples.first", widget="json", value="{}", etag='"0"')
+    answer = alice.send(
+        "/f/greet/mine", act=["save", "remove"], field="examples.first", widget="json", value="{}", etag='"0"'
+    )
     assert answer.status_code == 200 and "examples.first" not in effective(cast, cast.alice)
     assert "The vendor has it, here it is left out. Inherit again" in row_of(answer.content.decode(), "examples.first")
 
@@ -143,7 +156,10 @@ def test_a_save_after_somebody_elses_keeps_the_draft_and_says_who_was_first(at_d
     assert (answer.status_code, answer["HX-Retarget"]) == (412, "#row-instructions-role")
     assert "You saved revision 1 while you were editing." in words(answer)
     assert "My long draft." in html and 'name="etag" value="&quot;1&quot;"' in html
-    assert save(at_the_same_time, "instructions.role", "My long draft.", path="/org/f/greet", etag='"1"').status_code == 200
+    assert (
+        save(at_the_same_time, "instructions.role", "My long draft.", path="/org/f/greet", etag='"1"').status_code
+        == 200
+    )
 
 
 def test_a_stale_inherit_again_changes_nothing_and_says_so(at_desk: Sit, cast: Cast) -> None:
@@ -196,7 +212,13 @@ def test_hidden_text_is_not_shown_in_a_moment_before_it_was_hidden(at_desk: Sit,
 def test_a_change_that_a_later_rule_forbids_is_kept_and_marked(at_desk: Sit, cast: Cast) -> None:
     alice = at_desk(cast.alice)
     save(alice, "instructions.role", "You greet cats.")
-    publish(cast.greet, behavior=GREET, rules={**GREET_RULES, "instructions.role": {"edit": "locked"}}, make_current=True, by=cast.operator)
+    publish(
+        cast.greet,
+        behavior=GREET,
+        rules={**GREET_RULES, "instructions.role": {"edit": "locked"}},
+        make_current=True,
+        by=cast.operator,
+    )
     row = row_of(alice.see("/f/greet/mine"), "instructions.role")
     assert "You greet people. You greet cats. Not in force Locked by the vendor." in row and "Inherit again" in row
     assert alice.send("/f/greet/mine", act="inherit", field="instructions.role", etag='"1"').status_code == 200
@@ -219,7 +241,9 @@ def test_under_a_stay_one_edits_what_one_is_served(at_desk: Sit, cast: Cast) -> 
     page = words(alice.see("/f/greet/mine"))
     assert "You stay as it was" in page
     assert save(alice, "vars.language", "French", widget="line", etag='"1"').status_code == 200
-    assert effective(cast, cast.alice)["vars.tone"] == "warm" and effective(cast, cast.alice)["vars.language"] == "French"
+    assert (
+        effective(cast, cast.alice)["vars.tone"] == "warm" and effective(cast, cast.alice)["vars.language"] == "French"
+    )
 
 
 def test_ada_sets_what_all_of_acme_gets(at_desk: Sit, cast: Cast) -> None:
@@ -264,7 +288,12 @@ def test_ones_own_words_are_text_on_every_page(at_desk: Sit, cast: Cast) -> None
     document = {"set": {"instructions.role": "<script>alert(1)</script>", "vars.language": '"><img src=x>'}}
     save_override(cast.greet, "user", document, expected=ANY, message="<b>bold</b>", by=cast.alice)
     alice = at_desk(cast.alice)
-    for path in ("/f/greet/mine", "/f/greet/mine?edit=instructions.role", "/f/greet/mine?revisions=1", "/f/greet/timeline"):
+    for path in (
+        "/f/greet/mine",
+        "/f/greet/mine?edit=instructions.role",
+        "/f/greet/mine?revisions=1",
+        "/f/greet/timeline",
+    ):
         page = alice.see(path)
         assert "<script>alert" not in page and "<img" not in page and "<b>bold" not in page
     assert json.dumps(override_of(cast, cast.alice)["set"]) == json.dumps(document["set"])

@@ -106,7 +106,9 @@ def test_alice_goes_back_to_what_a_run_was_served(at_desk: Sit, cast: Cast, mode
     warm(cast)
     page = words(alice.see(f"/f/greet/timeline?run={run.id}"))
     assert "As this run was served" in page and "Tone removed warm added plain" in page
-    assert "Your own changes wait; they are kept." in words(alice.see(f"/f/greet/timeline?run={run.id}&confirm=restore"))
+    assert "Your own changes wait; they are kept." in words(
+        alice.see(f"/f/greet/timeline?run={run.id}&confirm=restore")
+    )
     assert alice.send("/f/greet/timeline", act="restore", run=str(run.id)).status_code == 200
     assert digest_of(cast, cast.alice) == run.receipt["digest"]
 
@@ -139,7 +141,9 @@ def test_a_policy_of_days_is_named_before_one_stays(at_desk: Sit, cast: Cast) ->
     assert "7 days 10 days Acme allows 10 days at most, until" in asked and "Until I undo it" not in asked
 
 
-def test_where_the_policy_forbids_it_the_page_says_who_decided_and_what_else_one_can_do(at_desk: Sit, cast: Cast) -> None:
+def test_where_the_policy_forbids_it_the_page_says_who_decided_and_what_else_one_can_do(
+    at_desk: Sit, cast: Cast
+) -> None:
     warm(cast)
     warm(cast, "formal")
     publish_terse(cast)
@@ -148,7 +152,9 @@ def test_where_the_policy_forbids_it_the_page_says_who_decided_and_what_else_one
     then = moments(alice.see("/f/greet/timeline"))[3]
     page = alice.see(f"/f/greet/timeline?at={then}")
     assert "Acme does not let its people stay on a version. Ada can change that." in words(page)
-    assert "You can go back to your own revision 1 instead." in words(page) and "Still different would be: Role." in words(page)
+    assert "You can go back to your own revision 1 instead." in words(
+        page
+    ) and "Still different would be: Role." in words(page)
     assert "disabled" in page.split("Put it back as it was here")[0].rsplit("<button", 1)[1]
     refused = alice.send("/f/greet/timeline", act="restore", at=then)
     assert refused.status_code == 422 and "does not let its users stay on a version" in words(refused)

@@ -10,9 +10,9 @@ from django.db import connections
 from features.actions.overrides import ANY, save_operation
 from features.runs import accept as accepting
 from features.runs.accept import accept, find_run
-from features.runs.dispatch import claim
+from features.runs.dispatch import claim, take_back
 from features.runs.execute import execute
-from features.runs.finish import give_up
+from features.runs.finish import Ending, finish, give_up
 from features.runs.leases import Lease
 from features.runs.models import Attempt, Run, State
 from features.runs.tasks import look
@@ -103,6 +103,30 @@ def test_a_run_claimed_again_before_the_reaper_settles_is_left_to_its_new_worker
     worker.join(10)
     run = find_run(run_id, cast.alice)
     assert run is not None and run.state == State.SUCCEEDED
+
+
+def test_a_worker_that_wakes_up_late_cannot_end_what_another_works_on(cast: Cast, model: FakeModel) -> None:
+    run_id = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
+    late = claim()
+    assert late is not None
+    _let_leases_run_out()
+    for lost in take_back():
+        give_up(*lost)
+    ours = claim()
+    assert ours is not None and ours.run_id == run_id
+    assert (
+        finish(late.tenant_id, run_id, Ending(State.SUCCEEDED, output={"greeting": "Late"}), token=late.token) is None
+    )
+    execute(ours, Lease(ours.token))
+    run = find_run(run_id, cast.alice)
+    assert run is not None and run.output == {"greeting": "Hello"}
+
+
+def _let_leases_run_out() -> None:
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("ALTER TABLE runs_queued NO FORCE ROW LEVEL SECURITY")
+        cursor.execute("UPDATE runs_queued SET lease_until = now() - interval '1 second'")
+        cursor.execute("ALTER TABLE runs_queued FORCE ROW LEVEL SECURITY")
 
 
 def test_a_worker_that_stops_claims_no_more(cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:

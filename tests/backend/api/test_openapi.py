@@ -1,0 +1,175 @@
+"""The reference: complete, well formed, true (every answer in these tests is held against it), and readable offline."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import jsonschema_rs
+import pytest
+from django.core.wsgi import get_wsgi_application
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+
+from backend.api import openapi
+from backend.api.problems import KINDS
+from tests.cast import Cast
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return openapi.document()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in METHODS & item.keys():
+            yield path, method, item[method]
+
+
+def test_it_is_made_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    openapi.document.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert openapi.document()["openapi"].startswith("3.1.")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "")
+
+
+def test_every_address_of_the_api_is_in_it_and_no_other(document: dict[str, Any]) -> None:
+    def routes(patterns: list[Any], prefix: str) -> Iterator[str]:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLPattern):
+                yield re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", f"/{route}")
+            else:
+                yield from routes(pattern.url_patterns, route)
+
+    apart = {"/api/v1/", "/api/v1/openapi.json", "/api/v1/docs", "/api/v1/docs.js", "/api/v1/{rest}"}
+    ours = {route for route in routes(get_resolver().url_patterns, "") if route.startswith("/api/v1/")}
+    assert set(document["paths"]) == ours - apart
+
+
+def test_no_reference_leads_nowhere_and_every_schema_is_one(document: dict[str, Any]) -> None:
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            yield from ([node["$ref"]] if isinstance(node.get("$ref"), str) else [])
+            for value in node.values():
+                yield from references(value)
+        elif isinstance(node, list):
+            for value in node:
+                yield from references(value)
+
+    for reference in set(references(document)):
+        found: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+    for schema in document["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(schema)
+
+
+def test_every_operation_has_a_name_a_group_its_errors_and_who_may_ask(document: dict[str, Any]) -> None:
+    seen = set()
+    for path, method, operation in operations(document):
+        assert operation["operationId"] not in seen
+        seen.add(operation["operationId"])
+        assert operation["summary"] and operation["tags"], (path, method)
+        assert operation["security"] == [{"key": []}, {"session": []}]
+        assert {"400", "401", "403", "404", "503"} <= operation["responses"].keys(), (path, method)
+        declared = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+        assert declared == set(re.findall(r"{(\w+)}", path)), path
+    assert len(seen) > 45
+
+
+HEADERS = {
+    ("/api/v1/features/{feature}/override/{layer}", "put"): {"If-Match", "If-None-Match", "Bespoke-User"},
+    ("/api/v1/features/{feature}/pin/{layer}", "put"): {"If-Match", "If-None-Match", "Bespoke-User"},
+    ("/api/v1/features/{feature}/runs", "post"): {"Prefer", "Idempotency-Key", "Bespoke-User"},
+    ("/api/v1/runs/{run_id}/events", "get"): {"Last-Event-ID", "Bespoke-User"},
+    ("/api/v1/models", "get"): set(),
+}
+
+
+@pytest.mark.parametrize("operation", HEADERS)
+def test_headers_that_count_are_named(operation: tuple[str, str], document: dict[str, Any]) -> None:
+    path, method = operation
+    found = document["paths"][path][method]
+    assert {p["name"] for p in found["parameters"] if p["in"] == "header"} == HEADERS[operation]
+    assert "412" in found["responses"] if "If-Match" in HEADERS[operation] else True
+    answer = next(iter(found["responses"].values()))
+    assert "Bespoke-Request" in answer["headers"]
+    assert ("ETag" in answer["headers"]) == ("If-Match" in HEADERS[operation])
+
+
+def test_every_kind_of_error_is_a_component(document: dict[str, Any]) -> None:
+    assert document["components"]["responses"].keys() == KINDS.keys()
+
+
+def test_bodies_say_that_unknown_fields_are_refused(document: dict[str, Any]) -> None:
+    bodies = [schema for name, schema in document["components"]["schemas"].items() if name.endswith("Request")]
+    assert len(bodies) > 10
+    assert all(schema["additionalProperties"] is False for schema in bodies)
+
+
+def test_anybody_may_read_it(cast: Cast) -> None:
+    answer = Client().get("/api/v1/openapi.json")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    assert Client().get("/api/v1/docs").status_code == 200
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_no_inline_script(cast: Cast) -> None:
+    page = Client().get("/api/v1/docs")
+    html = page.content.decode()
+    assert not re.search(r"https?:|//", re.sub(r"<!doctype html>", "", html))
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|<style|\son\w+=", html)
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's Chromium is not here")
+def test_chromium_shows_every_operation_under_our_policy() -> None:
+    from playwright.sync_api import sync_playwright
+
+    said: list[str] = []
+    with a_web_server() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{address}/api/v1/docs")
+        page.wait_for_selector(".opblock")
+        shown = page.locator(".opblock").count()
+        page.locator("#operations-Overrides-put_override .opblock-summary-control").click()
+        page.wait_for_selector("#operations-Overrides-put_override .responses-table")
+        browser.close()
+    assert shown == len(list(operations(openapi.document())))
+    assert [text for text in said if "Content Security Policy" in text or "Error" in text] == []
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+
+
+@contextmanager
+def a_web_server() -> Iterator[str]:
+    """The application behind a real port, without a database: these pages need none."""
+
+    class Silent(WSGIRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            """Nobody reads it."""
+
+    server = make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Silent)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

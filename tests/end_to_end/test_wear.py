@@ -1,0 +1,108 @@
+"""What wears out over time: connections, threads, open streams; how processes end; and what logs may never hold."""
+
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.fakes.model import Answer
+from tests.outside import Knock, until
+from tests.processes import Stack
+
+POOL = 6  # BESPOKE_DB_POOL of the processes, for each of the two roles that they connect as
+
+
+def held(text: str = '{"greeting": "Hello Ann"}') -> Answer:
+    return Answer(text, hold=threading.Event())
+
+
+def threads_of(pid: int) -> int:
+    """How many threads a process has; none are counted where there is no /proc."""
+    tasks = Path(f"/proc/{pid}/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else 0
+
+
+def connections_of(stack: Stack) -> int:
+    """How many connections web and worker have to their database."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename <> 'postgres'"
+    return int(stack.rows(asked)[0][0]) - 3  # this test's own, one for each role at most
+
+
+def clients_of(stack: Stack) -> int:
+    return len(stack.broker().client_list())
+
+
+def test_three_hundred_requests_fit_through_a_small_pool_and_leave_nothing_behind(stack: Stack) -> None:
+    alice, gus = stack.knock("alice"), stack.knock("gus")
+    run_id = alice.run().json()["id"]
+    broker_before = clients_of(stack)
+
+    def ask(n: int) -> int:
+        if n % 4 == 0:
+            return (alice if n % 8 else gus).run(f"Ann {n}", prefer="wait=30").status_code
+        return alice.get(("/features", f"/runs/{run_id}", "/runs?limit=5")[n % 4 - 1]).status_code
+
+    with ThreadPoolExecutor(12) as callers:
+        assert set(callers.map(ask, range(300))) == {200}
+    assert connections_of(stack) <= 2 * 2 * POOL
+    until(lambda: clients_of(stack) <= broker_before + 8, "connections to the broker are closed", 10)
+    assert stack.worker.process and threads_of(stack.worker.process.pid) < 8 + 3 + 25
+
+
+def test_followers_who_hang_up_leave_no_connection_behind(stack: Stack) -> None:
+    answer = held()
+    stack.model.script(answer)
+    alice = stack.knock("alice")
+    run_id = alice.run(prefer="respond-async").json()["id"]
+    assert answer.begun.wait(10)
+    before = clients_of(stack)
+
+    def follow(knock: Knock) -> None:
+        with knock.events(f"/runs/{run_id}/events") as events:
+            events.next("delta")
+            everybody.wait(20)
+
+    everybody = threading.Barrier(11)
+    followers = [threading.Thread(target=follow, args=(stack.knock("alice"),)) for _ in range(10)]
+    for follower in followers:
+        follower.start()
+    everybody.wait(20)
+    for follower in followers:
+        follower.join()
+    until(lambda: clients_of(stack) <= before, "their connections to the broker are closed", 10)
+    answer.hold.set()
+    assert alice.ended(run_id)["state"] == "succeeded"
+
+
+def test_a_web_process_with_open_streams_ends_in_seconds_and_its_followers_go_on_elsewhere(stack: Stack) -> None:
+    answer = held()
+    stack.model.script(answer)
+    alice = stack.knock("alice")
+    with alice.events("/features/greet/runs", {"input": {"name": "Ann"}}) as events:
+        last = events.next("delta")
+        place = f"{events.response.headers['location'].removeprefix('/api/v1')}/events"
+        stack.web.signal(signal.SIGTERM)
+        stack.web.ended(8)
+    stack.web.start()
+    answer.hold.set()
+    with stack.knock("alice").events(place, Last_Event_ID=last.id) as again:
+        assert [event.name for event in again][-1] == "done"
+
+
+def test_logs_hold_no_input_and_no_output(stack: Stack) -> None:
+    asked, told, wrong = "Bartholomew-the-secret", "Hush-hush-dear", "Mumbo-jumbo-answer"
+    stack.model.script(
+        Answer(f'{{"greeting": "{told}"}}'),
+        *[Answer(f'{{"greting": "{wrong}"}}')] * 2,
+        Answer(raw=f"data: {{{wrong}\n\n".encode()),
+        Answer(raw=f'data: {{"error": {{"message": "{asked}"}}}}\n\n'.encode()),
+        Answer(status=400),
+    )
+    alice = stack.knock("alice")
+    states = [alice.run(asked).json()["state"] for _ in range(3)]
+    assert states == ["succeeded", "failed", "failed"]
+    assert alice.post("/features/greet/runs", {"input": {"name": asked * 20, asked: 1}}).status_code == 422
+    assert alice.post("/features/greet/runs", {"input": asked}).status_code == 422
+    said = stack.logs()
+    assert "run.finished" in said and "/features/greet/runs" in said
+    assert not [secret for secret in (asked, told, wrong) if secret in said]

@@ -1,0 +1,455 @@
+"""Every address × every method × everybody who should not: what each gets, in one table; and nothing leaks or changes.
+
+The targets are Alice's, of Acme: her run, key, membership, pin, override, which all hold the word CANARY-ALICE; Acme's
+own override holds CANARY-ACME. An address that is not in the table fails, so that nobody adds one unnoticed.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+
+from features.runs.models import Run
+from tenants.actions import create_key, revoke_key
+from tenants.errors import NotFound
+from tenants.models import User
+from tests.cast import Cast
+from tests.conftest import Knock
+
+METHODS = ("get", "post", "put", "patch", "delete")
+RANDOM = "01890a5d-ac96-774b-bcce-b302099a8057"
+REFUSED = {302, 401, 403, 404, 405}  # what every method that is not in the table may answer
+THIRD_PARTY = "accounts/"  # allauth's, which answers other methods in its own ways
+
+# Who asks. `stranger` and `owner` are of Globex, a member and its owner; `viewer` and `colleague` are of Acme, and
+# `software` is Acme's service key for an end user; `vendor` is an operator.
+ASKERS = ("nobody", "revoked", "stranger", "owner", "viewer", "colleague", "software", "vendor")
+OF_ACME = {"viewer", "colleague", "software"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method of one address, with Alice's ids in it, and the status that each asker gets, in ASKERS' order."""
+
+    method: str
+    path: str
+    expected: str
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def statuses(self) -> dict[str, int]:
+        return dict(zip(ASKERS, map(int, self.expected.split()), strict=True))
+
+
+ASYNC = {"Prefer": "respond-async"}
+FIRST = {"If-None-Match": "*"}
+WARM = {"set": {"vars.tone": "warm"}}
+#   in this order: nobody revoked stranger owner viewer colleague software vendor
+TABLE: dict[str, list[Row]] = {
+    "api/v1/": [
+        Row("get", "/api/v1/", "404 404 404 404 404 404 404 404"),
+    ],
+    "api/v1/<path:rest>": [
+        Row("get", "/api/v1/nothing", "404 404 404 404 404 404 404 404"),
+    ],
+    "api/v1/openapi.json": [
+        Row("get", "/api/v1/openapi.json", "200 200 200 200 200 200 200 200"),
+    ],
+    "api/v1/docs": [
+        Row("get", "/api/v1/docs", "200 200 200 200 200 200 200 200"),
+    ],
+    "api/v1/docs.js": [
+        Row("get", "/api/v1/docs.js", "200 200 200 200 200 200 200 200"),
+    ],
+    "api/v1/me": [
+        Row("get", "/api/v1/me", "401 401 200 200 200 200 200 200"),
+    ],
+    "api/v1/features": [
+        Row("get", "/api/v1/features", "401 401 200 200 200 200 200 200"),
+        Row("post", "/api/v1/features", "401 401 403 403 403 403 403 422", {"feature": "x"}),
+    ],
+    "api/v1/features/<str:feature>": [
+        Row("get", "/api/v1/features/greet", "401 401 200 200 200 200 200 200"),
+    ],
+    "api/v1/features/<str:feature>/behavior": [
+        Row("get", "/api/v1/features/greet/behavior", "401 401 200 200 200 200 200 200"),
+        Row("get", "/api/v1/features/greet/behavior?explain=true&user={subject}", "401 401 403 404 403 403 403 403"),
+        Row("get", "/api/v1/features/greet/behavior?as=tenant", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/versions": [
+        Row("get", "/api/v1/features/greet/versions", "401 401 200 200 200 200 200 200"),
+        Row("post", "/api/v1/features/greet/versions", "401 401 403 403 403 403 403 422", {"behavior": {}}),
+    ],
+    "api/v1/features/<str:feature>/versions/<int:number>": [
+        Row("get", "/api/v1/features/greet/versions/1", "401 401 200 200 200 200 200 200"),
+    ],
+    "api/v1/features/<str:feature>/versions/<int:number>/diff": [
+        Row("get", "/api/v1/features/greet/versions/1/diff?to=1", "401 401 200 200 200 200 200 200"),
+    ],
+    "api/v1/features/<str:feature>/current": [
+        Row("put", "/api/v1/features/greet/current", "401 401 403 403 403 403 403 200", {"version": 1}),
+    ],
+    "api/v1/features/<str:feature>/override/<layer:layer>": [
+        Row("get", "/api/v1/features/greet/override/user", "401 401 200 200 200 200 200 403"),
+        Row("get", "/api/v1/features/greet/override/tenant", "401 401 403 200 403 403 403 403"),
+        Row("put", "/api/v1/features/greet/override/user", "401 401 200 200 403 200 200 403", WARM, FIRST),
+        Row("put", "/api/v1/features/greet/override/tenant", "401 401 403 200 403 403 403 403", WARM, FIRST),
+        Row("delete", "/api/v1/features/greet/override/user", "401 401 200 200 403 200 200 403"),
+        Row("delete", "/api/v1/features/greet/override/tenant", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/override/<layer:layer>/fields/<str:field>": [
+        Row("put", "/api/v1/features/greet/override/user/fields/vars.tone", "401 401 200 200 403 200 200 403", {"set": "warm"}),
+        Row("put", "/api/v1/features/greet/override/tenant/fields/vars.tone", "401 401 403 200 403 403 403 403", {"set": "warm"}),
+        Row("delete", "/api/v1/features/greet/override/user/fields/vars.tone", "401 401 200 200 403 200 200 403"),
+    ],
+    "api/v1/features/<str:feature>/override/<layer:layer>/revisions": [
+        Row("get", "/api/v1/features/greet/override/user/revisions", "401 401 200 200 200 200 200 403"),
+        Row("get", "/api/v1/features/greet/override/tenant/revisions", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/override/<layer:layer>/rollback": [
+        Row("post", "/api/v1/features/greet/override/user/rollback", "401 401 200 200 403 200 200 403", {"revision": 1}),
+        Row("post", "/api/v1/features/greet/override/tenant/rollback", "401 401 403 200 403 403 403 403", {"revision": 1}),
+    ],
+    "api/v1/features/<str:feature>/pin/<layer:layer>": [
+        Row("get", "/api/v1/features/greet/pin/user", "401 401 200 200 200 200 200 403"),
+        Row("get", "/api/v1/features/greet/pin/tenant", "401 401 200 200 200 200 200 403"),
+        Row("put", "/api/v1/features/greet/pin/user", "401 401 200 200 403 200 200 403", {"version": 1}),
+        Row("put", "/api/v1/features/greet/pin/tenant", "401 401 403 200 403 403 403 403", {"version": 1}),
+        Row("delete", "/api/v1/features/greet/pin/user", "401 401 200 200 403 200 200 403"),
+        Row("delete", "/api/v1/features/greet/pin/tenant", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/pins": [
+        Row("get", "/api/v1/features/greet/pins", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/pins/<str:subject>": [
+        Row("delete", "/api/v1/features/greet/pins/{subject}", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/restore": [
+        Row("post", "/api/v1/features/greet/restore", "401 401 404 404 403 404 404 403", {"run": "{run}"}),
+    ],
+    "api/v1/features/<str:feature>/runs": [
+        Row("post", "/api/v1/features/greet/runs", "401 401 202 202 403 202 202 403", {"input": {"name": "Ann"}}, ASYNC),
+    ],
+    "api/v1/runs": [
+        Row("get", "/api/v1/runs", "401 401 200 200 200 200 200 403"),
+        Row("get", "/api/v1/runs?user={subject}", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/runs/<uuid:run_id>": [
+        Row("get", "/api/v1/runs/{run}", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/runs/<uuid:run_id>/events": [
+        Row("get", "/api/v1/runs/{run}/events", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/runs/<uuid:run_id>/cancel": [
+        Row("post", "/api/v1/runs/{run}/cancel", "401 401 404 404 404 404 404 403", {}),
+    ],
+    "api/v1/runs/<uuid:run_id>/feedback": [
+        Row("put", "/api/v1/runs/{run}/feedback", "401 401 404 404 403 404 404 403", {"verdict": "bad"}),
+    ],
+    "api/v1/usage": [
+        Row("get", "/api/v1/usage?by=user", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/tenant": [
+        Row("get", "/api/v1/tenant", "401 401 200 200 200 200 200 403"),
+        Row("patch", "/api/v1/tenant", "401 401 403 200 403 403 403 403", {"policy": {}}),
+    ],
+    "api/v1/members": [
+        Row("get", "/api/v1/members", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/members", "401 401 403 201 403 403 403 403", {"email": "eve@evil.example", "role": "viewer"}),
+    ],
+    "api/v1/members/<uuid:member_id>": [
+        Row("patch", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403", {"role": "viewer"}),
+        Row("delete", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/subjects": [
+        Row("get", "/api/v1/subjects", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/keys": [
+        Row("get", "/api/v1/keys", "401 401 200 200 200 200 200 403"),
+        Row("post", "/api/v1/keys", "401 401 403 201 403 403 403 403", {"kind": "service", "name": "mine"}),
+    ],
+    "api/v1/keys/<uuid:key_id>": [
+        Row("delete", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/audit": [
+        Row("get", "/api/v1/audit", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/models": [
+        Row("get", "/api/v1/models", "401 401 403 403 403 403 403 200"),
+        Row("post", "/api/v1/models", "401 401 403 403 403 403 403 422", {}),
+    ],
+    "api/v1/models/<str:alias>": [
+        Row("put", "/api/v1/models/standard", "401 401 403 403 403 403 403 200", {"revision": 1}),
+    ],
+    "api/v1/tenants": [
+        Row("get", "/api/v1/tenants", "401 401 403 403 403 403 403 200"),
+        Row("post", "/api/v1/tenants", "401 401 403 403 403 403 403 201", {"slug": "x", "name": "X", "owner": "x@y.example"}),
+    ],
+    "api/v1/operator/audit": [
+        Row("get", "/api/v1/operator/audit", "401 401 403 403 403 403 403 200"),
+    ],
+    "errors/<slug:name>": [
+        Row("get", "/errors/not-found", "200 200 200 200 200 200 200 200"),
+    ],
+    "healthz": [
+        Row("get", "/healthz", "200 200 200 200 200 200 200 200"),
+    ],
+    "readyz": [
+        Row("get", "/readyz", "503 503 503 503 503 503 503 503"),
+    ],
+    "accounts/login/": [
+        Row("get", "/accounts/login/", "200 200 302 302 302 302 200 302"),
+        Row("post", "/accounts/login/", "200 200 302 302 302 302 200 302", {"login": "alice@acme.example", "password": "a guess"}),
+    ],
+    "accounts/logout/": [
+        Row("get", "/accounts/logout/", "302 302 200 200 200 200 302 200"),
+    ],
+    "accounts/inactive/": [
+        Row("get", "/accounts/inactive/", "200 200 200 200 200 200 200 200"),
+    ],
+    "accounts/signup/": [
+        Row("get", "/accounts/signup/", "200 200 302 302 302 302 200 302"),
+        Row("post", "/accounts/signup/", "200 200 302 302 302 302 200 302", {"email": "eve@evil.example"}),
+    ],
+    "accounts/reauthenticate/": [
+        Row("get", "/accounts/reauthenticate/", "302 302 403 403 403 403 302 403"),
+    ],
+    "accounts/email/": [
+        Row("get", "/accounts/email/", "302 302 200 200 200 200 302 200"),
+    ],
+    "accounts/confirm-email/": [
+        Row("get", "/accounts/confirm-email/", "200 200 200 200 200 200 200 200"),
+    ],
+    "accounts/password/change/": [
+        Row("get", "/accounts/password/change/", "302 302 302 302 302 302 302 302"),
+    ],
+    "accounts/password/set/": [
+        Row("get", "/accounts/password/set/", "302 302 200 200 200 200 302 200"),
+    ],
+    "accounts/password/reset/": [
+        Row("get", "/accounts/password/reset/", "200 200 200 200 200 200 200 200"),
+    ],
+    "accounts/login/code/confirm/": [
+        Row("get", "/accounts/login/code/confirm/", "302 302 302 302 302 302 302 302"),
+    ],
+    "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": [
+        Row("get", "/accounts/confirm-email/a:b:c/", "200 200 200 200 200 200 200 200"),
+    ],
+    "accounts/password/reset/key/done/": [
+        Row("get", "/accounts/password/reset/key/done/", "200 200 200 200 200 200 200 200"),
+    ],
+    "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": [
+        Row("get", "/accounts/password/reset/key/1-abc/", "200 200 200 200 200 200 200 200"),
+    ],
+    "accounts/password/reset/done/": [
+        Row("get", "/accounts/password/reset/done/", "200 200 200 200 200 200 200 200"),
+    ],
+    "": [
+        Row("get", "/", "302 302 200 200 200 200 302 302"),
+    ],
+    "switch": [
+        Row("post", "/switch", "302 302 404 404 302 302 302 404", {"tenant": "{tenant}"}),
+    ],
+    "f/<str:key>": [
+        Row("get", "/f/greet", "302 302 200 200 200 200 302 302"),
+        Row("get", "/f/greet?run={run}", "302 302 404 404 404 404 302 302"),
+        Row("post", "/f/greet", "302 302 422 422 422 422 302 302", {"name": "Ann"}),
+    ],
+    "f/<str:key>/mine": [
+        Row("get", "/f/greet/mine", "302 302 200 200 200 200 302 302"),
+        Row("post", "/f/greet/mine", "302 302 412 412 403 412 302 302", {"act": "save", "field": "vars.tone", "value": "warm"}),
+    ],
+    "f/<str:key>/timeline": [
+        Row("get", "/f/greet/timeline", "302 302 200 200 200 200 302 302"),
+        Row("get", "/f/greet/timeline?run={run}", "302 302 404 404 404 404 302 302"),
+        Row("post", "/f/greet/timeline", "302 302 404 404 404 404 302 302", {"act": "restore", "run": "{run}"}),
+    ],
+    "org/f/<str:key>": [
+        Row("get", "/org/f/greet", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/f/greet", "302 302 403 412 403 403 302 302", {"act": "save", "field": "vars.tone", "value": "warm"}),
+    ],
+    "runs": [
+        Row("get", "/runs", "302 302 200 200 200 200 302 302"),
+    ],
+    "runs/<uuid:run_id>": [
+        Row("get", "/runs/{run}", "302 302 404 404 404 404 302 302"),
+    ],
+    "runs/<uuid:run_id>/stop": [
+        Row("post", "/runs/{run}/stop", "302 302 404 404 404 404 302 302", {}),
+    ],
+    "runs/<uuid:run_id>/rate": [
+        Row("post", "/runs/{run}/rate", "302 302 404 404 404 404 302 302", {"verdict": "bad"}),
+    ],
+    "vendor/features": [
+        Row("get", "/vendor/features", "302 302 403 403 403 403 302 200"),
+    ],
+}  # fmt: skip
+
+
+def routes() -> dict[str, Any]:
+    """Every route of the URL configuration."""
+
+    def walk(patterns: list[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLPattern):
+                yield route, pattern.callback
+            else:
+                yield from walk(pattern.url_patterns, route)
+
+    return dict(walk(get_resolver().url_patterns, ""))
+
+
+@dataclass
+class Alice:
+    """What is hers, and how the rest of the world looks for it."""
+
+    cast: Cast
+    ids: dict[str, str]
+    keys: dict[str, str]
+    key: str
+    before: dict[str, Any] = field(default_factory=dict)
+    browsers: dict[str, Client] = field(default_factory=dict)
+
+    def state(self) -> dict[str, Any]:
+        """What is hers, as she sees it: nobody's knocking may change it, but for what her organisation decides."""
+        knock = Knock(self.key, {})
+        mine = {path: knock.get(f"/features/greet/{path}").json() for path in ("override/user", "pin/user")}
+        run, me = knock.get(f"/runs/{self.ids['run']}").json(), knock.get("/me").json()
+        receipt = knock.get("/features/greet/behavior").json()["receipt"]
+        return {**mine, "run": run, "me": me, "receipt": receipt}
+
+    def browser(self, who: str) -> Client:
+        """Somebody at the dashboard, with a session if they are people who have one."""
+        if who in self.browsers:
+            return self.browsers[who]
+        client = self.browsers[who] = Client()
+        email = {"stranger": "mallory@globex", "owner": "gus@globex", "viewer": "vera@acme", "colleague": "bob@acme",
+                 "vendor": "operator@bespoke"}  # fmt: skip
+        if who in email:
+            client.force_login(
+                User.objects.get(email=f"{email[who]}.example"),
+                backend="allauth.account.auth_backends.AuthenticationBackend",
+            )
+        return client
+
+    def ask(self, who: str, row: Row, ids: dict[str, str]) -> Any:
+        """What one asker gets; the request's id is always the same, so that answers can be compared."""
+        api = row.path.startswith("/api/")
+        headers = {**row.headers, "X-Request-Id": "the-same-for-all"}
+        client = Client()
+        if api or who in ("revoked", "software"):
+            headers |= {"Authorization": f"Bearer {self.keys[who]}"} if who in self.keys else {}
+            headers |= {"Bespoke-User": "u2"} if who == "software" else {}
+        if not api:
+            client = self.browser(who)
+        options: dict[str, Any] = {}
+        if row.body is not None or api and row.method not in ("get", "delete"):
+            options["data"] = _filled(row.body or {}, ids)
+            options |= {"content_type": "application/json"} if api else {}
+        return getattr(client, row.method)(_filled(row.path, ids), headers=headers, **options)
+
+
+def _filled(value: Any, ids: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(inner, ids) for key, inner in value.items()}
+    if isinstance(value, str):
+        for name, text in ids.items():
+            value = value.replace(f"{{{name}}}", text)
+    return value
+
+
+def body_of(answer: Any) -> bytes:
+    """An answer's bytes, without the tokens against forgery, which are new each time."""
+    if answer.streaming:
+        return b"a stream"
+    return re.sub(rb"[A-Za-z0-9]{64}", b"token", answer.content)
+
+
+@pytest.fixture
+def alice(cast: Cast) -> Alice:
+    """Alice with something of everything, and everybody with their key."""
+    cache.clear()  # allauth counts who knocks at its doors
+    knock = {name: Knock(cast.key(getattr(cast, name)), {}) for name in ("ada", "alice")}
+    greet = "/features/greet"
+    house = {"set": {"instructions.house": "CANARY-ACME"}}
+    assert knock["ada"].put(f"{greet}/override/tenant", house, **FIRST).status_code == 200
+    mine = {"set": {"instructions.mine": "CANARY-ALICE"}, "message": "CANARY-ALICE"}
+    assert knock["alice"].put(f"{greet}/override/user", mine, **FIRST).status_code == 200
+    assert knock["alice"].put(f"{greet}/pin/user", {"version": 1, "reason": "CANARY-ALICE"}).status_code == 200
+    run = knock["alice"].post(f"{greet}/runs", {"input": {"name": "CANARY-ALICE"}}, **ASYNC).json()
+    key = knock["alice"].post("/keys", {"kind": "member", "name": "CANARY-ALICE"}).json()
+    revoked, text = create_key(kind="member", name="lost", by=cast.alice)
+    revoke_key(revoked, by=cast.alice)
+    keys = {
+        "revoked": text, "stranger": cast.key(cast.mallory), "owner": cast.key(cast.gus),
+        "viewer": cast.key(cast.vera), "colleague": cast.key(cast.bob), "software": cast.key(cast.acme_service), "vendor": cast.key(cast.operator),
+    }  # fmt: skip
+    member = str(cast.alice.subject.id)
+    ids = {"run": run["id"], "key": key["id"], "member": member, "subject": f"member:{member}",
+           "tenant": str(cast.alice.tenant_id)}  # fmt: skip
+    made = Alice(cast, ids, keys, key["key"])
+    made.before = made.state()
+    return made
+
+
+def test_an_action_on_another_organisations_row_finds_nothing(alice: Alice) -> None:
+    """The actions' own check, behind that of the database and of whoever looked the row up."""
+    with alice.cast.alice.present():
+        run = Run.objects.get(pk=alice.ids["run"])
+    with pytest.raises(NotFound), alice.cast.gus.doing("run.cancel", run):
+        raise AssertionError("it began")
+
+
+def test_every_address_has_its_row_and_every_row_its_address() -> None:
+    assert routes().keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize("who", ASKERS)
+def test_everybody_gets_what_the_table_says_and_nothing_of_alices(who: str, alice: Alice) -> None:
+    wrong, leaks = [], []
+    canary = b"CANARY-ALICE" if who in OF_ACME else b"CANARY"
+    for rows in TABLE.values():
+        for row in rows:
+            answer = alice.ask(who, row, alice.ids)
+            if answer.status_code != row.statuses()[who]:
+                wrong.append((row.method, row.path, answer.status_code, row.statuses()[who]))
+            if canary in body_of(answer):
+                leaks.append((row.method, row.path))
+    assert (wrong, leaks) == ([], [])
+    assert alice.state() == alice.before
+
+
+@pytest.mark.parametrize("who", ["nobody", "owner"])
+def test_no_other_method_does_anything(who: str, alice: Alice) -> None:
+    wrong = []
+    for route, rows in TABLE.items():
+        allowed = REFUSED | ({200, 429} if route.startswith(THIRD_PARTY) else set())
+        for method in set(METHODS) - {row.method for row in rows}:
+            answer = alice.ask(who, Row(method, rows[0].path, ""), alice.ids)
+            if answer.status_code not in allowed or b"CANARY" in body_of(answer):
+                wrong.append((method, rows[0].path, answer.status_code))
+    assert wrong == []
+    assert alice.state() == alice.before
+
+
+@pytest.mark.parametrize("who", ASKERS)
+def test_what_is_alices_answers_like_what_is_not_there(who: str, alice: Alice) -> None:
+    nowhere = {**dict.fromkeys(alice.ids, RANDOM), "subject": f"member:{RANDOM}"}
+    compared, differ = 0, []
+    for rows in TABLE.values():
+        for row in rows:
+            named = "{" in f"{row.path}{row.body}".replace("{}", "").replace("{'", "")
+            if not named or row.statuses()[who] not in (401, 403, 404):
+                continue
+            compared += 1
+            hers, none = alice.ask(who, row, alice.ids), alice.ask(who, row, nowhere)
+            if (hers.status_code, body_of(hers)) != (none.status_code, body_of(none)):
+                differ.append((row.method, row.path, body_of(hers), body_of(none)))
+    assert differ == []
+    assert compared >= 10

@@ -123,6 +123,7 @@ class Stack:
             "BESPOKE_BASE_URL": self.base_url,
             "BESPOKE_DB_POOLED": "1",
             "BESPOKE_DB_POOL": "6",
+            "BESPOKE_TENANT_SLOTS": "16",
             "BESPOKE_LOG_LEVEL": "INFO",
             "PYTHONUNBUFFERED": "1",
         }

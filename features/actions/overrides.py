@@ -105,8 +105,6 @@ def save_operation(
 
     def edit(was: Content) -> Content:
         operations = [op for op in was[0] if op.field != field]
-        if operation is None and len(operations) == len(was[0]):
-            raise NotFound("This field is inherited already.")
         place = next((i for i, op in enumerate(was[0]) if op.field == field), len(operations))
         return (*operations[:place], *([operation] if operation else []), *operations[place:]), was[1]
 

@@ -73,7 +73,14 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 # that a statement which policies would silently empty raises instead. A pool, because under ASGI every request would
 # open a connection of its own.
 _LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
-_POOL = {"min_size": 1, "max_size": env_int("BESPOKE_DB_POOL", 24), "timeout": 10, "max_lifetime": 1800}
+# `reconnect_timeout`: psycopg_pool backs off for up to five minutes by default, and a database that is back would wait.
+_POOL = {
+    "min_size": 1,
+    "max_size": env_int("BESPOKE_DB_POOL", 24),
+    "timeout": 5,
+    "reconnect_timeout": 2,
+    "max_lifetime": 1800,
+}
 _SERVING: dict[str, Any] = {"options": _LIMITS, "connect_timeout": 5}
 if env_bool("BESPOKE_DB_POOLED", "1"):
     _SERVING["pool"] = _POOL

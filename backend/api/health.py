@@ -1,7 +1,7 @@
 """Whether this process lives, and whether what it stands on is there."""
 
 import redis
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
@@ -30,7 +30,7 @@ def _database() -> bool:
         for alias in (APP, OPERATOR):
             with connections[alias].cursor() as cursor:
                 cursor.execute("SELECT 1")
-    except DatabaseError:
+    except Error:  # of which InterfaceError, a broken connection, is no DatabaseError
         return False
     return True
 

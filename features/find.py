@@ -20,7 +20,9 @@ def find_version(feature: Feature, number: int, actor: Actor) -> Version:
     """Return a version that this actor may know of: a tenant knows those released to it. Raises NotFound."""
     with actor.present():
         version = Version.objects.using(actor.db).filter(feature=feature, number=number).first()
-        if version is None or (actor.tenant is not None and number not in released(feature)):
+        if version is None or (
+            actor.tenant is not None and number not in released(feature, actor.tenant_id, actor.acting_for())
+        ):
             raise NotFound(f"{feature.key} has no version {number}.")
     return version
 

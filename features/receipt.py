@@ -6,9 +6,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Version and revision numbers, the pin that decided if one did, the model target, and the digest of the whole.
+    """Version and revision numbers, what decided the base, the model target, and the digest of the whole.
 
-    `held`, `rollout` and `withdrawn` are null until those exist for a subject.
+    held: {by, fields, wanted}; rollout: {id, to}; withdrawn: {version, replacement}; each null where it is not so.
     """
 
     digest: str
@@ -17,6 +17,9 @@ class Receipt:
     user: int | None
     pin: dict[str, Any] | None
     model_target: dict[str, Any] | None
+    held: dict[str, Any] | None = None
+    rollout: dict[str, Any] | None = None
+    withdrawn: dict[str, Any] | None = None
     substituted: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -27,9 +30,9 @@ class Receipt:
             "tenant": self.tenant,
             "user": self.user,
             "pin": self.pin,
-            "held": None,
-            "rollout": None,
-            "withdrawn": None,
+            "held": self.held,
+            "rollout": self.rollout,
+            "withdrawn": self.withdrawn,
             "model_target": self.model_target,
             "substituted": self.substituted,
         }

@@ -3,7 +3,7 @@
 Everything that serves, explains, previews or goes back in time calls `serve`. It runs inside the actor's transaction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -18,48 +18,32 @@ from features.engine import (
     Choice,
     Compiled,
     Effective,
+    Held,
+    Holds,
+    Json,
     PinRow,
     Revision,
     Situation,
     choose,
+    compile_behavior,
     compile_layers,
+    dumps,
     from_rows,
+    held_by,
+    inside,
     parse_rules,
+    replacement,
 )
-from features.engine import Policy as PolicyValue
 from tenants.errors import Conflict, NotFound
 from tenants.isolation import APP, NOBODY
 from tenants.subjects import Who, tenant_itself
 
-from .models import (
-    EVERY_FEATURE,
-    MODELS,
-    CurrentVersion,
-    Feature,
-    ModelAlias,
-    ModelTarget,
-    Override,
-    Pin,
-    Policy,
-    Version,
-)
+from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Stage, Version, Withdrawal
+from .reading import Reading, Stamps, read, read_stamps, stage_row
 from .receipt import Receipt
-from .validity import valid_at
+from .validity import unsettled, valid_at
 
-Stamps = tuple[int, ...]
 YET_TO_COME = "That moment is yet to come: behavior can be asked for as of now or the past."
-
-# One round trip reads every stamp that the choice for a subject depends on. `serve` caches under them, and a run is
-# inserted only while they are still the same (runs/accept.py), so that no process ever serves what was changed.
-STAMPS_SQL = """ARRAY[
-    coalesce((SELECT value FROM features_vendorstamp WHERE scope = %(feature)s), 0),
-    coalesce((SELECT value FROM features_vendorstamp WHERE scope = %(models)s), 0),
-    coalesce((SELECT value FROM features_stamp
-              WHERE tenant_id = %(tenant)s AND feature = %(every)s AND subject = %(tenant)s), 0),
-    coalesce((SELECT value FROM features_stamp
-              WHERE tenant_id = %(tenant)s AND feature = %(feature)s AND subject = %(tenant)s), 0),
-    coalesce((SELECT value FROM features_stamp
-              WHERE tenant_id = %(tenant)s AND feature = %(feature)s AND subject = %(subject)s), 0)]::bigint[]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +68,6 @@ class Served:
         return self.effective.digest
 
 
-def stamp_parameters(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> dict[str, UUID]:
-    """The parameters of STAMPS_SQL."""
-    return {
-        "tenant": tenant_id,
-        "feature": feature_id,
-        "subject": subject_id,
-        "models": MODELS,
-        "every": EVERY_FEATURE,
-    }
-
-
 def clock(using: str = APP) -> datetime:
     """The database's clock: the only one that behavior is chosen by."""
     with connections[using].cursor() as cursor:
@@ -107,28 +80,96 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
 
     Raises NotFound when the feature served nothing at that moment, and Conflict for a moment that is yet to come.
     """
-    stamps, now = _stamps(tenant_id, feature.id, who.id)
-    if at is not None and at > now:
+    found = read(feature, tenant_id, who, at)
+    if found.at > found.now:
         raise Conflict(YET_TO_COME)
-    moment = now if at is None else at
-    choice = choose(situation(feature, tenant_id, who, moment), moment)
-    return serve_choice(feature, tenant_id, who, choice, moment, stamps)
+    return _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
 
 
-def serve_warm(feature: Feature, tenant_id: UUID, who: Who) -> Served:
+def serve_warm(feature: Feature, tenant_id: UUID, who: Who, known: tuple[Stamps, datetime] | None = None) -> Served:
     """As `serve` for now, in one statement where this process has served the subject under the same stamps.
 
-    Never called where the transaction has bumped a stamp: rolled back, the same stamp would come to mean another thing.
+    `known` are stamps and clock that the transaction's own earlier statement has read: then it is no statement at all.
+    In a transaction that has bumped a stamp nothing is taken or kept: rolled back, it would come to mean another thing.
     """
-    stamps, now = _stamps(tenant_id, feature.id, who.id)
-    key = (feature.id, tenant_id, who.id)
-    cached = _choices.get(key, stamps, now)
+    if unsettled():
+        return serve(feature, tenant_id, who)
+    stamps, now = known or read_stamps(tenant_id, feature.id, who.id)
+    cached = _choices.get(feature.id, tenant_id, who, stamps, now)
     if cached is not None:
-        return replace(cached, at=now)
-    choice = choose(situation(feature, tenant_id, who, now), now)
-    served = serve_choice(feature, tenant_id, who, choice, now, stamps)
-    _choices.put(key, served)
+        return replace(cached, at=now, who=who, stamps=stamps)
+    found = read(feature, tenant_id, who)
+    served = _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
+    _choices.put(feature.id, tenant_id, served, _by_subject(found))
     return served
+
+
+def serve_cached(feature_id: UUID, tenant_id: UUID, who: Who) -> Served | None:
+    """What this process last served a subject, unverified: for whoever then writes under its stamps, or asks again."""
+    return _choices.last(feature_id, tenant_id, who)
+
+
+def choice_now(
+    feature: Feature,
+    tenant_id: UUID,
+    who: Who,
+    at: datetime | None = None,
+    change: Callable[[Situation], Situation] = lambda situation: situation,
+) -> Choice:
+    """What a subject would be on if the rows were changed so: for impact, previews and unpinning. Raises NotFound."""
+    found = read(feature, tenant_id, who, at)
+    return choose(change(_situation_of(found)), found.at, _holds(found, tenant_id, who))
+
+
+def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID) -> Holds:
+    """Who stays off which version, for a subject of the present tenant, by their revisions' numbers."""
+
+    def held(base: int, tenant: int | None, user: int | None) -> Held | None:
+        if tenant is None and user is None:
+            return None
+        hold = _held.__wrapped__ if unsettled() else _held
+        return hold(feature_id, base, _named(tenant_id, tenant), _named(who_id, user))
+
+    return held
+
+
+def _choose(found: Reading, tenant_id: UUID, who: Who) -> Choice:
+    return choose(_situation_of(found), found.at, _holds(found, tenant_id, who))
+
+
+def _situation_of(found: Reading) -> Situation:
+    if found.situation is None:
+        raise NotFound(f"{found.feature.key} served nothing at that moment.")
+    if not found.available:  # the very words of a feature that is not there
+        raise NotFound(f"There is no feature {found.feature.key[:64]}.")
+    return found.situation
+
+
+def _holds(found: Reading, tenant_id: UUID, who: Who) -> Holds:
+    for (subject_id, number), revision in found.revisions.items():
+        _keep_revision(found.feature.id, subject_id, number, revision)
+    return holds_for(found.feature.id, tenant_id, who.id)
+
+
+def _serve_reading(found: Reading, tenant_id: UUID, who: Who, choice: Choice) -> Served:
+    return serve_choice(found.feature, tenant_id, who, choice, found.at, found.stamps, aliases=found.aliases)
+
+
+def _by_subject(found: Reading) -> bool:
+    """Whether subjects without anything of their own can differ from each other: in a rollout by users."""
+    stage = found.situation.stage if found.situation else None
+    return stage is not None and stage.unit == "user"
+
+
+def _named(subject_id: UUID, number: int | None) -> tuple[UUID, int] | None:
+    return None if number is None else (subject_id, number)
+
+
+@lru_cache(maxsize=16_384)
+def _held(feature_id: UUID, base: int, tenant: tuple[UUID, int] | None, user: tuple[UUID, int] | None) -> Held | None:
+    ours = None if tenant is None else _kept_revision(feature_id, *tenant)
+    theirs = None if user is None else _kept_revision(feature_id, *user)
+    return held_by(base_of(feature_id, base), ours, theirs, bases=lambda number: base_of(feature_id, number))
 
 
 def serve_vendor(feature: Feature, at: datetime | None = None) -> Served:
@@ -140,30 +181,54 @@ def serve_vendor(feature: Feature, at: datetime | None = None) -> Served:
     current = CurrentVersion.objects.filter(valid_at(moment), feature=feature).first()
     if current is None:
         raise NotFound(f"{feature.key} served nothing at that moment.")
-    choice = Choice(base=current.version, tenant=None, user=None, pin=None, fresh_until=None, users_may_override=True)
+    stopped = Withdrawal.objects.filter(valid_at(moment), feature=feature).values_list("version", "replacement")
+    base = replacement(current.version, dict(stopped))
+    choice = Choice(
+        base=base, tenant=None, user=None, pin=None, fresh_until=None, users_may_override=True, wanted=current.version,
+        withdrawn=current.version if base != current.version else None,
+    )  # fmt: skip
     return serve_choice(feature, NOBODY, tenant_itself(NOBODY), choice, moment, ())
 
 
-def serve_choice(feature: Feature, tenant_id: UUID, who: Who, choice: Choice, at: datetime, stamps: Stamps) -> Served:
-    """Resolve and compile a choice, whoever made it: the pointers, a pin that is only being considered, a receipt."""
+def serve_choice(
+    feature: Feature, tenant_id: UUID, who: Who, choice: Choice, at: datetime, stamps: Stamps, *,
+    tenant: Revision | None = None, user: Revision | None = None, aliases: Mapping[str, ModelTarget] | None = None,
+) -> Served:  # fmt: skip
+    """Resolve and compile a choice, whoever made it: the pointers, a pin that is only being considered, a receipt.
+
+    `tenant` and `user` stand in for the revisions that the choice names (what is only proposed); `aliases` are the
+    targets valid at the moment where the caller has read them.
+    """
     base = base_of(feature.id, choice.base)
-    tenant = _revision(feature.id, tenant_id, choice.tenant)
-    user = None if who.is_tenant else _revision(feature.id, who.id, choice.user)
-    effective, compiled = _compiled(
-        feature.id,
-        choice.base,
-        (tenant_id, tenant.number) if tenant else None,
-        (who.id, user.number) if user else None,
-        choice.users_may_override,
-    )
+    proposed = tenant is not None or user is not None
+    tenant = tenant or _revision(feature.id, tenant_id, choice.tenant)
+    user = user or (None if who.is_tenant else _revision(feature.id, who.id, choice.user))
+    if proposed:
+        effective, compiled = compile_layers(
+            base, tenant, user, users_may_override=choice.users_may_override, compiler=_interned
+        )
+    else:
+        compiled_once = _compiled.__wrapped__ if unsettled() else _compiled
+        effective, compiled = compiled_once(
+            feature.id,
+            choice.base,
+            (tenant_id, tenant.number) if tenant else None,
+            (who.id, user.number) if user else None,
+            choice.users_may_override,
+        )
     pinned = choice.pin.targets if choice.pin is not None and choice.pin.kind == "snapshot" else {}
-    targets, substituted = _targets([compiled.model, *compiled.fallbacks], pinned, at)
+    targets, substituted = _targets([compiled.model, *compiled.fallbacks], pinned, at, aliases)
     receipt = Receipt(
         digest=effective.digest,
         base=choice.base,
         tenant=choice.tenant,
         user=choice.user if choice.users_may_override else None,
         pin=_pin_json(choice.pin),
+        held={"by": choice.held.by, "fields": list(choice.held.fields), "wanted": choice.wanted}
+        if choice.held
+        else None,
+        rollout={"id": choice.rollout.rollout, "to": choice.rollout.version} if choice.rollout else None,
+        withdrawn={"version": choice.withdrawn, "replacement": choice.base} if choice.withdrawn is not None else None,
         model_target=target_json(targets.get(compiled.model)),
         substituted=substituted,
     )
@@ -171,42 +236,6 @@ def serve_choice(feature: Feature, tenant_id: UUID, who: Who, choice: Choice, at
         feature=feature, who=who, choice=choice, base=base, tenant=tenant, user=user, effective=effective,
         compiled=compiled, targets=targets, receipt=receipt, at=at, stamps=stamps,
     )  # fmt: skip
-
-
-def situation(feature: Feature, tenant_id: UUID, who: Who, at: datetime) -> Situation:
-    """Read the rows valid at a moment that decide what a subject is served. Raises NotFound before there was any."""
-    valid = valid_at(at)
-    current = CurrentVersion.objects.filter(valid, feature=feature).first()
-    if current is None:
-        raise NotFound(f"{feature.key} served nothing at that moment.")
-    policy = Policy.objects.filter(valid, tenant_id=tenant_id).first()
-    subjects = {tenant_id, who.id}
-    pins = {row.subject_id: row for row in Pin.objects.filter(valid, feature=feature, subject_id__in=subjects)}
-    newest = dict(
-        Override.objects.filter(valid, feature=feature, subject_id__in=subjects).values_list("subject_id", "number")
-    )
-    rows: list[Any] = [current, *pins.values(), *([policy] if policy else [])]
-    ends = [row.valid_to for row in rows if row.valid_to is not None]
-    own_pin = None if who.is_tenant else pins.get(who.id)
-    return Situation(
-        current=current.version,
-        tenant_pin=pin_row(pins.get(tenant_id), "tenant"),
-        user_pin=pin_row(own_pin, "user"),
-        tenant_newest=newest.get(tenant_id),
-        user_newest=None if who.is_tenant else newest.get(who.id),
-        policy=policy_value(policy),
-        changes_at=min(ends, default=None),
-    )
-
-
-def policy_value(policy: Policy | None) -> PolicyValue:
-    """What the engine makes of a tenant's policy row; a tenant without one lets its users pin and override."""
-    if policy is None:
-        return PolicyValue(users_may_pin=True, users_may_override=True)
-    may_pin: bool | int = policy.users_may_pin == "yes"
-    if policy.users_may_pin.isdigit():
-        may_pin = int(policy.users_may_pin)
-    return PolicyValue(users_may_pin=may_pin, users_may_override=policy.users_may_override)
 
 
 @lru_cache(maxsize=4096)
@@ -232,7 +261,18 @@ def _compiled(
     """
     ours = None if tenant is None else _kept_revision(feature_id, *tenant)
     theirs = None if user is None else _kept_revision(feature_id, *user)
-    return compile_layers(base_of(feature_id, base), ours, theirs, users_may_override=users_may_override)
+    return compile_layers(
+        base_of(feature_id, base), ours, theirs, users_may_override=users_may_override, compiler=_interned
+    )
+
+
+def _interned(fields: Mapping[str, Json], digest: str) -> Compiled:
+    """Compile a behavior once per digest. Two that the digest does not tell apart are never taken for each other."""
+    kept = _behaviors.get(digest, fields)
+    if kept is None:
+        kept = compile_behavior(fields, digest)
+        _behaviors.put(digest, fields, kept)
+    return kept
 
 
 def target_json(target: ModelTarget | None) -> dict[str, Any] | None:
@@ -242,16 +282,21 @@ def target_json(target: ModelTarget | None) -> dict[str, Any] | None:
     return {"alias": target.alias, "revision": target.revision, "provider": target.provider, "model": target.model}
 
 
-def released(feature: Feature) -> set[int]:
-    """The versions released to tenants: those that were ever current. To others they do not exist."""
-    return set(CurrentVersion.objects.filter(feature=feature).values_list("version", flat=True))
+def released(feature: Feature, tenant_id: UUID, who: Who) -> set[int]:
+    """The versions that exist for a subject: once current, in a rollout that included it, or replacing one of these.
 
-
-def _stamps(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> tuple[Stamps, datetime]:
-    with connections[APP].cursor() as cursor:
-        cursor.execute(f"SELECT {STAMPS_SQL}, clock_timestamp()", stamp_parameters(tenant_id, feature_id, subject_id))
-        values, now = cursor.fetchone()
-    return tuple(values), now
+    To others they do not exist (behavior.md 5).
+    """
+    user = None if who.is_tenant else who.key
+    numbers = set(CurrentVersion.objects.filter(feature=feature).values_list("version", flat=True))
+    for row in Stage.objects.filter(feature=feature):
+        stage = stage_row(row)
+        if inside(stage, feature=feature.key, tenant=str(tenant_id), user=user):
+            numbers.add(row.version)
+    stand_ins = list(Withdrawal.objects.filter(feature=feature).values_list("version", "replacement"))
+    while more := {replacement for version, replacement in stand_ins if version in numbers} - numbers:
+        numbers |= more
+    return numbers
 
 
 def revision_row(feature_id: UUID, subject_id: UUID, number: int) -> Override:
@@ -267,44 +312,52 @@ def as_revision(row: Override) -> Revision:
     return Revision(row.number, from_rows(row.operations), parse_rules(row.rules, layer="tenant"))
 
 
-@lru_cache(maxsize=8192)
 def _kept_revision(feature_id: UUID, subject_id: UUID, number: int) -> Revision:
-    return as_revision(revision_row(feature_id, subject_id, number))
+    kept = None if unsettled() else _revisions.get((feature_id, subject_id, number))
+    if kept is None:
+        kept = as_revision(revision_row(feature_id, subject_id, number))
+        _keep_revision(feature_id, subject_id, number, kept)
+    return kept
+
+
+def _keep_revision(feature_id: UUID, subject_id: UUID, number: int, revision: Revision) -> None:
+    """Keep a revision, which never changes, for as long as there is room; not one that may yet be rolled back."""
+    if not unsettled():
+        _revisions.put((feature_id, subject_id, number), revision)
 
 
 def _revision(feature_id: UUID, subject_id: UUID, number: int | None) -> Revision | None:
     return None if number is None else _kept_revision(feature_id, subject_id, number)
 
 
-def _targets(aliases: Iterable[str], pinned: Mapping[str, int], at: datetime) -> tuple[dict[str, ModelTarget], bool]:
-    wanted = set(aliases)
-    found = {
-        row.alias: row.target
-        for row in ModelAlias.objects.select_related("target").filter(valid_at(at), alias__in=wanted)
-    }
+def _targets(
+    names: Iterable[str], pinned: Mapping[str, int], at: datetime, aliases: Mapping[str, ModelTarget] | None
+) -> tuple[dict[str, ModelTarget], bool]:
+    """The target of each alias named: a snapshot's own while it exists, else what the alias means at the moment."""
+    wanted = set(names)
+    if aliases is None:
+        rows = ModelAlias.objects.select_related("target").filter(valid_at(at), alias__in=wanted)
+        aliases = {row.alias: row.target for row in rows}
+    found = {alias: aliases[alias] for alias in wanted if alias in aliases}
     substituted = False
     for alias, revision in pinned.items():
-        if alias in wanted and found.get(alias) is not None and found[alias].revision != revision:
+        if alias in wanted and (alias not in found or found[alias].revision != revision):
             kept = ModelTarget.objects.filter(alias=alias, revision=revision).first()
-            found[alias], substituted = (kept, substituted) if kept else (found[alias], True)
+            if kept is not None and (kept.ends_at is None or kept.ends_at > at):
+                found[alias] = kept
+            else:
+                substituted = True
     return found, substituted
 
 
-def pin_row(row: Pin | None, layer: Any) -> PinRow | None:
-    """A pin's row as the engine's value; None for none."""
-    if row is None:
-        return None
-    return PinRow(
-        layer=layer,
-        kind="snapshot" if row.kind == Pin.Kind.SNAPSHOT else "base",
-        base=row.base,
-        tenant_revision=row.tenant_revision,
-        user_revision=row.user_revision,
-        targets=row.targets,
-        created=row.created_at,
-        until=row.until,
-        id=str(row.id),
-    )
+def _decided(choice: Choice) -> dict[str, Any]:
+    """What of holds, rollouts and withdrawals stands behind a choice, as a receipt says it."""
+    held, stage, base = choice.held, choice.rollout, choice.base
+    return {
+        "held": {"by": held.by, "fields": list(held.fields), "wanted": choice.wanted} if held else None,
+        "rollout": {"id": stage.rollout, "to": stage.version} if stage else None,
+        "withdrawn": {"version": choice.withdrawn, "replacement": base} if choice.withdrawn is not None else None,
+    }
 
 
 def _pin_json(pin: PinRow | None) -> dict[str, Any] | None:
@@ -319,19 +372,30 @@ def _pin_json(pin: PinRow | None) -> dict[str, Any] | None:
 
 
 class _Choices:
-    """What was served to whom, kept per process while the stamps stand and nothing that it read has ended."""
+    """What was served to whom, kept per process while the stamps stand and nothing that it read has ended.
+
+    Subjects who never wrote anything of their own (their stamp is 0) share what is kept for their tenant.
+    """
 
     def __init__(self, size: int) -> None:
-        self._size, self._kept, self._lock = size, dict[tuple[UUID, UUID, UUID], Served](), Lock()
+        self._size, self._kept, self._lock = size, dict[tuple[UUID, UUID, UUID | None], Served](), Lock()
 
-    def get(self, key: tuple[UUID, UUID, UUID], stamps: Stamps, now: datetime) -> Served | None:
-        served = self._kept.get(key)
+    def get(self, feature: UUID, tenant: UUID, who: Who, stamps: Stamps, now: datetime) -> Served | None:
+        served = self._kept.get((feature, tenant, who.id))
+        if served is None and not stamps[-1] and not who.is_tenant:
+            served = self._kept.get((feature, tenant, None))
         if served is None or served.stamps != stamps:
             return None
         ends = served.choice.fresh_until
         return served if ends is None or now < ends else None
 
-    def put(self, key: tuple[UUID, UUID, UUID], served: Served) -> None:
+    def last(self, feature: UUID, tenant: UUID, who: Who) -> Served | None:
+        served = self._kept.get((feature, tenant, who.id)) or self._kept.get((feature, tenant, None))
+        return None if served is None else replace(served, who=who)
+
+    def put(self, feature: UUID, tenant: UUID, served: Served, by_subject: bool) -> None:
+        shared = not served.stamps[-1] and not served.who.is_tenant and not by_subject
+        key = (feature, tenant, None if shared else served.who.id)
         with self._lock:
             self._kept.pop(key, None)
             self._kept[key] = served
@@ -343,12 +407,66 @@ class _Choices:
             self._kept.clear()
 
 
+class _Revisions:
+    """Revisions by what they are called, the most lately read ones."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._kept, self._lock = size, dict[tuple[UUID, UUID, int], Revision](), Lock()
+
+    def get(self, key: tuple[UUID, UUID, int]) -> Revision | None:
+        return self._kept.get(key)
+
+    def put(self, key: tuple[UUID, UUID, int], revision: Revision) -> None:
+        with self._lock:
+            self._kept.pop(key, None)
+            self._kept[key] = revision
+            if len(self._kept) > self._size:
+                self._kept.pop(next(iter(self._kept)))
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+
+class _Behaviors:
+    """Compiled behaviors by digest, the most lately used ones up to so many characters of their own text."""
+
+    def __init__(self, characters: int) -> None:
+        self._room, self._lock = characters, Lock()
+        self._kept = dict[str, tuple[str, Compiled]]()
+
+    def get(self, digest: str, fields: Mapping[str, Json]) -> Compiled | None:
+        with self._lock:
+            kept = self._kept.pop(digest, None)
+            if kept is None:
+                return None
+            self._kept[digest] = kept
+        return kept[1] if kept[0] == dumps(dict(fields)) else None
+
+    def put(self, digest: str, fields: Mapping[str, Json], compiled: Compiled) -> None:
+        text = dumps(dict(fields))
+        with self._lock:
+            self._room -= len(text) - len(self._kept.pop(digest, ("",))[0])
+            self._kept[digest] = (text, compiled)
+            while self._room < 0 and len(self._kept) > 1:
+                self._room += len(self._kept.pop(next(iter(self._kept)))[0])
+
+    def clear(self) -> None:
+        with self._lock:
+            self._room += sum(len(text) for text, _ in self._kept.values())
+            self._kept.clear()
+
+
 _choices = _Choices(20_000)
+_revisions = _Revisions(8_192)
+_behaviors = _Behaviors(20_000_000)
 
 
 def forget() -> None:
     """Empty this process's caches: for tests, which empty the database under it."""
     _choices.clear()
+    _revisions.clear()
+    _behaviors.clear()
     base_of.cache_clear()
-    _kept_revision.cache_clear()
+    _held.cache_clear()
     _compiled.cache_clear()

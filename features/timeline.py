@@ -4,7 +4,7 @@ Rows are read once and every moment among them is chosen in memory, so the numbe
 number of events.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
@@ -12,14 +12,17 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from features.engine import Choice, Revision, Situation, choose, compile_layers
+from features.engine import Choice, Revision, Situation, choose, compile_layers, inside
 from features.engine import Policy as PolicyValue
 from tenants.subjects import Who
 
-from .models import CurrentVersion, Feature, Override, Pin, Policy, Validity, Version
-from .resolve import as_revision, base_of, pin_row, policy_value, revision_row
+from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Validity, Version, Withdrawal
+from .reading import pin_row, policy_value, stage_row
+from .resolve import as_revision, base_of, holds_for, released, revision_row
 
-Kind = Literal["version", "revision", "stay", "follow", "policy"]
+Kind = Literal[
+    "version", "included", "excluded", "withdrawn", "lifted", "revision", "stay", "follow", "policy"
+]  # included, excluded: by a rollout
 Row = TypeVar("Row", bound=Validity)
 MOST_ROWS = 200  # of each kind that one page reads
 INSTANT = timedelta(microseconds=1)
@@ -61,6 +64,8 @@ class _Rows:
     tenant_id: UUID
     who: Who
     currents: Sequence[CurrentVersion]
+    stages: Sequence[Stage]
+    withdrawals: Sequence[Withdrawal]
     policies: Sequence[Policy]
     pins: Sequence[Pin]
     overrides: Sequence[Override]
@@ -76,8 +81,15 @@ class _Rows:
             return None
         pins, newest = self._of_layers(self.pins), self._of_layers(self.overrides)
         tenant, user = (_valid(newest[layer], at) for layer in ("tenant", "user"))
+        stage = _valid(self.stages, at)
         situation = Situation(
             current=current.version,
+            earlier=tuple(row.version for row in self.currents if row.valid_from < current.valid_from),
+            stage=stage_row(stage) if stage else None,
+            withdrawn={row.version: row.replacement for row in self.withdrawals if _is_valid(row, at)},
+            feature=self.feature.key,
+            tenant=str(self.tenant_id),
+            user=self._key,
             tenant_pin=pin_row(_valid(pins["tenant"], at), "tenant"),
             user_pin=pin_row(_valid(pins["user"], at), "user"),
             tenant_newest=tenant.number if tenant else None,
@@ -85,7 +97,16 @@ class _Rows:
             policy=policy_value(_valid(self.policies, at)),
             changes_at=None,
         )
-        return choose(situation, at)
+        return choose(situation, at, holds_for(self.feature.id, self.tenant_id, self.who.id))
+
+    def includes(self, stage: Stage | None) -> bool:
+        """Whether a rollout's stage includes this subject."""
+        row = stage_row(stage) if stage else None
+        return row is not None and inside(row, feature=self.feature.key, tenant=str(self.tenant_id), user=self._key)
+
+    @property
+    def _key(self) -> str | None:
+        return None if self.who.is_tenant else self.who.key
 
     def digest(self, at: datetime) -> str | None:
         choice = self.choice(at)
@@ -134,10 +155,10 @@ def history(
     """
     until = before or now + INSTANT
     rows = _read(feature, tenant_id, who, until)
-    events = sorted(_events(rows, now), key=lambda event: event.at, reverse=True)
+    numbers = released(feature, tenant_id, who)
+    events = sorted(_events(rows, now, numbers), key=lambda event: event.at, reverse=True)
     events = [event for event in events if event.at < until and (rows.floor is None or event.at > rows.floor)]
     shown = [_with_digests(event, rows) for event in events[:most]]
-    numbers = {row.version for row in rows.currents}
     versions = Version.objects.filter(feature=feature, number__in=numbers).defer("behavior", "rules")
     current = _valid(rows.currents, now)
     return History(
@@ -168,6 +189,8 @@ def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Row
     return _Rows(
         feature, tenant_id, who,
         currents=newest(CurrentVersion.objects.filter(feature=feature)),
+        stages=newest(Stage.objects.filter(feature=feature)),
+        withdrawals=newest(Withdrawal.objects.filter(feature=feature)),
         policies=newest(Policy.objects.filter(tenant_id=tenant_id)),
         pins=newest(Pin.objects.filter(feature=feature, subject_id__in=subjects)),
         overrides=newest(Override.objects.filter(feature=feature, subject_id__in=subjects, valid_from__lt=before)),
@@ -175,9 +198,31 @@ def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Row
     )  # fmt: skip
 
 
-def _events(rows: _Rows, now: datetime) -> Iterable[Happening]:
+def _included(rows: _Rows, now: datetime) -> Iterable[Happening]:
+    """A rollout reaches this subject, or is rolled back from it; that it is done is the version becoming current."""
+    moved = {row.valid_from for row in rows.currents}
+    for stage in rows.stages:
+        if not rows.includes(stage):
+            continue
+        if not rows.includes(_valid(rows.stages, stage.valid_from - INSTANT)):
+            yield _event(stage, "included", "base", None)
+        end = stage.valid_to
+        if end is None or end > now or rows.includes(_valid(rows.stages, end)):
+            continue
+        current = _valid(rows.currents, end)
+        if end not in moved and (current is None or current.version != stage.version):
+            yield _event(stage, "excluded", "base", None, end)
+
+
+def _events(rows: _Rows, now: datetime, known: Collection[int]) -> Iterable[Happening]:
     for current, previous in _pairs(rows.currents):
         yield _event(current, "version", "base", previous)
+    yield from _included(rows, now)
+    for withdrawal in rows.withdrawals:
+        if withdrawal.version in known:
+            yield _event(withdrawal, "withdrawn", "base", None)
+            if withdrawal.valid_to is not None and withdrawal.valid_to <= now:
+                yield _event(withdrawal, "lifted", "base", None, withdrawal.valid_to)
     for policy, policy_before in _pairs(rows.policies):
         yield _event(policy, "policy", "tenant", policy_before)
     moved = _moved_with_a_save(rows)
@@ -230,4 +275,8 @@ def _with_digests(event: Happening, rows: _Rows) -> Happening:
 
 
 def _valid(rows: Iterable[Row], at: datetime) -> Row | None:
-    return next((r for r in rows if r.valid_from <= at and (r.valid_to is None or at < r.valid_to)), None)
+    return next((row for row in rows if _is_valid(row, at)), None)
+
+
+def _is_valid(row: Validity, at: datetime) -> bool:
+    return row.valid_from <= at and (row.valid_to is None or at < row.valid_to)

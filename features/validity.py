@@ -31,6 +31,13 @@ def bump(tenant_id: UUID, feature: UUID, subject: UUID) -> None:
     """Count a change to a subject's pointers of a feature; holds the scope's lock until COMMIT."""
     with connections[APP].cursor() as cursor:
         cursor.execute(_BUMP, [tenant_id, feature, subject])
+    connections[APP].bespoke_unsettled = True  # type: ignore[attr-defined]  # until the transaction ends
+
+
+def unsettled() -> bool:
+    """Whether the present transaction has bumped a stamp: then what it reads may yet be rolled back."""
+    connection = connections[APP]
+    return connection.in_atomic_block and getattr(connection, "bespoke_unsettled", False)
 
 
 def valid_at(moment: datetime) -> Q:

@@ -63,6 +63,7 @@ def _scoped(scope: str, values: dict[str, str]) -> Iterator[None]:
             columns = ", ".join("set_config(%s, %s, true)" for _ in values)
             cursor.execute(f"SELECT {columns}", [part for pair in values.items() for part in pair])
         connection.bespoke_scope = scope  # type: ignore[attr-defined]
+        connection.bespoke_unsettled = False  # type: ignore[attr-defined]  # nothing written (features.validity)
         try:
             yield
         finally:

@@ -134,7 +134,7 @@ class Versions(Door):
             current = current_number(found, self.actor.db)
             rows = Version.objects.using(self.actor.db).filter(feature=found)
             if self.actor.tenant is not None:
-                rows = rows.filter(number__in=released(found))
+                rows = rows.filter(number__in=released(found, self.actor.tenant_id, self.actor.acting_for()))
         return page(request, rows, lambda row: _version_row(row, current), actor=self.actor, by="number")
 
     @extend_schema(request=NewVersion, responses=answers(VERSION_ROW, 201), summary="Publish a version (operators)")

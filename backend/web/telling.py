@@ -6,8 +6,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from features.actions.overrides import Layer
 from features.engine import Operation, changed, check_field, from_rows
-from features.models import CurrentVersion, Override, Pin, Version
+from features.models import CurrentVersion, Override, Pin, Stage, Version, Withdrawal
 from features.timeline import Happening
 from tenants.actor import Actor
 
@@ -44,8 +45,10 @@ def author_words(label: str, names: Mapping[str, str], actor: Actor) -> str:
     return names.get(label, _("Somebody who has left"))
 
 
-def happening_words(event: Happening, versions: Mapping[int, Version], titles: Titles, tenant: str) -> str:
-    """What happened, as the title of its line."""
+def happening_words(
+    event: Happening, versions: Mapping[int, Version], titles: Titles, tenant: str, layer: Layer = "user"
+) -> str:
+    """What happened, as the title of its line, to the person who looks or (`layer`) to their organisation."""
     match event.row, event.previous:
         case CurrentVersion() as row, CurrentVersion() as previous if row.version < previous.version:
             return _("The vendor went back to version %(n)d") % {"n": row.version}
@@ -56,13 +59,25 @@ def happening_words(event: Happening, versions: Mapping[int, Version], titles: T
             return revision_words(row, previous if isinstance(previous, Override) else None, titles)
         case Pin() as row, _previous:
             return _stay_words(row, event, tenant)
+        case Stage() as row, _previous:
+            reached = _("A rollout of version %(n)d reached you")
+            return (reached if event.kind == "included" else _("The rollout of version %(n)d was rolled back")) % {
+                "n": row.version
+            }
+        case Withdrawal() as row, _previous:
+            words = {"n": row.version, "m": row.replacement}
+            if event.kind == "lifted":
+                return _("Version %(n)d is no longer withdrawn") % words
+            return _("Version %(n)d was withdrawn; version %(m)d stands in for it") % words
     return _("What %(tenant)s lets its people do") % {"tenant": tenant}
 
 
 def author_of(event: Happening, versions: Mapping[int, Version], names: Mapping[str, str], actor: Actor) -> str:
     """Who it was and what else is worth a few words: a revision's number, a version's message."""
     row: Any = event.row
-    who = author_words(row.author, names, actor)
+    who = author_words(getattr(row, "author", "operator:"), names, actor)  # a rollout's steps are the vendor's
+    if isinstance(row, Withdrawal):
+        return f"{who}: {row.reason}"
     if isinstance(row, CurrentVersion):
         version = versions.get(row.version)
         return f"{who}: {version.message}" if version and version.message else who

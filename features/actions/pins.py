@@ -12,7 +12,8 @@ from features.engine import Change, Choice, PinRow, diff
 from features.explain import Viewer, hidden_between
 from features.models import Feature, Pin
 from features.receipt import Receipt
-from features.resolve import Served, clock, policy_value, released, serve, serve_choice
+from features.reading import policy_value
+from features.resolve import Served, clock, released, serve, serve_choice
 from features.validity import bump, supersede, valid_at
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Stale
@@ -69,7 +70,7 @@ def pin(
 
     def make(served: Served) -> Pin:
         row = _snapshot(served.choice, served) if kind == Pin.Kind.SNAPSHOT else Pin(base=version or 0)
-        if row.base not in released(feature):
+        if row.base not in released(feature, by.tenant_id, who):
             raise NotFound(f"{feature.key} has no version {version}.")
         row.kind, row.reason, row.until = kind, reason, until
         return row

@@ -4,14 +4,16 @@ Pure Python: no Django, clock, network or randomness. Frozen values in, frozen v
 """
 
 from .checks import check_checks, run_check
-from .choose import Choice, PinRow, Policy, Situation, choose
+from .choose import Choice, Holds, PinRow, Policy, Situation, choose, nobody_holds, replacement
 from .compile import Compiled, Limits, compile_behavior
 from .declared import Declared, declared, with_nulls
 from .diff import Change, diff
 from .digest import canonical, digest
 from .fields import GROUPS, PLAIN, REQUIRED, check_field, check_value, flatten, group_of, is_text
+from .guarding import Decision, Measure, decide, state_of
 from .layers import compile_layers
 from .merge import Base, Effective, Origin, Revision, Suspended, applied, inherited, resolve
+from .merge_texts import merge_texts
 from .operations import (
     BasedOn,
     Operation,
@@ -22,40 +24,58 @@ from .operations import (
     parse_override,
     to_rows,
 )
+from .rebase import Bases, Held, Outcome, Rebased, held_by, rebase
+from .rollout import BUCKETS, StageRow, Unit, bucket, inside
 from .rules import Rule, documents_of, effective_rule, judge, looser_than_base, parse_rules
 from .schemas import FORMATS, SUPPORTED, Validator, check_schema
+from .steps import GUARDS, Guard, GuardName, Step, included, parse_guards, parse_steps, tenants_named
 from .templates import Names, Template, compile_template
 from .values import ABSENT, Absent, Json, check_json, dumps, loads, pointer, same
 
 __all__ = [
     "ABSENT",
+    "BUCKETS",
     "FORMATS",
     "GROUPS",
+    "GUARDS",
     "PLAIN",
     "REQUIRED",
     "SUPPORTED",
     "Absent",
     "Base",
     "BasedOn",
+    "Bases",
     "Change",
     "Choice",
     "Compiled",
+    "Decision",
     "Declared",
     "Effective",
+    "Guard",
+    "GuardName",
+    "Held",
+    "Holds",
     "Json",
     "Limits",
+    "Measure",
     "Names",
     "Operation",
     "Origin",
+    "Outcome",
     "PinRow",
     "Policy",
+    "Rebased",
     "Revision",
     "Rule",
     "Situation",
+    "StageRow",
+    "Step",
     "Suspended",
     "Template",
+    "Unit",
     "Validator",
     "applied",
+    "bucket",
     "canonical",
     "changed",
     "check_checks",
@@ -67,6 +87,7 @@ __all__ = [
     "compile_behavior",
     "compile_layers",
     "compile_template",
+    "decide",
     "declared",
     "diff",
     "digest",
@@ -77,18 +98,29 @@ __all__ = [
     "flatten",
     "from_rows",
     "group_of",
+    "held_by",
+    "included",
     "inherited",
     "inherited_digest",
+    "inside",
     "is_text",
     "judge",
     "loads",
     "looser_than_base",
+    "merge_texts",
+    "nobody_holds",
+    "parse_guards",
     "parse_override",
     "parse_rules",
+    "parse_steps",
     "pointer",
+    "rebase",
+    "replacement",
     "resolve",
     "run_check",
     "same",
+    "state_of",
+    "tenants_named",
     "to_rows",
     "with_nulls",
 ]

@@ -77,12 +77,12 @@ def resolve(
     (see layers.compile_layers). A field that an earlier layer removed and a later one sets again counts as
     added by the later one, so it comes last among its kind.
     """
-    merge = _Merge(dict(base.fields), {name: Origin("base", base.number) for name in base.fields}, [])
+    merge = _Merge(base, dict(base.fields), {name: Origin("base", base.number) for name in base.fields}, [])
     tenant_rules = tenant.rules if tenant else {}
     if tenant:
-        merge.lay("tenant", tenant, base.rules, {}, broken)
+        merge.lay("tenant", tenant, {}, broken)
     if user and users_may_override:
-        merge.lay("user", user, base.rules, tenant_rules, broken)
+        merge.lay("user", user, tenant_rules, broken)
     elif user:
         merge.suspended += [Suspended("user", user.number, op, "policy") for op in user.operations]
     fields = in_order(merge.fields)
@@ -99,6 +99,7 @@ def resolve(
 class _Merge:
     """The merge as far as it has come. A dict keeps insertion order, and so rendering order comes of itself."""
 
+    base: Base
     fields: dict[str, Json]
     origins: dict[str, Origin]
     suspended: list[Suspended]
@@ -107,19 +108,25 @@ class _Merge:
         self,
         layer: Layer,
         revision: Revision,
-        base_rules: Mapping[str, Rule],
         tenant_rules: Mapping[str, Rule],
         broken: Collection[tuple[Layer, str]],
     ) -> None:
         """Apply one layer's operations, each field's at most one, or set them aside."""
         for operation in revision.operations:
             inherited = self.fields.get(operation.field, ABSENT)
-            rule = effective_rule(operation.field, base_rules, tenant_rules)
-            reason, problems = _obstacle(operation, layer, rule, inherited, broken)
+            rule = effective_rule(operation.field, self.base.rules, tenant_rules)
+            gone = inherited is ABSENT and self._dropped(operation)
+            reason, problems = _obstacle(operation, layer, rule, inherited, gone, broken)
             if reason:
                 self.suspended.append(Suspended(layer, revision.number, operation, reason, problems))
             else:
                 self._apply(operation, layer, revision.number, applied(operation, inherited))
+
+    def _dropped(self, operation: Operation) -> bool:
+        """Whether nothing is left to change: nothing inherited, or the vendor has dropped what the author replaced."""
+        seen = operation.based_on
+        had = seen is not None and seen.in_base and seen.inherited != "absent"
+        return operation.kind != "set" or (had and operation.field not in self.base.fields)
 
     def _apply(self, operation: Operation, layer: Layer, number: int, result: Json | Absent) -> None:
         name = operation.field
@@ -135,9 +142,14 @@ class _Merge:
 
 
 def _obstacle(
-    operation: Operation, layer: Layer, rule: Rule, inherited: Json | Absent, broken: Collection[tuple[Layer, str]]
+    operation: Operation,
+    layer: Layer,
+    rule: Rule,
+    inherited: Json | Absent,
+    gone: bool,
+    broken: Collection[tuple[Layer, str]],
 ) -> tuple[Reason | None, tuple[Problem, ...]]:
-    if operation.kind != "set" and inherited is ABSENT:
+    if gone:
         return "orphaned", ()
     result = applied(operation, inherited)
     if problems := judge(operation, layer=layer, rule=rule, inherited=inherited, result=result):

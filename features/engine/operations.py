@@ -18,21 +18,29 @@ KEYS = ("set", "append", "remove", "rules")
 
 @dataclass(frozen=True, slots=True)
 class BasedOn:
-    """What the author of an operation saw: the versions, and the digest of the value they inherited."""
+    """What the author of an operation saw: the versions, and the digest of the value they inherited.
+
+    `in_base`: whether the vendor had the field. One that the vendor has since dropped leaves its operation orphaned.
+    """
 
     base: int
     tenant: int | None
     inherited: str
+    in_base: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One change to one field; `value` is the text for append and null for remove."""
+    """One change to one field; `value` is the text for append and null for remove.
+
+    `hold`: its owner stays on the version they know whenever the vendor changes what it stands on.
+    """
 
     field: str
     kind: Kind
     value: Json
     based_on: BasedOn | None = None
+    hold: bool = False
 
     @property
     def pointer(self) -> str:
@@ -137,14 +145,20 @@ def document_of(operations: Iterable[Operation], rules: Mapping[str, Rule] | Non
 def to_rows(operations: Iterable[Operation]) -> list[Json]:
     """Write operations for storage, with what each is based on."""
     return [
-        {"field": op.field, "kind": op.kind, "value": op.value, "based_on": _seen(op.based_on)} for op in operations
+        {"field": op.field, "kind": op.kind, "value": op.value, "based_on": _seen(op.based_on), "hold": op.hold}
+        for op in operations
     ]
 
 
 def _seen(based_on: BasedOn | None) -> Json:
     if based_on is None:
         return None
-    return {"base": based_on.base, "tenant": based_on.tenant, "inherited": based_on.inherited}
+    return {
+        "base": based_on.base,
+        "tenant": based_on.tenant,
+        "inherited": based_on.inherited,
+        "in_base": based_on.in_base,
+    }
 
 
 def from_rows(rows: Iterable[Json]) -> tuple[Operation, ...]:
@@ -154,8 +168,14 @@ def from_rows(rows: Iterable[Json]) -> tuple[Operation, ...]:
 
 def _from_row(row: dict[str, Json]) -> Operation:
     seen = cast("dict[str, Json] | None", row["based_on"])
-    based_on = seen and BasedOn(cast(int, seen["base"]), cast("int | None", seen["tenant"]), str(seen["inherited"]))
-    return Operation(str(row["field"]), cast(Kind, row["kind"]), row["value"], based_on or None)
+    based_on = seen and BasedOn(
+        cast(int, seen["base"]),
+        cast("int | None", seen["tenant"]),
+        str(seen["inherited"]),
+        bool(seen.get("in_base")),
+    )
+    hold = bool(row.get("hold"))
+    return Operation(str(row["field"]), cast(Kind, row["kind"]), row["value"], based_on or None, hold)
 
 
 def inherited_digest(value: Json | Absent) -> str:

@@ -40,6 +40,7 @@ class Run(TenantModel):
     cost = models.PositiveBigIntegerField(default=0)
     cached = models.BooleanField(default=False)
     feedback = OrderedJSONField(null=True)
+    preview = models.UUIDField(null=True)  # the preview that it belongs to: it is nobody's run, and goes with that
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -49,6 +50,22 @@ class Run(TenantModel):
             models.Index(fields=["tenant", "subject", "-id"], name="run_of_subject"),
             models.Index(fields=["tenant", "feature", "-id"], name="run_of_feature"),
         ]
+
+
+class Preview(TenantModel):
+    """Two behaviors to be compared on some inputs, kept until it was answered: nothing else of a preview is saved.
+
+    `sides` are the two choices of versions, with operations that no revision holds where they are only proposed;
+    its runs are the pairs of each input, in order.
+    """
+
+    feature = models.ForeignKey(Feature, models.PROTECT, related_name="+", db_index=False)
+    subject = TenantForeignKey(Subject)
+    author = models.CharField(max_length=100)
+    sides = OrderedJSONField()
+    runs = models.JSONField(default=list)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
 
 
 class Queued(TenantModel):
@@ -98,9 +115,16 @@ class Ledger(TenantModel):
     state = models.CharField(max_length=10)
     cached = models.BooleanField(default=False)
     model = models.CharField(max_length=64, blank=True)
+    version = models.PositiveIntegerField(default=0)  # the base it was served with: what guards of rollouts count by
+    error = models.CharField(max_length=40, blank=True)  # the type of a failed run's error
+    repairs = models.PositiveIntegerField(default=0)
+    preview = models.BooleanField(default=False)
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     cost = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["feature", "version", "run"], name="ledger_of_version")]
 
 
 class IdempotencyKey(TenantModel):

@@ -1,0 +1,206 @@
+"""One statement reads everything that decides what a subject is served of a feature, with the stamps it stands under.
+
+Rows are read as valid at one moment: now by the database's clock, or a past one. Content comes with it (the newest
+revisions, and those that pins name), so that a subject whom this process has never served costs one round trip.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db import connections
+
+from features.engine import PinRow, Revision, Situation, StageRow, from_rows, parse_rules
+from features.engine import Policy as PolicyValue
+from tenants.isolation import APP
+from tenants.subjects import Who
+
+from .models import EVERY_FEATURE, MODELS, Feature, ModelTarget, Pin, Policy, Stage
+
+Stamps = tuple[int, ...]
+MOST_POINTERS = 50  # how far back in a feature's history a held subject's version is looked for
+
+# Every stamp that the choice for a subject depends on. `serve_warm` caches under them, and a run is inserted only
+# while they are still the same (runs/accept.py), so that no process ever serves what was changed.
+STAMPS_SQL = """ARRAY[
+    coalesce((SELECT value FROM features_vendorstamp WHERE scope = %(feature)s), 0),
+    coalesce((SELECT value FROM features_vendorstamp WHERE scope = %(models)s), 0),
+    coalesce((SELECT value FROM features_stamp
+              WHERE tenant_id = %(tenant)s AND feature = %(every)s AND subject = %(tenant)s), 0),
+    coalesce((SELECT value FROM features_stamp
+              WHERE tenant_id = %(tenant)s AND feature = %(feature)s AND subject = %(tenant)s), 0),
+    coalesce((SELECT value FROM features_stamp
+              WHERE tenant_id = %(tenant)s AND feature = %(feature)s AND subject = %(subject)s), 0)]::bigint[]"""
+
+_VALID = "{0}.valid_from <= m.t AND ({0}.valid_to IS NULL OR {0}.valid_to > m.t)"
+_READ = f"""
+WITH m AS MATERIALIZED (SELECT coalesce(%(at)s::timestamptz, clock_timestamp()) AS t),
+pin AS MATERIALIZED (
+    SELECT p.* FROM features_pin p, m
+    WHERE p.tenant_id = %(tenant)s AND p.feature_id = %(feature)s AND p.subject_id IN (%(tenant)s, %(subject)s)
+      AND {_VALID.format("p")}
+)
+SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
+    'feature', (SELECT row_to_json(f) FROM features_feature f WHERE f.id = %(feature)s),
+    'available', EXISTS (SELECT FROM features_feature f WHERE f.id = %(feature)s AND NOT f.listed_only)
+        OR EXISTS (SELECT FROM features_availability a WHERE a.tenant_id = %(tenant)s
+                   AND a.feature_id = %(feature)s AND {_VALID.format("a")}),
+    'pointers', (SELECT json_agg(json_build_array(c.version, c.valid_to) ORDER BY c.valid_from DESC) FROM (
+        SELECT version, valid_from, valid_to FROM features_currentversion
+        WHERE feature_id = %(feature)s AND valid_from <= m.t ORDER BY valid_from DESC LIMIT {MOST_POINTERS}) c),
+    'stage', (SELECT row_to_json(s) FROM features_stage s
+        WHERE s.feature_id = %(feature)s AND {_VALID.format("s")}),
+    'withdrawn', (SELECT json_agg(json_build_array(w.version, w.replacement, w.valid_to)) FROM features_withdrawal w
+        WHERE w.feature_id = %(feature)s AND {_VALID.format("w")}),
+    'policy', (SELECT row_to_json(p) FROM features_policy p
+        WHERE p.tenant_id = %(tenant)s AND {_VALID.format("p")}),
+    'pins', (SELECT json_agg(row_to_json(pin)) FROM pin),
+    'overrides', (SELECT json_agg(json_build_array(o.subject_id, o.number, o.operations, o.rules, o.valid_to,
+                                                   {_VALID.format("o")}))
+        FROM features_override o
+        WHERE o.tenant_id = %(tenant)s AND o.feature_id = %(feature)s AND o.subject_id IN (%(tenant)s, %(subject)s)
+          AND ({_VALID.format("o")}
+               OR EXISTS (SELECT FROM pin WHERE (o.subject_id, o.number) IN (
+                    (%(tenant)s, pin.tenant_revision), (pin.subject_id, pin.user_revision))))),
+    'aliases', (SELECT json_agg(json_build_array(l.valid_to, row_to_json(x))) FROM features_modelalias l
+        JOIN features_modeltarget x ON x.id = l.target_id WHERE {_VALID.format("l")})
+)::text FROM m"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read: the stamps, the moment it is as of and the clock's now, and what the rows come to.
+
+    `situation` is None while the feature had no current version. `revisions` are those that came along, by subject and
+    number; `aliases` are the targets that each alias meant at the moment.
+    """
+
+    feature: Feature
+    available: bool
+    stamps: Stamps
+    at: datetime
+    now: datetime
+    situation: Situation | None
+    revisions: Mapping[tuple[UUID, int], Revision]
+    aliases: Mapping[str, ModelTarget]
+
+
+def stamp_parameters(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> dict[str, UUID]:
+    """The parameters of STAMPS_SQL."""
+    return {
+        "tenant": tenant_id,
+        "feature": feature_id,
+        "subject": subject_id,
+        "models": MODELS,
+        "every": EVERY_FEATURE,
+    }
+
+
+def read_stamps(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> tuple[Stamps, datetime]:
+    """The stamps of a subject's choice, and the clock, in one statement of the tenant's transaction."""
+    with connections[APP].cursor() as cursor:
+        cursor.execute(f"SELECT {STAMPS_SQL}, clock_timestamp()", stamp_parameters(tenant_id, feature_id, subject_id))
+        values, now = cursor.fetchone()
+    return tuple(values), now
+
+
+def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None) -> Reading:
+    """Read what bears on a subject and feature, as valid now or at a moment, in the tenant's transaction."""
+    parameters = {**stamp_parameters(tenant_id, feature.id, who.id), "at": at}
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_READ, parameters)
+        stamps, moment, now, text = cursor.fetchone()
+    found: dict[str, Any] = json.loads(text)
+    revisions = {(UUID(row[0]), row[1]): _revision(row) for row in found["overrides"] or ()}
+    return Reading(
+        feature=_row(Feature, found["feature"]) if found["feature"] else feature,
+        available=found["available"],
+        stamps=tuple(stamps),
+        at=moment,
+        now=now,
+        situation=_situation(found, feature.key, tenant_id, who) if found["pointers"] else None,
+        revisions=revisions,
+        aliases={row["alias"]: _row(ModelTarget, row) for _, row in found["aliases"] or ()},
+    )
+
+
+def _situation(found: Mapping[str, Any], feature: str, tenant_id: UUID, who: Who) -> Situation:
+    pins = {UUID(row["subject_id"]): _row(Pin, row) for row in found["pins"] or ()}
+    newest = {UUID(row[0]): row[1] for row in found["overrides"] or () if row[5]}
+    current, *earlier = found["pointers"]
+    stage = found["stage"]
+    policy = _row(Policy, found["policy"]) if found["policy"] else None
+    ends = [current[1], *(row[2] for row in found["withdrawn"] or ()), *(row[0] for row in found["aliases"] or ())]
+    ends += [row["valid_to"] for row in (stage, found["policy"], *(found["pins"] or ())) if row]
+    ends += [row[4] for row in found["overrides"] or () if row[5]]
+    ends += [row["ends_at"] for _, row in found["aliases"] or ()]
+    return Situation(
+        current=current[0],
+        earlier=tuple(row[0] for row in earlier),
+        stage=stage_row(_row(Stage, stage)) if stage else None,
+        withdrawn={row[0]: row[1] for row in found["withdrawn"] or ()},
+        tenant_pin=pin_row(pins.get(tenant_id), "tenant"),
+        user_pin=None if who.is_tenant else pin_row(pins.get(who.id), "user"),
+        tenant_newest=newest.get(tenant_id),
+        user_newest=None if who.is_tenant else newest.get(who.id),
+        policy=policy_value(policy),
+        changes_at=min((datetime.fromisoformat(end) for end in ends if end), default=None),
+        feature=feature,
+        tenant=str(tenant_id),
+        user=None if who.is_tenant else who.key,
+    )
+
+
+def _revision(row: list[Any]) -> Revision:
+    return Revision(row[1], from_rows(json.loads(row[2])), parse_rules(json.loads(row[3]), layer="tenant"))
+
+
+def _row(model: type[Any], values: Mapping[str, Any]) -> Any:
+    """A model's instance from its row as JSON: ids and times as Python has them; text that holds JSON, read."""
+    names = {field.attname: field for field in model._meta.local_concrete_fields}
+    made = {}
+    for name, value in values.items():
+        if name not in names:
+            continue
+        kind = names[name].get_internal_type()
+        if value is not None and (kind == "UUIDField" or name.endswith("_id")):
+            value = UUID(value)
+        elif value is not None and kind == "DateTimeField":
+            value = datetime.fromisoformat(value)
+        made[name] = value
+    return model(**made)
+
+
+def stage_row(row: Stage) -> StageRow:
+    """A rollout's stage as the engine's value."""
+    return StageRow(str(row.rollout_id), row.version, row.unit, row.share, frozenset(row.tenants))  # type: ignore[arg-type]
+
+
+def policy_value(policy: Policy | None) -> PolicyValue:
+    """What the engine makes of a tenant's policy row; a tenant without one lets its users pin and override."""
+    if policy is None:
+        return PolicyValue(users_may_pin=True, users_may_override=True)
+    may_pin: bool | int = policy.users_may_pin == "yes"
+    if policy.users_may_pin.isdigit():
+        may_pin = int(policy.users_may_pin)
+    return PolicyValue(users_may_pin=may_pin, users_may_override=policy.users_may_override)
+
+
+def pin_row(row: Pin | None, layer: Literal["tenant", "user"]) -> PinRow | None:
+    """A pin's row as the engine's value; None for none."""
+    if row is None:
+        return None
+    return PinRow(
+        layer=layer,
+        kind="snapshot" if row.kind == Pin.Kind.SNAPSHOT else "base",
+        base=row.base,
+        tenant_revision=row.tenant_revision,
+        user_revision=row.user_revision,
+        targets=row.targets,
+        created=row.created_at,
+        until=row.until,
+        id=str(row.id),
+    )

@@ -1,6 +1,6 @@
 """All features at once, as lists and menus show them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,21 +10,27 @@ from django.db.models.functions import Now
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 
-from .models import CurrentVersion, Feature, Pin, Version
+from .availability import features_for
+from .models import CurrentVersion, Feature, Pin, Rollout, Version, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A feature with its versions, newest first and without their behavior, and the number of the current one."""
+    """A feature with its versions, newest first and without their behavior, and the number of the current one.
+
+    `withdrawn` are the withdrawals in force, by version; `rollout` is the one that has not ended.
+    """
 
     feature: Feature
     versions: Sequence[Version]
     current: int
+    withdrawn: Mapping[int, Withdrawal]
+    rollout: Rollout | None
 
 
 def features_by_title(actor: Actor) -> list[Feature]:
-    """Every feature that serves, by its title; within the actor's transaction."""
-    return list(Feature.objects.using(actor.db).order_by("title", "key"))
+    """Every feature that there is for an actor, by its title; within the actor's transaction."""
+    return list(features_for(actor).order_by("title", "key"))
 
 
 def features_stayed_on(subject_id: UUID) -> set[UUID]:
@@ -34,14 +40,25 @@ def features_stayed_on(subject_id: UUID) -> set[UUID]:
     return set(rows.values_list("feature_id", flat=True))
 
 
-def published(actor: Actor) -> list[Published]:
-    """What the vendor has published, for operators. Raises Forbidden for everybody else."""
+def published(actor: Actor, feature: Feature | None = None) -> list[Published]:
+    """What the vendor has published, all of it or one feature's, for operators. Raises Forbidden for others."""
     actor.need("version.read")
+    only = Q() if feature is None else Q(feature=feature)
     with actor.present():
         versions: dict[UUID, list[Version]] = {}
-        for version in Version.objects.using(OPERATOR).defer("behavior", "rules", "titles").order_by("-number"):
+        light = Version.objects.using(OPERATOR).filter(only).defer("behavior", "rules", "titles", "samples")
+        for version in light.order_by("-number"):
             versions.setdefault(version.feature_id, []).append(version)
-        rows = CurrentVersion.objects.using(OPERATOR).filter(valid_to=None)
+        rows = CurrentVersion.objects.using(OPERATOR).filter(only, valid_to=None)
         current = dict(rows.values_list("feature_id", "version"))
-        features = features_by_title(actor)
-    return [Published(row, versions.get(row.id, []), current.get(row.id, 0)) for row in features]
+        live = Q(valid_to=None) | Q(valid_to__gt=Now())
+        withdrawn: dict[UUID, dict[int, Withdrawal]] = {}
+        for row in Withdrawal.objects.using(OPERATOR).filter(only, live, valid_from__lte=Now()):
+            withdrawn.setdefault(row.feature_id, {})[row.version] = row
+        open_now = Rollout.objects.using(OPERATOR).filter(only, state__in=Rollout.OPEN)
+        rollouts = {row.feature_id: row for row in open_now}
+        features = features_by_title(actor) if feature is None else [feature]
+    return [
+        Published(one, versions.get(one.id, []), current.get(one.id, 0), withdrawn.get(one.id, {}), rollouts.get(one.id))
+        for one in features
+    ]

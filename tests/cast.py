@@ -90,7 +90,7 @@ def make_cast() -> Cast:
         text = create_key(kind="service", name=f"{slug}'s software", by=people[owner])[1]
         people[f"{slug}_service"] = actor_of_key(text)
         keys[people[f"{slug}_service"].label] = text
-    operator, text = _operator()
+    operator, text = an_operator()
     keys[operator.label] = text
     add_target(
         alias="standard", provider="demo", model="scripted", input_price=1_000_000, output_price=4_000_000, by=system
@@ -107,7 +107,8 @@ def _actor(login: Any) -> Actor:
     return actor
 
 
-def _operator() -> tuple[Actor, str]:
+def an_operator() -> tuple[Actor, str]:
+    """Olga of the vendor, and the text of her key."""
     login = login_for("operator@bespoke.example", name="Olga")
     with operator_tx():
         row = Operator.objects.using(OPERATOR).create(user_id=login.id)

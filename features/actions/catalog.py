@@ -10,6 +10,7 @@ import yaml
 
 from features.engine import dumps
 from features.models import Feature, ModelAlias, Version
+from features.rollouts import open_rollout
 from tenants.actor import Actor
 from tenants.errors import AppError, Invalid, Problem
 from tenants.isolation import OPERATOR
@@ -18,15 +19,18 @@ from .targets import add_target
 from .versions import create_feature, publish
 
 FOLDER = Path(__file__).resolve().parent.parent / "catalog"
-KNOWN = {"feature", "title", "summary", "verb", "icon", "behavior", "rules", "titles"}
+KNOWN = {"feature", "title", "summary", "verb", "icon", "behavior", "rules", "titles", "samples"}
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What became of one file. `kept`: a newer version was made through the API, and stands."""
+    """What became of one file. `kept`: a newer version was made through the API, and stands.
+
+    `added`: published but not made current, because a rollout of the feature is under way.
+    """
 
     feature: str
-    what: Literal["created", "published", "unchanged", "kept"]
+    what: Literal["created", "published", "added", "unchanged", "kept"]
     version: int
 
 
@@ -64,6 +68,7 @@ def load_file(document: Mapping[str, Any], *, force: bool, by: Actor) -> Loaded:
     key, fingerprint = document["feature"], hashlib.sha256(dumps(dict(document)).encode()).hexdigest()
     words: dict[str, Any] = {name: document.get(name, "") for name in ("title", "summary", "verb", "icon")}
     parts: dict[str, Any] = {name: document.get(name) or {} for name in ("behavior", "rules", "titles")}
+    parts["samples"] = document.get("samples") or []
     source: dict[str, Any] = {"source": "catalog", "source_digest": fingerprint, "message": "From the catalog"}
     feature = Feature.objects.using(OPERATOR).filter(key=key).first()
     if feature is None:
@@ -77,8 +82,9 @@ def load_file(document: Mapping[str, Any], *, force: bool, by: Actor) -> Loaded:
     if newest is not None and newest.source != "catalog" and not force:
         return Loaded(key, "kept", number)
     Feature.objects.using(OPERATOR).filter(pk=feature.pk).update(**words)
-    version = publish(feature, **parts, **source, make_current=True, by=by)
-    return Loaded(key, "published", version.number)
+    moves = open_rollout(feature) is None
+    version = publish(feature, **parts, **source, make_current=moves, by=by)
+    return Loaded(key, "published" if moves else "added", version.number)
 
 
 def ensure_model(wanted: Mapping[str, Any], *, by: Actor) -> bool:

@@ -9,11 +9,15 @@ from django.db.models import Max
 
 from features.engine import check_field, compile_behavior, digest, flatten, parse_rules
 from features.find import current_number
+from features.impact import record_impact
 from features.models import CurrentVersion, Feature, ModelAlias, Version
+from features.samples import checked_samples, samples_that_fit
 from features.validity import bump_vendor, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR
+
+from .rollouts import refuse_meanwhile
 
 Document = Mapping[str, Any]
 
@@ -25,6 +29,7 @@ def create_feature(
     behavior: Document,
     rules: Document | None = None,
     titles: Document | None = None,
+    samples: list[Any] | None = None,
     summary: str = "",
     verb: str = "",
     icon: str = "",
@@ -43,7 +48,7 @@ def create_feature(
         if Feature.objects.using(OPERATOR).filter(key=key).exists():
             raise Conflict(f"There is a feature {key} already: publish a version of it instead.")
         feature.save(using=OPERATOR)
-        version = _new_version(feature, 1, behavior, rules, titles, message, source, source_digest, by)
+        version = _new_version(feature, 1, behavior, rules, titles, samples, message, source, source_digest, by)
         _move(feature, 1, by)
         event.detail = {"feature": key, "digest": version.digest}
     return feature, version
@@ -55,6 +60,7 @@ def publish(
     behavior: Document,
     rules: Document | None = None,
     titles: Document | None = None,
+    samples: list[Any] | None = None,
     message: str = "",
     make_current: bool,
     source: str = "api",
@@ -63,8 +69,9 @@ def publish(
 ) -> Version:
     """Add an immutable version, and with `make_current` move everyone to it who stays on none of their own.
 
-    Rules and titles that are not given are those of the version before. Raises Invalid naming everything that does not
-    compile; nothing is kept then.
+    Rules and titles that are not given are those of the version before, and samples those of them that it takes.
+    Raises Invalid naming everything that does not compile, and Conflict for moving while a rollout is under way;
+    nothing is kept then.
     """
     with by.doing("version.publish", feature) as event:
         bump_vendor(feature.id)
@@ -73,24 +80,38 @@ def publish(
             raise NotFound(f"{feature.key} has no version to follow.")
         rules = last.rules if rules is None else rules
         titles = last.titles if titles is None else titles
-        version = _new_version(feature, last.number + 1, behavior, rules, titles, message, source, source_digest, by)
+        version = _new_version(
+            feature, last.number + 1, behavior, rules, titles, samples, message, source, source_digest, by, last
+        )
         if make_current:
+            refuse_meanwhile(feature)
+            before = current_number(feature, OPERATOR) or version.number
+            record_impact(feature, kind="publish", before=before, to=version.number, by=by)
             _move(feature, version.number, by)
         event.detail = {"version": version.number, "digest": version.digest, "current": make_current}
     return version
 
 
 def set_current(feature: Feature, number: int, *, by: Actor, dry_run: bool = False) -> dict[str, Any]:
-    """Move the feature's current version, either way. Whoever pinned a version is not moved. Raises NotFound."""
+    """Move the feature's current version, either way. Whoever pinned a version is not moved.
+
+    Raises NotFound, and Conflict while a rollout of the feature is under way.
+
+    Returns what was moved, and the id of the impact that a worker makes up; a rehearsal has none (impact.look has).
+    """
     with by.doing("current.move", feature, dry_run=dry_run) as event:
         bump_vendor(feature.id)
         if not Version.objects.using(OPERATOR).filter(feature=feature, number=number).exists():
             raise NotFound(f"{feature.key} has no version {number}.")
+        refuse_meanwhile(feature)
         before = current_number(feature, OPERATOR)
+        impact = None
         if before != number:
+            if before is not None and not dry_run:  # a rehearsal leaves nothing: ask for an impact by itself
+                impact = str(record_impact(feature, kind="current", before=before, to=number, by=by).id)
             _move(feature, number, by)
         event.detail = {"from": before, "to": number}
-    return {"feature": feature.key, "before": before, "version": number, "dry_run": dry_run}
+    return {"feature": feature.key, "before": before, "version": number, "dry_run": dry_run, "impact": impact}
 
 
 def highest_number(feature: Feature) -> int:
@@ -113,7 +134,7 @@ def check_models(names: list[str], using: str, at: str = "/model.name") -> None:
 
 def _new_version(
     feature: Feature, number: int, behavior: Document, rules: Document | None, titles: Document | None,
-    message: str, source: str, source_digest: str, by: Actor,
+    samples: list[Any] | None, message: str, source: str, source_digest: str, by: Actor, last: Version | None = None,
 ) -> Version:  # fmt: skip
     with _pointing(lambda place: f"/behavior{place}"):
         fields = flatten(behavior)
@@ -122,9 +143,11 @@ def _new_version(
     with _pointing(lambda place: f"/behavior{_as_written(place, behavior)}"):
         compiled = compile_behavior(fields)
         check_models([compiled.model, *compiled.fallbacks], OPERATOR)
+    kept = samples_that_fit(last.samples if last else [], compiled)
     version = Version(
         feature=feature, number=number, behavior=fields, rules=rules or {}, titles=_checked_titles(titles or {}),
         digest=digest(fields), message=message, author=by.label, source=source, source_digest=source_digest,
+        samples=kept if samples is None else checked_samples(samples, compiled),
     )  # fmt: skip
     version.save(using=OPERATOR)
     return version

@@ -12,11 +12,19 @@ from .declared import Declared, with_nulls
 from .digest import digest as digest_of
 from .digest import in_order
 from .fields import LIMIT_DEFAULTS, MAX_FIELDS, REQUIRED, check_field, check_value, is_text, split
+from .kept import Kept, exactly
 from .schemas import Validator, check_schema
 from .templates import Names, Template, compile_template
 from .values import MAX_PROBLEMS, Json, check_json, dumps, pointer
 
 MAX_MESSAGES = 1_000_000  # characters of all messages together
+
+# Thousands of behaviors differ in a field or two: what follows from the others is kept, by their content.
+_values = Kept[tuple[Problem, ...]](2_000)
+_contracts = Kept["_Contract"](200)
+_templates = Kept[Template](1_000)
+_checks = Kept[tuple[Problem, ...]](1_000)
+_examples = Kept[tuple[Problem, ...]](1_000)
 
 Message = dict[str, str]
 Example = tuple[dict[str, Json], str]  # input, and output as the model would have written it
@@ -120,11 +128,28 @@ def compile_behavior(fields: Mapping[str, Json], digest: str | None = None) -> C
     return work.compiled(digest or digest_of(fields))
 
 
+@dataclass(frozen=True, eq=False)
+class _Contract:
+    """One of the two schemas, ready: what is wrong with it, or else what it declares and what it accepts."""
+
+    problems: tuple[Problem, ...]
+    declared: Declared | None = None
+    validator: Validator | None = None
+
+
+def _contract(schema: Json, at: str) -> _Contract:
+    if problems := check_schema(schema, at):
+        return _Contract(tuple(problems))
+    sound = cast(dict[str, Json], schema)
+    return _Contract((), Declared(sound), Validator(sound))
+
+
 class _Compiling:
     """The steps of compiling one behavior; each adds to the problems what it finds."""
 
     def __init__(self, fields: Mapping[str, Json]) -> None:
         self.fields = fields
+        self.exactly = {field: exactly(value) for field, value in fields.items()}
         self.problems: list[Problem] = []
         self.sections: list[Template] = []
         self.prompt: Template
@@ -139,22 +164,32 @@ class _Compiling:
             if wrong := check_field(field):
                 self.problems.append(Problem(pointer(field), wrong.rule, wrong.message))
             else:
-                self.problems += check_value(field, value, pointer(field))
+                self.problems += self.wrong_value(field, value)
+
+    def wrong_value(self, field: str, value: Json) -> tuple[Problem, ...]:
+        return _values.get((field, self.exactly[field]), lambda: tuple(check_value(field, value, pointer(field))))
 
     def contract(self) -> None:
-        for field in ("input", "output"):
-            self.problems += check_schema(self.fields[field], pointer(field))
+        given, wanted = self.half("input"), self.half("output")
+        self.problems += [*given.problems, *wanted.problems]
         if not self.problems:
-            self.input_schema = cast(dict[str, Json], self.fields["input"])
             self.output_schema = cast(dict[str, Json], self.fields["output"])
-            self.declared = Declared(self.input_schema)
-            self.input, self.output = Validator(self.input_schema), Validator(self.output_schema)
+            self.declared, self.output_declared = cast(Declared, given.declared), cast(Declared, wanted.declared)
+            self.input, self.output = cast(Validator, given.validator), cast(Validator, wanted.validator)
+
+    def half(self, field: str) -> _Contract:
+        return _contracts.get((field, self.exactly[field]), lambda: _contract(self.fields[field], pointer(field)))
 
     def templates(self) -> None:
-        names = Names(self.declared, [split(field)[1] for field in self.fields if field.startswith("vars.")])
+        variables = [split(field)[1] for field in self.fields if field.startswith("vars.")]
+        names, known = Names(self.declared, variables), " ".join(("vars", *variables))
+
+        def compiled(text: str, key: str) -> Template:
+            return _templates.get((key, self.exactly["input"], known), lambda: compile_template(text, names=names))
+
         for field in filter(is_text, self.fields):
             try:
-                template = compile_template(str(self.fields[field]), names=names)
+                template = compiled(str(self.fields[field]), self.exactly[field])
             except Invalid as error:
                 self.problems += [Problem(pointer(field) + p.pointer, p.rule, p.message) for p in error.errors]
                 continue
@@ -164,25 +199,32 @@ class _Compiling:
                 self.sections.append(template)
 
     def checks(self) -> None:
-        output = Declared(self.output_schema)
         for field, value in self.fields.items():
             if field.startswith("checks."):
-                self.problems += check_check(value, output, pointer(field))
+                self.problems += self.wrong_check(field, value)
+
+    def wrong_check(self, field: str, value: Json) -> tuple[Problem, ...]:
+        key = (field, self.exactly[field], self.exactly["output"])
+        return _checks.get(key, lambda: tuple(check_check(value, self.output_declared, pointer(field))))
 
     def examples(self) -> None:
         if any(problem.pointer.startswith("/checks.") for problem in self.problems):
             return  # a check that is not one cannot be run on an example
+        asked = [field for field in self.fields if field in ("input", "output") or field.startswith("checks.")]
+        basis = tuple(text for field in asked for text in (field, self.exactly[field]))
         for field, value in self.fields.items():
             if field.startswith("examples."):
-                self.example(pointer(field), cast(dict[str, Json], value))
+                self.problems += self.wrong_example(field, cast(dict[str, Json], value), basis)
 
-    def example(self, at: str, example: dict[str, Json]) -> None:
+    def wrong_example(self, field: str, example: dict[str, Json], basis: tuple[str, ...]) -> tuple[Problem, ...]:
+        return _examples.get((field, self.exactly[field], *basis), lambda: tuple(self.example(pointer(field), example)))
+
+    def example(self, at: str, example: dict[str, Json]) -> list[Problem]:
         given, answer = example["input"], example["output"]
-        self.problems += self.input.problems(given, at + "/input")
+        problems = self.input.problems(given, at + "/input")
         if wrong := self.output.problems(answer, at + "/output"):
-            self.problems += wrong
-            return
-        self.problems += [
+            return problems + wrong
+        return problems + [
             Problem(at + "/output" + problem.pointer, problem.rule, problem.message)
             for problem in _failed_checks(self.fields, answer, given)
         ]

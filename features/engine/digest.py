@@ -8,6 +8,7 @@ import rfc8785
 from tenants.errors import Invalid
 
 from .fields import group_of
+from .kept import Kept, exactly
 from .values import Json
 
 FORMAT = "1"  # goes in front, so that a later format can stand beside this one
@@ -33,15 +34,24 @@ def ordered(value: Json) -> Json:
 
 def in_order(fields: Mapping[str, Json]) -> dict[str, Json]:
     """Sort fields as they are digested and listed: sections, then examples, as they stand; the others by name."""
-    sections = [field for field in fields if group_of(field) == "instructions"]
-    examples = [field for field in fields if group_of(field) == "examples"]
-    others = sorted(field for field in fields if group_of(field) not in ("instructions", "examples"))
-    return {field: fields[field] for field in (*sections, *examples, *others)}
+    sections, examples, others = list[str](), list[str](), list[str]()
+    for field in fields:
+        group = group_of(field)
+        (sections if group == "instructions" else examples if group == "examples" else others).append(field)
+    return {field: fields[field] for field in (*sections, *examples, *sorted(others))}
 
 
 def digest(fields: Mapping[str, Json]) -> str:
     """Return "1:" and the SHA-256 (hex) of the canonical bytes of [[field, value], …] (behavior.md 4)."""
-    pairs: list[Json] = [
-        [field, ordered(value) if group_of(field) in ORDERED else value] for field, value in in_order(fields).items()
-    ]
-    return f"{FORMAT}:{sha256(canonical(pairs)).hexdigest()}"
+    pairs = (_pair(field, value) for field, value in in_order(fields).items())
+    return f"{FORMAT}:{sha256(b'[' + b','.join(pairs) + b']').hexdigest()}"
+
+
+def _pair(field: str, value: Json) -> bytes:
+    """The canonical bytes of [field, value], kept by content: most of a behavior's fields are those of many others."""
+    return _pairs.get(
+        (field, exactly(value)), lambda: canonical([field, ordered(value) if group_of(field) in ORDERED else value])
+    )
+
+
+_pairs = Kept[bytes](2_000)

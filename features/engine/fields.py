@@ -49,7 +49,7 @@ def split(field: str) -> tuple[str, str]:
 
 def group_of(field: str) -> str:
     """Return the group that a field belongs to; a plain field is its own."""
-    return split(field)[0]
+    return field.partition(".")[0]
 
 
 def is_text(field: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Literal
 from tenants.errors import Problem
 
 from .digest import digest, in_order
+from .fields import MAX_FIELDS
+from .kept import ByPair
 from .operations import Operation
 from .rules import Layer, Rule, effective_rule, judge
 from .values import ABSENT, Absent, Json
@@ -78,11 +80,11 @@ def resolve(
     added by the later one, so it comes last among its kind.
     """
     merge = _Merge(base, dict(base.fields), {name: Origin("base", base.number) for name in base.fields}, [])
-    tenant_rules = tenant.rules if tenant else {}
     if tenant:
-        merge.lay("tenant", tenant, {}, broken)
+        merge.lay("tenant", tenant, _rules_of(base, None), broken)
+    rules = _rules_of(base, tenant)
     if user and users_may_override:
-        merge.lay("user", user, tenant_rules, broken)
+        merge.lay("user", user, rules, broken)
     elif user:
         merge.suspended += [Suspended("user", user.number, op, "policy") for op in user.operations]
     fields = in_order(merge.fields)
@@ -91,8 +93,30 @@ def resolve(
         origins={name: merge.origins[name] for name in fields},
         suspended=tuple(merge.suspended),
         digest=digest(fields),
-        rules={name: effective_rule(name, base.rules, tenant_rules) for name in fields},
+        rules={name: rules[name] for name in fields},
     )
+
+
+class _Rules(dict[str, Rule]):
+    """The rule that binds each field, made up when it is first asked for."""
+
+    def __init__(self, base: Mapping[str, Rule], tenant: Mapping[str, Rule]) -> None:
+        super().__init__()
+        self._base, self._tenant = base, tenant
+
+    def __missing__(self, field: str) -> Rule:
+        if len(self) > MAX_FIELDS:  # fields that users add are as many as there are users
+            self.clear()
+        rule = self[field] = effective_rule(field, self._base, self._tenant)
+        return rule
+
+
+def _rules_of(base: Base, tenant: Revision | None) -> _Rules:
+    """The rules under a base and a tenant's revision, which all of the tenant's users share."""
+    return _known_rules.get(base, tenant, lambda: _Rules(base.rules, tenant.rules if tenant else {}))
+
+
+_known_rules = ByPair[_Rules]()
 
 
 @dataclass(slots=True)
@@ -108,13 +132,13 @@ class _Merge:
         self,
         layer: Layer,
         revision: Revision,
-        tenant_rules: Mapping[str, Rule],
+        rules: _Rules,
         broken: Collection[tuple[Layer, str]],
     ) -> None:
         """Apply one layer's operations, each field's at most one, or set them aside."""
         for operation in revision.operations:
             inherited = self.fields.get(operation.field, ABSENT)
-            rule = effective_rule(operation.field, self.base.rules, tenant_rules)
+            rule = rules[operation.field]
             gone = inherited is ABSENT and self._dropped(operation)
             reason, problems = _obstacle(operation, layer, rule, inherited, gone, broken)
             if reason:

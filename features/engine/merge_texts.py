@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from .diff import MAX_LINES
 
@@ -30,7 +31,7 @@ def merge_texts(then: str, now: str, mine: str) -> str | None:
     if theirs is None or ours is None:
         return None
     edits = sorted({*theirs, *ours})
-    if any(one.stop >= other.start for one, other in zip(edits, edits[1:], strict=False)):
+    if any(one.stop >= other.start for one, other in pairwise(edits)):
         return None
     merged, at = list[str](), 0
     for edit in edits:

@@ -9,6 +9,7 @@ from tenants.errors import Invalid, Malformed, Problem
 
 from .digest import canonical, ordered
 from .fields import MAX_FIELDS, MAX_TEXT, check_field, check_value, is_text
+from .kept import Kept, exactly
 from .rules import Rule, documents_of, parse_rules
 from .values import ABSENT, Absent, Json, check_json, pointer, same
 
@@ -183,7 +184,12 @@ def inherited_digest(value: Json | Absent) -> str:
 
     Order of properties counts, as it does in the behavior's digest.
     """
-    return "absent" if value is ABSENT else sha256(canonical(ordered(value))).hexdigest()
+    if value is ABSENT:
+        return "absent"
+    return _digests.get((exactly(value),), lambda: sha256(canonical(ordered(value))).hexdigest())
+
+
+_digests = Kept[str](2_000)
 
 
 def changed(previous: Iterable[Operation], new: Iterable[Operation]) -> tuple[Operation, ...]:

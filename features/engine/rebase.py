@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from .digest import ordered
 from .fields import group_of
+from .kept import ByPair
 from .layers import compile_layers
 from .merge import Base, Effective, Revision, resolve
 from .operations import Operation, inherited_digest
@@ -17,8 +18,6 @@ from .values import ABSENT, Absent, Json, same
 
 Outcome = Literal["carried", "redundant", "suspended", "orphaned", "conflict", "broken"]
 Bases = Callable[[int], Base]  # a version by its number
-MAX_PAIRS = 64
-_pairs: dict[tuple[int, int], tuple[Base, Revision, Mapping[str, Json]]] = {}
 HOLDS = frozenset({"instructions", "prompt", "examples", "input", "output"})  # the others are kept as they are
 
 
@@ -67,7 +66,9 @@ def rebase(
         return ()
     below = None if layer == "tenant" else tenant
     effective, _ = compile_layers(base, tenant, user if layer == "user" else None)
-    return tuple(_Look(base, below, layer, bases, effective).at(operation) for operation in revision.operations)
+    return tuple(
+        _Look(base, below, revision, layer, bases, effective).at(operation) for operation in revision.operations
+    )
 
 
 def held_by(
@@ -96,6 +97,7 @@ def _moved(operations: Iterable[Operation], number: int) -> bool:
 class _Look:
     base: Base
     below: Revision | None
+    revision: Revision
     layer: Layer
     bases: Bases
     effective: Effective
@@ -140,10 +142,13 @@ class _Look:
         seen = operation.based_on
         if seen is None or seen.base == self.base.number:
             return False
-        alone = Revision(0, (operation,))
-        layers = (alone, None) if self.layer == "tenant" else (self.below, alone)
+        # With the owner's other operations, on which it may lean: a section on a variable that they added.
+        layers = (self.revision, None) if self.layer == "tenant" else (self.below, self.revision)
         before, _ = compile_layers(self.bases(seen.base), *layers)
-        return not any(item.layer == self.layer and item.reason == "broken" for item in before.suspended)
+        return not any(
+            item.layer == self.layer and item.operation == operation and item.reason == "broken"
+            for item in before.suspended
+        )
 
 
 def _inherits(field: str, base: Base, below: Revision | None) -> Json | Absent:
@@ -153,11 +158,7 @@ def _inherits(field: str, base: Base, below: Revision | None) -> Json | Absent:
 
 def _beneath(base: Base, below: Revision) -> Mapping[str, Json]:
     """What a tenant's users inherit, kept for the last few pairs: it is asked for each operation of each of them."""
-    key = (id(base), id(below))
-    kept = _pairs.get(key)
-    if kept is None:
-        kept = (base, below, resolve(base, below, None).fields)  # holding both, whose ids so stay theirs
-        while len(_pairs) >= MAX_PAIRS:
-            _pairs.pop(next(iter(_pairs)), None)
-        _pairs[key] = kept
-    return kept[2]
+    return _inheritance.get(base, below, lambda: resolve(base, below, None).fields)
+
+
+_inheritance = ByPair[Mapping[str, Json]]()

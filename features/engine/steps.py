@@ -124,12 +124,11 @@ def _step(row: Json, at: str, tenants: Mapping[str, str], wrong: list[Problem]) 
 
 def _percent(value: Json, at: str, wrong: list[Problem]) -> float:
     """A percentage that is a whole number of buckets."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 100
-    if not fits or abs(value * 100 - round(value * 100)) > 1e-6:  # type: ignore[operator]  # a number, as checked
+    number = 0.0 if isinstance(value, bool) or not isinstance(value, int | float) else value
+    if not 0 < number <= 100 or abs(number * 100 - round(number * 100)) > 1e-6:
         told = "must be a number above 0 and at most 100, with at most two decimals"
         wrong.append(Problem(f"{at}/percent", "range", told))
-        return 0
-    return value  # type: ignore[return-value]
+    return number
 
 
 def _tenants(value: Json, at: str, known: Mapping[str, str], wrong: list[Problem]) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
 """The heart: whatever anybody does, nobody outside the acting scope is moved, and everyone has what a naive model says.
 
-Random histories of publishing, moving the current version, overriding, rolling back, pinning, unpinning, restoring and
-changing policies, by two tenants with two users each, against the real database (behavior.md 9).
+Random histories of publishing, moving, rolling out and back, withdrawing, overriding, rolling back, staying, restoring
+and changing policies, by five tenants with three people each, against the real database (behavior.md 9).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,52 +19,42 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from backend.actors import actor_of_login
 from features.actions.overrides import ANY, rollback_override, save_operation
 from features.actions.pins import pin, restore, unpin
 from features.actions.policy import set_policy
-from features.actions.versions import publish, set_current
+from features.actions.rollouts import advance, pause, resume, roll_back, start_rollout
+from features.actions.targets import add_target
+from features.actions.versions import create_feature, publish, set_current
+from features.actions.withdrawals import lift, withdraw
+from features.engine import digest, flatten
 from features.resolve import clock, serve, serve_warm
+from tenants.actions import add_member, create_tenant, login_for
 from tenants.actor import Actor
-from tenants.errors import Invalid, NotFound
-from tests.cast import GREET, Cast, make_cast
+from tenants.errors import AppError, Conflict, Invalid, NotFound
+from tenants.subjects import Who, tenant_itself
+from tenants.system import system_actor
+from tests.cast import GREET, an_operator
 
-TONES = st.sampled_from(["plain", "warm", "formal"])
-PEOPLE = ("alice", "bob", "gus", "mallory")
-OWNERS = {"acme": "ada", "globex": "gus"}
-TENANT_OF = {"ada": "acme", "alice": "acme", "bob": "acme", "gus": "globex", "mallory": "globex"}
+from .naive import Content, Naive, Stage
+
+TENANTS = ("acme", "beta", "corp", "dune", "echo")
+PEOPLE = tuple(f"{tenant}.{n}" for tenant in TENANTS for n in (1, 2, 3))
+EVERYBODY = (*TENANTS, *PEOPLE)
+ROLES, TONES = ("You greet.", "You welcome.", "You meet."), ("plain", "warm", "formal")
+WHO = st.sampled_from(EVERYBODY)
 
 
-@dataclass
-class Naive:
-    """What everybody should have, kept in the simplest way: a tone or None for each revision of each layer."""
+def behavior(role: str, tone: str) -> dict[str, Any]:
+    return {
+        **GREET,
+        "instructions": {**GREET["instructions"], "role": role},
+        "vars": {**GREET["vars"], "tone": tone},
+    }
 
-    versions: list[str] = field(default_factory=lambda: ["You greet people."])
-    current: int = 1
-    revisions: dict[str, list[str | None]] = field(default_factory=dict)  # of a tenant or a person, oldest first
-    pins: dict[str, tuple[int, Any, Any]] = field(default_factory=dict)  # base, tenant revision or ..., user's or ...
-    may_pin: dict[str, bool] = field(default_factory=lambda: {"acme": True, "globex": True})
 
-    def chosen(self, who: str) -> tuple[int, int, int]:
-        """Base, tenant revision and user revision that somebody is served; 0 for none."""
-        tenant = TENANT_OF[who]
-        own = self.pins.get(who) if self.may_pin[tenant] else None
-        theirs = self.pins.get(tenant)
-        base = (own or theirs or (self.current,))[0]
-        numbers = [len(self.revisions.get(tenant, [])), len(self.revisions.get(who, []))]
-        if theirs and theirs[1] is not ...:
-            numbers[0] = theirs[1]
-        if own and own[1] is not ...:
-            numbers = [own[1], own[2]]
-        return base, numbers[0], numbers[1]
-
-    def served(self, who: str) -> tuple[str, str]:
-        """The role text and the tone that somebody should have."""
-        base, tenant, user = self.chosen(who)
-        tone = "plain"
-        for layer, number in ((TENANT_OF[who], tenant), (who, user)):
-            wish = self.revisions[layer][number - 1] if number else None
-            tone = wish or tone
-        return self.versions[base - 1], tone
+def rules(locked: bool) -> dict[str, Any]:
+    return {"vars.tone": {"edit": "locked"}} if locked else {}
 
 
 class History(RuleBasedStateMachine):
@@ -72,172 +62,284 @@ class History(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.cast: Cast = make_cast()
-        self.naive = Naive()
+        self.vendor, _ = an_operator()
+        system = system_actor("tests")
+        add_target(alias="standard", provider="demo", model="m", input_price=1, output_price=1, by=system)
+        self.greet, _ = create_feature(
+            key="greet", title="Greet", behavior=behavior(ROLES[0], "plain"), rules=rules(False), by=self.vendor
+        )
+        self.actors: dict[str, Actor] = {}
+        names: dict[str, str] = {}
+        for tenant in TENANTS:
+            logins = [login_for(f"{n}@{tenant}.example") for n in (1, 2, 3)]
+            made, _ = create_tenant(slug=tenant, name=tenant, owner=logins[0], by=system)
+            names[tenant] = str(made.id)
+            for n, login in enumerate(logins, start=1):
+                if n > 1:
+                    add_member(email=login.email, role="member", by=self.actors[f"{tenant}.1"])
+                actor = actor_of_login(login, None)
+                assert actor is not None
+                self.actors[f"{tenant}.{n}"] = actor
+                names[f"{tenant}.{n}"] = actor.acting_for().key
+        tenant_of = {who: who.split(".")[0] for who in EVERYBODY}
+        first = {"role": ROLES[0], "tone": "plain", "locked": False}
+        self.naive = Naive(tenant_of, names, [first])
+        self.naive.may_pin = dict.fromkeys(TENANTS, True)
+        self.naive.may_override = dict.fromkeys(TENANTS, True)
+        self.rollout: Any = None
+        self.plan: list[Stage] = []
         self.moments: list[tuple[Any, dict[str, tuple[int, int, int]]]] = []
         self.digests: dict[str, str] = {}
-        self.may_move: set[str] = set(PEOPLE)
+        self.may_move: set[str] = set(EVERYBODY)
+        self.turn = 0
+
+    def layer(self, who: str) -> Any:
+        return "tenant" if who in TENANTS else "user"
 
     def actor(self, who: str) -> Actor:
-        found: Actor = getattr(self.cast, who)
-        return found
+        return self.actors[f"{who}.1" if who in TENANTS else who]
 
-    def now_move(self, *who: str) -> None:
-        self.may_move = set(who)
+    def subject(self, who: str) -> tuple[Any, Who]:
+        actor = self.actor(who)
+        return actor.tenant_id, tenant_itself(actor.tenant_id) if who in TENANTS else actor.acting_for()
 
-    def scope(self, layer: str, who: str) -> tuple[str, str]:
-        """Who acts, and whose layer it is."""
-        return (OWNERS[TENANT_OF[who]], TENANT_OF[who]) if layer == "tenant" else (who, who)
+    def moves(self, *who: str) -> None:
+        """Name whom this step may move: somebody, an organisation with its people, or nobody."""
+        self.may_move = {w for w in EVERYBODY if w in who or self.naive.tenant_of[w] in who}
 
-    def moved_by(self, layer: str, who: str) -> list[str]:
-        return [w for w in PEOPLE if TENANT_OF[w] == TENANT_OF[who]] if layer == "tenant" else [who]
+    def vendor_moves(self) -> None:
+        """A vendor's action moves whoever follows; one's own pin is only moved when its version is withdrawn."""
+        stopped = {n for n, _ in self.naive.ever_withdrawn}
+        pins = {w: self.naive.pin(w) for w in EVERYBODY}
+        self.may_move = {w for w, stay in pins.items() if stay is None or stay[0] in stopped}
 
-    @rule(text=st.sampled_from(["A", "B", "C"]), current=st.booleans())
-    def publish_a_version(self, text: str, current: bool) -> None:
-        role = f"{text}{len(self.naive.versions)}"
-        behavior = {**GREET, "instructions": {**GREET["instructions"], "role": role}}
-        number = publish(self.cast.greet, behavior=behavior, make_current=current, by=self.cast.operator).number
-        self.naive.versions.append(role)
-        assert number == len(self.naive.versions)
-        self.naive.current = number if current else self.naive.current
-        self.now_move(*(PEOPLE if current else ()))
+    # The vendor
+
+    @rule(role=st.sampled_from(ROLES), tone=st.sampled_from(TONES), locked=st.booleans(), current=st.booleans())
+    def publish_a_version(self, role: str, tone: str, locked: bool, current: bool) -> None:
+        self.vendor_moves()
+        given = {"behavior": behavior(role, tone), "rules": rules(locked)}
+        try:
+            publish(self.greet, **given, make_current=current, by=self.vendor)
+        except Conflict:
+            assert current and self.rollout
+            return
+        assert not (current and self.rollout)
+        self.naive.versions.append({"role": role, "tone": tone, "locked": locked})
+        if current:
+            self.naive.pointers.append(len(self.naive.versions))
 
     @precondition(lambda self: len(self.naive.versions) > 1)
     @rule(data=st.data())
     def move_the_current_version(self, data: Any) -> None:
         number = data.draw(st.integers(1, len(self.naive.versions)))
-        set_current(self.cast.greet, number, by=self.cast.operator)
-        self.naive.current = number
-        self.now_move(*PEOPLE)
+        self.vendor_moves()
+        try:
+            set_current(self.greet, number, by=self.vendor)
+        except Conflict:
+            assert self.rollout or number in self.naive.withdrawn
+            return
+        if number != self.naive.pointers[-1]:
+            self.naive.pointers.append(number)
 
-    # Two rules and an impatient third, so that changes, which everything else is about, are half of what happens.
-    @rule(who=st.sampled_from(PEOPLE), tone=st.none() | TONES)
-    def change_my_tone(self, who: str, tone: str | None) -> None:
-        self.change_the_tone("user", who, tone)
+    @precondition(lambda self: len(self.naive.versions) > 1 and not self.rollout)
+    @rule(data=st.data(), unit=st.sampled_from(["tenant", "user"]), first=st.sampled_from(TENANTS))
+    def start_a_rollout(self, data: Any, unit: str, first: str) -> None:
+        to = data.draw(st.integers(1, len(self.naive.versions)))
+        steps = [{"tenants": [first]}, {"percent": 30}, {"percent": 70}]
+        self.vendor_moves()
+        try:
+            self.rollout = start_rollout(self.greet, to=to, steps=steps, unit=unit, by=self.vendor)
+        except AppError:
+            assert to == self.naive.pointers[-1] or to in self.naive.withdrawn
+            return
+        self.plan = [Stage(to, unit, share, frozenset([first])) for share in (0, 3000, 7000)]
+        self.next_stage()
 
-    @rule(who=st.sampled_from(PEOPLE), tone=st.none() | TONES)
-    def change_our_tone(self, who: str, tone: str | None) -> None:
-        self.change_the_tone("tenant", who, tone)
+    def next_stage(self) -> None:
+        self.naive.stage = self.plan.pop(0) if self.plan else None
+        if self.naive.stage:
+            self.naive.stages.append(self.naive.stage)
+            return
+        self.naive.pointers.append(self.rollout.to)
+        self.rollout = None
 
-    @rule(who=st.sampled_from(PEOPLE), tones=st.lists(TONES, min_size=2, max_size=3))
-    def change_it_again_and_again(self, who: str, tones: list[str]) -> None:
-        for number, tone in enumerate(tones):
-            self.change_the_tone("tenant" if number % 2 else "user", who, tone)
-        self.now_move(*self.moved_by("tenant", who))
+    @precondition(lambda self: self.rollout)
+    @rule(what=st.sampled_from(["advance", "advance", "advance", "pause and resume", "roll back"]))
+    def go_on_with_the_rollout(self, what: str) -> None:
+        self.vendor_moves()
+        if what == "advance":
+            advance(self.rollout, by=self.vendor)
+            self.next_stage()
+        elif what == "roll back":
+            roll_back(self.rollout, why="because", by=self.vendor)
+            self.naive.stage = self.rollout = None
+        else:
+            self.moves()
+            pause(self.rollout, by=self.vendor)
+            with pytest.raises(Conflict):
+                advance(self.rollout, by=self.vendor)
+            resume(self.rollout, by=self.vendor)
 
-    def change_the_tone(self, layer: Any, who: str, tone: str | None) -> None:
-        actor, mine = self.scope(layer, who)
-        operation = None if tone is None else {"set": tone}
-        saved = save_operation(self.cast.greet, layer, "vars.tone", operation, expected=ANY, by=self.actor(actor))
-        self.note_revision(mine, saved.row.number, tone)
-        self.now_move(*self.moved_by(layer, who))
+    @precondition(lambda self: len(self.naive.versions) > 1)
+    @rule(data=st.data())
+    def withdraw_or_lift(self, data: Any) -> None:
+        numbers = st.integers(1, len(self.naive.versions))
+        number, replacement = data.draw(numbers), data.draw(numbers)
+        if number in self.naive.withdrawn:
+            lift(self.greet, number, by=self.vendor)
+            del self.naive.withdrawn[number]
+            self.vendor_moves()
+            return
+        try:
+            withdraw(self.greet, number, replacement=replacement, reason="broken", by=self.vendor)
+        except Conflict:
+            self.moves()
+            return
+        self.naive.withdrawn[number] = replacement
+        self.naive.ever_withdrawn.append((number, replacement))
+        if self.rollout and self.rollout.to == number:
+            self.naive.stage = self.rollout = None
+        self.vendor_moves()
+
+    # Organisations and their people. Changes, which everything else is about, come twice.
+
+    @rule(who=WHO, name=st.sampled_from(["role", "tone"]), n=st.none() | st.integers(0, 2))
+    def change_a_field(self, who: str, name: str, n: int | None) -> None:
+        value = None if n is None else (ROLES if name == "role" else TONES)[n]
+        self.moves(who)
+        naive = self.naive
+        base, ours, _ = naive.chosen(who)
+        was = naive.under(who)
+        below: Content = {} if who in TENANTS else naive.content(naive.tenant_of[who], ours)
+        same = name in was and was[name][0] == value
+        locked = name == "tone" and naive.version(base)["locked"] and value is not None and not same
+        forbidden = self.layer(who) == "user" and not naive.may_override[naive.tenant_of[who]]
+        field = "instructions.role" if name == "role" else "vars.tone"
+        operation = None if value is None else {"set": value}
+        try:
+            save_operation(self.greet, self.layer(who), field, operation, expected=ANY, by=self.actor(who))
+        except Invalid:
+            assert locked or forbidden
+            return
+        assert not locked and not forbidden
+        content = {key: op for key, op in was.items() if key != name}
+        if value is not None:
+            content[name] = was[name] if same else (value, naive.inherited(base, below, name), base)
+        naive.save(who, content)
+
+    @rule(who=WHO, role=st.sampled_from(ROLES))
+    def change_the_role_and_more(self, who: str, role: str) -> None:
+        self.change_a_field(who, "role", ROLES.index(role))
 
     @precondition(lambda self: self.naive.revisions)
-    @rule(who=st.sampled_from(PEOPLE), layer=st.sampled_from(["tenant", "user"]), data=st.data())
-    def roll_back(self, who: str, layer: Any, data: Any) -> None:
-        actor, mine = self.scope(layer, who)
-        history = self.naive.revisions.get(mine, [])
-        if not history:
-            return
-        number = data.draw(st.integers(1, len(history)))
-        saved = rollback_override(self.cast.greet, layer, number, expected=ANY, by=self.actor(actor))
-        self.note_revision(mine, saved.row.number, history[number - 1])
-        self.now_move(*self.moved_by(layer, who))
+    @rule(data=st.data())
+    def roll_back_an_override(self, data: Any) -> None:
+        who = data.draw(st.sampled_from(sorted(self.naive.revisions)))
+        number = data.draw(st.integers(1, self.naive.newest(who)))
+        was = self.naive.under(who)
+        rollback_override(self.greet, self.layer(who), number, expected=ANY, by=self.actor(who))
+        old = self.naive.content(who, number)
+        kept = {name: was[name] if name in was and was[name][0] == op[0] else op for name, op in old.items()}
+        self.naive.save(who, kept)
+        self.moves(who)
 
-    def note_revision(self, mine: str, number: int, tone: str | None) -> None:
-        history = self.naive.revisions.setdefault(mine, [])
-        if number > len(history):
-            history.append(tone)
-        pinned = self.naive.pins.get(mine)
-        if pinned and pinned[1] is not ...:
-            parts = (pinned[0], number, None) if mine in OWNERS else (pinned[0], pinned[1], number)
-            self.naive.pins[mine] = parts
-
-    @rule(
-        who=st.sampled_from(PEOPLE), layer=st.sampled_from(["tenant", "user"]), snapshot=st.booleans(), data=st.data()
-    )
-    def stay(self, who: str, layer: Any, snapshot: bool, data: Any) -> None:
-        actor, mine = self.scope(layer, who)
+    @rule(who=WHO, snapshot=st.booleans(), data=st.data())
+    def stay(self, who: str, snapshot: bool, data: Any) -> None:
         version = data.draw(st.integers(1, len(self.naive.versions)))
-        owner = TENANT_OF[who]
-        base, tenant, user = self.naive.chosen(OWNERS[owner] if layer == "tenant" else who)
-        if layer == "tenant":  # what the organisation itself is served: its own pin, never a person's
-            pinned = self.naive.pins.get(owner)
-            base = pinned[0] if pinned else self.naive.current
-            tenant = pinned[1] if pinned and pinned[1] is not ... else len(self.naive.revisions.get(owner, []))
+        self.moves(who)
+        now = self.naive.chosen(who)
+        base = now[0] if snapshot else version
+        may = who in TENANTS or self.naive.may_pin[self.naive.tenant_of[who]]
         kind = {"kind": "snapshot"} if snapshot else {"kind": "base", "version": version}
         try:
-            pin(self.cast.greet, layer, **kind, by=self.actor(actor))  # type: ignore[arg-type]
+            pin(self.greet, self.layer(who), **kind, by=self.actor(who))
         except NotFound:
-            self.now_move()
+            assert base not in self.naive.released(who)
             return
         except Invalid:
-            assert layer == "user" and not self.naive.may_pin[owner]
-            self.now_move()
+            assert not may
             return
-        self.naive.pins[mine] = (base, tenant, user) if snapshot else (version, ..., ...)
-        self.now_move(*self.moved_by(layer, who))
+        assert may and base in self.naive.released(who)
+        self.naive.pins[who] = now if snapshot else (version, ..., ...)
 
     @precondition(lambda self: self.naive.pins)
-    @rule(who=st.sampled_from(PEOPLE), layer=st.sampled_from(["tenant", "user"]))
-    def follow_again(self, who: str, layer: Any) -> None:
-        actor, mine = self.scope(layer, who)
-        if mine in self.naive.pins:
-            unpin(self.cast.greet, layer, by=self.actor(actor))
-            del self.naive.pins[mine]
-        self.now_move(*self.moved_by(layer, who))
+    @rule(data=st.data())
+    def follow_again(self, data: Any) -> None:
+        who = data.draw(st.sampled_from(sorted(self.naive.pins)))
+        unpin(self.greet, self.layer(who), by=self.actor(who))
+        del self.naive.pins[who]
+        self.moves(who)
 
-    @rule(who=st.sampled_from(PEOPLE), data=st.data())
+    @precondition(lambda self: self.moments)
+    @rule(who=WHO, data=st.data())
     def put_it_back(self, who: str, data: Any) -> None:
-        if not self.moments or not self.naive.may_pin[TENANT_OF[who]]:
-            return
         at, then = data.draw(st.sampled_from(self.moments))
-        restored = restore(self.cast.greet, "user", at=at, by=self.actor(who))
-        assert restored.result == "exact"
+        self.moves(who)
+        may = who in TENANTS or self.naive.may_pin[self.naive.tenant_of[who]]
+        try:
+            restored = restore(self.greet, self.layer(who), at=at, by=self.actor(who))
+        except Invalid:
+            assert not may
+            return
+        assert may
         self.naive.pins[who] = then[who]
-        self.now_move(who)
+        if then[who][0] not in self.naive.withdrawn and self.naive.may_override[self.naive.tenant_of[who]]:
+            assert restored.result == "exact" or restored.moved.after.digest != restored.wanted
 
-    @rule(tenant=st.sampled_from(["acme", "globex"]), may=st.booleans())
-    def change_the_policy(self, tenant: str, may: bool) -> None:
-        set_policy(users_may_pin="yes" if may else "no", by=self.actor(OWNERS[tenant]))
-        self.naive.may_pin[tenant] = may
-        self.now_move(*(w for w in PEOPLE if TENANT_OF[w] == tenant))
+    @rule(tenant=st.sampled_from(TENANTS), may_pin=st.booleans(), may_override=st.booleans())
+    def change_the_policy(self, tenant: str, may_pin: bool, may_override: bool) -> None:
+        given = {"users_may_pin": "yes" if may_pin else "no", "users_may_override": may_override}
+        set_policy(**given, by=self.actors[f"{tenant}.1"])
+        self.naive.may_pin[tenant], self.naive.may_override[tenant] = may_pin, may_override
+        self.moves(tenant)
 
     @invariant()
     def everybody_has_what_they_should_and_nobody_else_was_moved(self) -> None:
-        if not hasattr(self, "cast"):
+        if not hasattr(self, "turn"):
             return
-        for who in PEOPLE:
-            actor = self.actor(who)
-            with actor.present():
-                cold = serve(self.cast.greet, actor.tenant_id, actor.acting_for())
-                warm = serve_warm(self.cast.greet, actor.tenant_id, actor.acting_for())
+        self.turn += 1
+        for place, who in enumerate(EVERYBODY):
+            tenant_id, subject = self.subject(who)
+            with self.actor(who).present():
+                served = serve_warm(self.greet, tenant_id, subject)
+                if (place + self.turn) % 5 == 0:  # what was read cold is what was kept, for each in their turn
+                    assert serve(self.greet, tenant_id, subject).digest == served.digest, who
                 at = clock()
-            fields = cold.effective.fields
-            assert (fields["instructions.role"], fields["vars.tone"]) == self.naive.served(who)
-            assert warm.digest == cold.digest
-            assert who in self.may_move or self.digests.get(who, cold.digest) == cold.digest, who
-            self.digests[who] = cold.digest
-        self.moments = [*self.moments[-5:], (at, {who: self.naive.chosen(who) for who in PEOPLE})]
+            role, tone = self.naive.served(who)
+            assert (served.receipt.base, served.digest) == (
+                self.naive.chosen(who)[0],
+                digest(flatten(behavior(role, tone))),
+            ), who
+            assert who in self.may_move or self.digests.get(who, served.digest) == served.digest, who
+            self.digests[who] = served.digest
+        self.moments = [*self.moments[-5:], (at, {who: self.naive.chosen(who) for who in EVERYBODY})]
+        self.may_move = set()
 
 
-def histories(examples: int, steps: int, clean: Any) -> None:
+def histories(examples: int, steps: int, clean: Callable[[], None]) -> None:
     class Cleaned(History):
         def teardown(self) -> None:
             clean()
 
-    checks = list(HealthCheck)
     run_state_machine_as_test(
         Cleaned,
-        settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=checks,
-                          print_blob=True),
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None,
+            suppress_health_check=list(HealthCheck), print_blob=True,
+            phases=[Phase.explicit, Phase.generate],  # to shrink a history of so many steps takes longer than to read it
+        ),
     )  # fmt: skip
 
 
-def test_no_history_of_actions_moves_anybody_outside_its_scope(committed: None, empty_database: Any) -> None:
-    histories(30, 30, empty_database)
+def test_no_history_of_actions_moves_anybody_outside_its_scope(
+    committed: None, empty_database: Callable[[], None]
+) -> None:
+    histories(10, 50, empty_database)
 
 
 @pytest.mark.slow
-def test_no_long_history_of_actions_moves_anybody_outside_its_scope(committed: None, empty_database: Any) -> None:
+def test_no_long_history_of_actions_moves_anybody_outside_its_scope(
+    committed: None, empty_database: Callable[[], None]
+) -> None:
     histories(100, 100, empty_database)

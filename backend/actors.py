@@ -3,10 +3,13 @@
 from datetime import timedelta
 from uuid import UUID
 
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 
+from features.reading import Known, known_from, known_sql
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, Unauthenticated
 from tenants.isolation import NOBODY, OPERATOR, operator_tx, tenant_tx, user_tx
@@ -16,6 +19,7 @@ from tenants.roles import VERBS
 from tenants.subjects import MEMBER_PREFIX, Who, external_subject, member_subject, tenant_itself
 
 TENANT_OF_SESSION = "tenant"
+MEMBERSHIPS = "_memberships"
 USED_EVERY = timedelta(minutes=1)  # how exactly `last used` is kept: not one write per request
 
 
@@ -29,40 +33,67 @@ def actor_of(request: HttpRequest) -> Actor | None:
         scheme, _, text = header.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("Send `Authorization: Bearer bsk_…`.", headers={"WWW-Authenticate": "Bearer"})
-        return actor_of_key(text.strip(), _acts_for(request))
+        match = request.resolver_match
+        feature = match.kwargs.get("feature") if match else None
+        actor, known = _arrive(text.strip(), _acts_for(request), feature)
+        request.known = known  # type: ignore[attr-defined]  # what resolving then needs no statement for
+        return actor
     if request.user.is_authenticated and isinstance(request.user, User):
         return actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
     return None
 
 
+def known_of(request: HttpRequest) -> Known | None:
+    """What authenticating has read of the feature in the address and the caller's stamps, where a key was sent."""
+    return getattr(request, "known", None)
+
+
 def actor_of_key(text: str, acts_for: str | None = None) -> Actor:
     """Return the actor that a key makes; `acts_for` is the header Bespoke-User, which service keys alone may send."""
+    return _arrive(text, acts_for, None)[0]
+
+
+def _arrive(text: str, acts_for: str | None, feature: str | None) -> tuple[Actor, Known | None]:
+    """One statement tells whose key it is and reads the feature asked for with the caller's stamps (architecture 5)."""
     key = parse(text)
     if key is None:
         raise _no_good()
     if key.tenant_id == NOBODY:
-        return _operator_of_key(key)
+        return _operator_of_key(key), None
     with tenant_tx(key.tenant_id):
-        row = ApiKey.objects.select_related("tenant").filter(pk=key.key_id).first()
+        row = _key_rows(key.tenant_id, acts_for, feature).filter(pk=key.key_id).first()
         if row is None or not matches(key, row.secret_hash) or _ended(row):
             raise _no_good()
         _note_use(row)
-        if row.kind == ApiKey.Kind.SERVICE:
-            return _service(row, acts_for)
-        if acts_for is not None:
-            raise Malformed("Bespoke-User goes with a service key; a member's key acts as that member.")
-        people = Member.objects.select_related("user").filter(removed_at=None)
-        member = people.filter(pk=row.member_id).first() if row.member_id else None
-    if member is None or not member.user.is_active:
+    known = known_from(row.known) if feature is not None else None  # type: ignore[attr-defined]
+    if row.kind == ApiKey.Kind.SERVICE:
+        return _service(row, acts_for), known
+    if acts_for is not None:
+        raise Malformed("Bespoke-User goes with a service key; a member's key acts as that member.")
+    member: Member | None = row.member if row.member_id else None
+    if member is None or member.removed_at is not None or not member.user.is_active:
         raise _no_good()
-    return _member(member, row.tenant)
+    return _member(member, row.tenant), known
+
+
+def _key_rows(tenant_id: UUID, acts_for: str | None, feature: str | None) -> QuerySet[ApiKey]:
+    rows = ApiKey.objects.select_related("tenant", "member__user")
+    if feature is None:
+        return rows
+    subject = tenant_id if acts_for is None else external_subject(tenant_id, acts_for).id
+    mine = "coalesce(tenants_apikey.member_id, %s::uuid)"  # a member's key acts as that member
+    known = RawSQL(known_sql("%s", "tenants_apikey.tenant_id", mine), [subject, feature])  # noqa: S611  # our own SQL
+    return rows.annotate(known=known)
 
 
 def memberships(user: User) -> list[Member]:
-    """The organisations that a login is a member of, the oldest first."""
-    with user_tx(user.id):
-        found = Member.objects.select_related("tenant", "user").filter(user=user, removed_at=None)
-        return sorted(found, key=lambda member: member.created_at)
+    """The organisations that a login is a member of, the oldest first; read once for each request's own user."""
+    if MEMBERSHIPS not in user.__dict__:
+        with user_tx(user.id):
+            found = Member.objects.select_related("tenant", "user").filter(user=user, removed_at=None)
+            user.__dict__[MEMBERSHIPS] = sorted(found, key=lambda member: member.created_at)
+    mine: list[Member] = user.__dict__[MEMBERSHIPS]
+    return mine
 
 
 def actor_of_login(user: User, chosen: str | None) -> Actor | None:

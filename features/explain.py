@@ -6,9 +6,12 @@ today's, hidden in either is hidden (behavior.md 3).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, Literal
+from uuid import UUID
 
 from features.engine import ABSENT, Rule, Suspended, effective_rule, inherited
+from tenants.errors import NotFound
 from tenants.isolation import APP
 
 from .find import current_number
@@ -21,7 +24,7 @@ Viewer = Literal["tenant", "user", "vendor"]
 def hidden_fields(served: Served, viewer: Viewer, today: Served | None = None) -> frozenset[str]:
     """The fields whose text this viewer may not see, by the rules served and, for the past, by today's as well."""
     suspended = (item.operation.field for item in served.effective.suspended)
-    return _hidden({*served.effective.fields, *suspended}, [served, *([today] if today else [])], viewer)
+    return _hidden({*served.effective.fields, *suspended}, [served, *([today] if today else [])], viewer, today)
 
 
 def hidden_between(before: Served, after: Served, viewer: Viewer) -> frozenset[str]:
@@ -102,21 +105,31 @@ def suspended_json(item: Suspended, hidden: frozenset[str]) -> dict[str, Any]:
 
 def titles_of(feature: Feature, number: int) -> Mapping[str, Any]:
     """What people read for fields (label, help), as the version says."""
-    version = Version.objects.filter(feature=feature, number=number).first()
-    return version.titles if version else {}
+    return _titles(feature.id, number)
 
 
-def _hidden(fields: Iterable[str], shown: Sequence[Served], viewer: Viewer) -> frozenset[str]:
+@lru_cache(maxsize=4096)
+def _titles(feature_id: UUID, number: int) -> Mapping[str, Any]:
+    version = Version.objects.filter(feature_id=feature_id, number=number).first()
+    if version is None:
+        raise NotFound(f"There is no version {number}.")
+    return version.titles  # type: ignore[no-any-return]
+
+
+def _hidden(
+    fields: Iterable[str], shown: Sequence[Served], viewer: Viewer, today: Served | None = None
+) -> frozenset[str]:
     """Which fields are hidden by the rules of any of these, or by the rules of the version that is current today."""
     if viewer == "vendor":
         return frozenset()
     rules = [(served.base.rules, _tenant_rules(served, viewer)) for served in shown]
-    rules += [(_rules_today(shown[0].feature), tenant) for _, tenant in rules]
+    current = _rules_today(shown[0].feature, today)
+    rules += [(current, tenant) for _, tenant in rules]
     return frozenset(field for field in fields if any(effective_rule(field, *pair).hidden for pair in rules))
 
 
-def _rules_today(feature: Feature) -> Mapping[str, Rule]:
-    number = current_number(feature, APP)
+def _rules_today(feature: Feature, today: Served | None) -> Mapping[str, Rule]:
+    number = today.choice.current if today is not None and today.choice.current else current_number(feature, APP)
     return {} if number is None else base_of(feature.id, number).rules
 
 
@@ -128,5 +141,5 @@ def version_hidden(feature: Feature, number: int, today: Served) -> frozenset[st
     """The fields of a version that a tenant's people may not see: hidden by its own rules or by those served today."""
     base = base_of(feature.id, number)
     tenant_rules = today.tenant.rules if today.tenant is not None else {}
-    every = (base.rules, today.base.rules, _rules_today(feature))
+    every = (base.rules, today.base.rules, _rules_today(feature, today))
     return frozenset(f for f in base.fields if any(effective_rule(f, rules, tenant_rules).hidden for rules in every))

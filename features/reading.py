@@ -23,17 +23,51 @@ from .models import EVERY_FEATURE, MODELS, Feature, ModelTarget, Pin, Policy, St
 Stamps = tuple[int, ...]
 MOST_POINTERS = 50  # how far back in a feature's history a held subject's version is looked for
 
-# Every stamp that the choice for a subject depends on. `serve_warm` caches under them, and a run is inserted only
-# while they are still the same (runs/accept.py), so that no process ever serves what was changed.
-STAMPS_SQL = """ARRAY[
-    coalesce((SELECT value FROM features_vendorstamp WHERE scope = %(feature)s), 0),
-    coalesce((SELECT value FROM features_vendorstamp WHERE scope = %(models)s), 0),
-    coalesce((SELECT value FROM features_stamp
-              WHERE tenant_id = %(tenant)s AND feature = %(every)s AND subject = %(tenant)s), 0),
-    coalesce((SELECT value FROM features_stamp
-              WHERE tenant_id = %(tenant)s AND feature = %(feature)s AND subject = %(tenant)s), 0),
-    coalesce((SELECT value FROM features_stamp
-              WHERE tenant_id = %(tenant)s AND feature = %(feature)s AND subject = %(subject)s), 0)]::bigint[]"""
+
+def _stamps(feature: str, models: str, every: str, tenant: str, subject: str) -> str:
+    """An SQL array of every stamp that the choice for a subject depends on, where SQL names the ids so."""
+    vendors = "coalesce((SELECT value FROM features_vendorstamp WHERE scope = {}), 0)"
+    one = f"SELECT value FROM features_stamp WHERE tenant_id = {tenant} AND feature = {{}} AND subject = {{}}"
+    own = f"coalesce(({one}), 0)"
+    scopes = [vendors.format(feature), vendors.format(models), own.format(every, tenant)]
+    scopes += [own.format(feature, tenant), own.format(feature, subject)]
+    return f"ARRAY[{', '.join(scopes)}]::bigint[]"
+
+
+# `serve_warm` caches under these stamps, and a run is inserted only while they are still the same (runs/accept.py), so
+# that no process ever serves what was changed.
+STAMPS_SQL = _stamps("%(feature)s", "%(models)s", "%(every)s", "%(tenant)s", "%(subject)s")
+_NIL = f"'{EVERY_FEATURE}'::uuid"
+
+
+def known_sql(feature_key: str, tenant: str, subject: str) -> str:
+    """An SQL expression for a feature's row, a subject's stamps and the clock, as text that `known_from` reads.
+
+    The arguments are SQL themselves, so that the statement which authenticates a caller can read them along.
+    """
+    return (
+        "(SELECT json_build_object('feature', row_to_json(f), "
+        f"'stamps', {_stamps('f.id', _NIL, _NIL, tenant, subject)}, 'now', clock_timestamp())::text "
+        f"FROM features_feature f WHERE f.key = {feature_key})"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a request has read of a feature and its caller's stamps by authenticating."""
+
+    feature: Feature
+    stamps: Stamps
+    now: datetime
+
+
+def known_from(text: str | None) -> Known | None:
+    """Read what `known_sql` wrote; None where there is no such feature."""
+    if text is None:
+        return None
+    found = json.loads(text)
+    return Known(_row(Feature, found["feature"]), tuple(found["stamps"]), datetime.fromisoformat(found["now"]))
+
 
 _VALID = "{0}.valid_from <= m.t AND ({0}.valid_to IS NULL OR {0}.valid_to > m.t)"
 _READ = f"""

@@ -39,7 +39,7 @@ from tenants.isolation import APP, NOBODY
 from tenants.subjects import Who, tenant_itself
 
 from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Stage, Version, Withdrawal
-from .reading import Reading, Stamps, read, read_stamps, stage_row
+from .reading import Known, Reading, Stamps, read, read_stamps, stage_row
 from .receipt import Receipt
 from .validity import unsettled, valid_at
 
@@ -86,22 +86,27 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
     return _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
 
 
-def serve_warm(feature: Feature, tenant_id: UUID, who: Who, known: tuple[Stamps, datetime] | None = None) -> Served:
+def serve_warm(feature: Feature, tenant_id: UUID, who: Who) -> Served:
     """As `serve` for now, in one statement where this process has served the subject under the same stamps.
 
-    `known` are stamps and clock that the transaction's own earlier statement has read: then it is no statement at all.
     In a transaction that has bumped a stamp nothing is taken or kept: rolled back, it would come to mean another thing.
     """
     if unsettled():
         return serve(feature, tenant_id, who)
-    stamps, now = known or read_stamps(tenant_id, feature.id, who.id)
-    cached = _choices.get(feature.id, tenant_id, who, stamps, now)
+    stamps, now = read_stamps(tenant_id, feature.id, who.id)
+    cached = serve_known(Known(feature, stamps, now), tenant_id, who)
     if cached is not None:
-        return replace(cached, at=now, who=who, stamps=stamps)
+        return cached
     found = read(feature, tenant_id, who)
     served = _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
     _choices.put(feature.id, tenant_id, served, _by_subject(found))
     return served
+
+
+def serve_known(known: Known, tenant_id: UUID, who: Who) -> Served | None:
+    """As `serve_warm`, without any statement, by what the request has read already; None where it must be read."""
+    cached = _choices.get(known.feature.id, tenant_id, who, known.stamps, known.now)
+    return None if cached is None else replace(cached, at=known.now, who=who, stamps=known.stamps)
 
 
 def serve_cached(feature_id: UUID, tenant_id: UUID, who: Who) -> Served | None:

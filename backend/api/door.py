@@ -12,7 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from backend.actors import known_of
 from features.actions.overrides import ANY, Expected
+from features.find import find_feature
+from features.resolve import Served, serve_known, serve_warm
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound
 
@@ -42,6 +45,16 @@ class Door(APIView):
         actor: Actor = self.request.user  # type: ignore[assignment]
         return actor
 
+    def now_served(self, feature: str) -> Served:
+        """What the caller is served of a feature: by what authenticating has read, or read now. Raises NotFound."""
+        actor, known = self.actor, known_of(self.request._request)
+        served = serve_known(known, actor.tenant_id, actor.acting_for()) if known else None
+        if served is not None:
+            return served
+        found = find_feature(feature, actor)
+        with actor.present():
+            return serve_warm(found, actor.tenant_id, actor.acting_for())
+
     def read(self, serializer: type[Strict]) -> dict[str, Any]:
         """Return the body as the serializer reads it. Raises Malformed (400) and ValidationError (422)."""
         bound = serializer(data=self.request.data)
@@ -53,6 +66,13 @@ def page(
     request: Request, rows: QuerySet[Any], as_json: Callable[[Any], Any], *, actor: Actor, by: str = "id"
 ) -> Response:
     """Answer one page of a list, newest first: {"items", "next"}; `next` is the cursor of the page after, or null."""
+    return paged(request, rows, lambda seen: [as_json(row) for row in seen], actor=actor, by=by)
+
+
+def paged(
+    request: Request, rows: QuerySet[Any], as_json: Callable[[list[Any]], list[Any]], *, actor: Actor, by: str = "id"
+) -> Response:
+    """As `page`, where the rows of a page are told together."""
     limit = whole(request.query_params.get("limit"), LIMIT)
     if not 1 <= limit <= MOST:
         raise Malformed(f"limit is a whole number from 1 to {MOST}.")
@@ -62,7 +82,7 @@ def page(
         rows = rows.filter(**{f"{by}__lt": _cursor(cursor, by)})
     with actor.present():
         seen = list(rows[: limit + 1])
-        items = [as_json(row) for row in seen[:limit]]
+        items = as_json(seen[:limit])
     more = str(getattr(seen[limit - 1], by)) if len(seen) > limit else None
     return Response({"items": items, "next": more})
 

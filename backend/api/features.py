@@ -10,11 +10,13 @@ from rest_framework.response import Response
 
 from backend.actors import subject_named
 from features.actions.versions import create_feature, publish, set_current
+from features.availability import features_for, retires_json
 from features.engine import diff
 from features.explain import Viewer, behavior_json, editable, rule_for, titles_of, version_hidden
 from features.find import current_number, find_feature, find_version
-from features.models import Feature, Version
+from features.models import Feature, Version, Withdrawal
 from features.resolve import Served, released, serve, serve_vendor, serve_warm
+from features.withdrawn import withdrawals_now, withdrawn_json
 from tenants.actor import Actor
 from tenants.errors import Malformed
 from tenants.subjects import tenant_itself
@@ -41,15 +43,17 @@ class NewFeature(Strict):
     behavior = Object()
     rules = Object(required=False)
     titles = Object(required=False)
+    samples = serializers.ListField(child=serializers.JSONField(), max_length=50, required=False)
     message = Text(max_length=500, required=False, allow_blank=True)
 
 
 class NewVersion(Strict):
-    """The next version; rules and titles that are not given stay as they were."""
+    """The next version; rules, titles and samples that are not given stay as they were."""
 
     behavior = Object()
     rules = Object(required=False)
     titles = Object(required=False)
+    samples = serializers.ListField(child=serializers.JSONField(), max_length=50, required=False)
     message = Text(max_length=500, required=False, allow_blank=True)
     publish = serializers.ChoiceField(["current", "none"], default="none")
 
@@ -65,7 +69,7 @@ class Features(Door):
 
     @extend_schema(parameters=PAGING, responses=answers(listed(FEATURE)), summary="List the features")
     def get(self, request: Request) -> Response:
-        rows = Feature.objects.using(self.actor.db).all()
+        rows = features_for(self.actor)
         return page(request, rows, lambda feature: feature_json(feature, self.actor), actor=self.actor)
 
     @extend_schema(
@@ -84,9 +88,10 @@ class OneFeature(Door):
 
     @extend_schema(responses=answers(FEATURE), summary="One feature, with the schemas effective for me")
     def get(self, request: Request, feature: str) -> Response:
-        found = find_feature(feature, self.actor)
-        with self.actor.present():
-            return Response(feature_json(found, self.actor))
+        if self.actor.tenant is None:
+            with self.actor.present():
+                return Response(feature_json(find_feature(feature, self.actor), self.actor))
+        return Response(served_json(self.now_served(feature), self.actor))
 
 
 class Behavior(Door):
@@ -94,8 +99,11 @@ class Behavior(Door):
 
     @extend_schema(parameters=[AT, USER, AS, EXPLAIN], responses=answers(BEHAVIOR), summary="What a subject is served")
     def get(self, request: Request, feature: str) -> Response:
-        actor, found = self.actor, find_feature(feature, self.actor)
-        at, why = moment(request.query_params.get("at")), flag(request, "explain")
+        actor, at, why = self.actor, moment(request.query_params.get("at")), flag(request, "explain")
+        if actor.tenant is not None and at is None and not {"user", "as"} & request.query_params.keys():
+            now = self.now_served(feature)
+            return Response(behavior_json(now, viewer_of(actor), today=now, explain=why))
+        found = find_feature(feature, actor)
         if actor.tenant is None:
             if {"user", "as"} & request.query_params.keys():
                 actor.need("behavior.others")
@@ -132,10 +140,11 @@ class Versions(Door):
         found = find_feature(feature, self.actor)
         with self.actor.present():
             current = current_number(found, self.actor.db)
+            stopped = withdrawals_now(found, self.actor.db)
             rows = Version.objects.using(self.actor.db).filter(feature=found)
             if self.actor.tenant is not None:
                 rows = rows.filter(number__in=released(found, self.actor.tenant_id, self.actor.acting_for()))
-        return page(request, rows, lambda row: _version_row(row, current), actor=self.actor, by="number")
+        return page(request, rows, lambda row: _version_row(row, current, stopped), actor=self.actor, by="number")
 
     @extend_schema(request=NewVersion, responses=answers(VERSION_ROW, 201), summary="Publish a version (operators)")
     def post(self, request: Request, feature: str) -> Response:
@@ -146,7 +155,7 @@ class Versions(Door):
         version = publish(found, **body, make_current=make_current, by=self.actor)
         current = current_number(found, self.actor.db)
         return Response(
-            {**_version_row(version, current), "publish": "current" if make_current else "none"},
+            {**_version_row(version, current, {}), "publish": "current" if make_current else "none"},
             status=201,
             headers={"Location": f"/api/v1/features/{feature}/versions/{version.number}"},
         )
@@ -160,10 +169,14 @@ class OneVersion(Door):
         found = find_feature(feature, self.actor)
         version = find_version(found, number, self.actor)
         hidden = _hidden(found, [number], self.actor)
-        current = current_number(found, self.actor.db)
+        with self.actor.present():
+            current, stopped = current_number(found, self.actor.db), withdrawals_now(found, self.actor.db)
         fields = {name: value for name, value in version.behavior.items() if name not in hidden}
-        answer = {**_version_row(version, current), "fields": fields, "rules": version.rules, "titles": version.titles}
-        return Response({**answer, "hidden": sorted(hidden & set(version.behavior))})
+        about = {"fields": fields, "rules": version.rules, "titles": version.titles}
+        if self.actor.tenant is None:
+            about["samples"] = version.samples
+        unseen = sorted(hidden & set(version.behavior))
+        return Response({**_version_row(version, current, stopped), **about, "hidden": unseen})
 
 
 class VersionDiff(Door):
@@ -220,7 +233,12 @@ def feature_json(feature: Feature, actor: Actor) -> dict[str, Any]:
     if actor.tenant is None:
         current = current_number(feature, actor.db)
         return {**_about(feature), "version": current}
-    viewer, served = viewer_of(actor), serve_warm(feature, actor.tenant_id, actor.acting_for())
+    return served_json(serve_warm(feature, actor.tenant_id, actor.acting_for()), actor)
+
+
+def served_json(served: Served, actor: Actor) -> dict[str, Any]:
+    """A feature as it is for whom it was served to."""
+    feature, viewer = served.feature, viewer_of(actor)
     may = "override.tenant" if viewer == "tenant" else "override.user"
     fields = served.effective.fields
     return {
@@ -243,16 +261,18 @@ def _about(feature: Feature) -> dict[str, Any]:
         "summary": feature.summary,
         "verb": feature.verb,
         "icon": feature.icon,
+        "retires": retires_json(feature),
     }
 
 
-def _version_row(version: Version, current: int | None) -> dict[str, Any]:
+def _version_row(version: Version, current: int | None, stopped: dict[int, Withdrawal]) -> dict[str, Any]:
     return {
         "version": version.number,
         "digest": version.digest,
         "message": version.message,
         "created": version.created_at,
         "current": version.number == current,
+        "withdrawn": withdrawn_json(version.number, stopped),
     }
 
 

@@ -14,9 +14,11 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
-from backend.actors import actor_of
+from backend.actors import actor_of, known_of
 from features.engine import pointer
 from features.find import find_feature
+from features.reading import Known
+from features.resolve import serve_known
 from features.runs.accept import accept, find_run
 from features.runs.dispatch import ring
 from features.runs.events import TERMINAL
@@ -47,7 +49,7 @@ def door(*methods: str) -> Callable[[View], View]:
                 if request.method not in methods:
                     raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
                 refuse_nul(request)
-                actor = await _threaded(_authenticate)(request)
+                actor = await threaded(_authenticate)(request)
                 return await view(request, actor, **arguments)
             except Exception as error:  # noqa: BLE001 (raised again when it is none of ours)
                 return answer(error, request)
@@ -63,8 +65,8 @@ def door(*methods: str) -> Callable[[View], View]:
 async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpResponseBase:
     """Run a feature: `Prefer: wait=N` waits for the end, `respond-async` does not, `text/event-stream` streams."""
     actor.need("run.create")
-    body, key, wait = _body(request), _idempotency_key(request), _patience(request)
-    accepted = await _threaded(_accept)(actor, feature, body, key)
+    body, key, wait = _body(request), _idempotency_key(request), patience(request)
+    accepted = await threaded(_accept)(actor, feature, body, key, known_of(request))
     location = {"Location": f"/api/v1/runs/{accepted.run_id}"}
     if accepted.replayed:
         location["Idempotency-Replayed"] = "true"
@@ -73,17 +75,17 @@ async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpRe
     if wait:
         await _until_ended(actor, accepted.run_id, wait)
     try:
-        run, shown = await _threaded(_show)(actor, accepted.run_id)
+        run, shown = await threaded(_show)(actor, accepted.run_id)
     except (OperationalError, InterfaceError):  # 503 would say that nothing was changed, and it would be sent again
-        return _json({"id": str(accepted.run_id), "feature": feature, "state": State.QUEUED}, 202, location)
+        return json_answer({"id": str(accepted.run_id), "feature": feature, "state": State.QUEUED}, 202, location)
     status = 200 if run.state in FINAL else 202
-    return _json(shown, status, location)
+    return json_answer(shown, status, location)
 
 
 @door("GET")
 async def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
     """Stream a run's events; `Last-Event-ID` resumes after the last one seen."""
-    await _threaded(_show)(actor, run_id)
+    await threaded(_show)(actor, run_id)
     last = request.headers.get("Last-Event-ID", "0")
     if last != "0" and not _STREAM_ID.fullmatch(last):
         raise Malformed("Last-Event-ID is the id of an event of this run.")
@@ -93,8 +95,8 @@ async def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpRe
 @door("POST")
 async def cancel_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
     """Cancel a run: 200 when it had not begun, 202 when its worker is asked to stop, 409 when it has ended."""
-    at_once, shown = await _threaded(_cancel)(actor, run_id)
-    return _json(shown, 200 if at_once else 202, {})
+    at_once, shown = await threaded(_cancel)(actor, run_id)
+    return json_answer(shown, 200 if at_once else 202, {})
 
 
 def _authenticate(request: HttpRequest) -> Actor:
@@ -106,8 +108,10 @@ def _authenticate(request: HttpRequest) -> Actor:
     return actor
 
 
-def _accept(actor: Actor, feature: str, body: dict[str, Any], key: str | None) -> Any:
-    accepted = accept(find_feature(feature, actor), body["input"], idempotency_key=key, by=actor)
+def _accept(actor: Actor, feature: str, body: dict[str, Any], key: str | None, known: Known | None) -> Any:
+    served = serve_known(known, actor.tenant_id, actor.acting_for()) if known else None
+    found = served.feature if served else find_feature(feature, actor)
+    accepted = accept(found, body["input"], idempotency_key=key, by=actor)
     if not accepted.replayed:
         ring()
     return accepted
@@ -150,7 +154,7 @@ def _stream(actor: Actor, run_id: UUID, last: str, headers: dict[str, str]) -> H
                 if event.name == "":
                     yield b": still there\n\n"
                 elif event.name in TERMINAL:
-                    _, shown = await _threaded(_show)(actor, run_id)
+                    _, shown = await threaded(_show)(actor, run_id)
                     yield _sse(Event(event.id, event.name, shown))
                     return
                 else:
@@ -180,7 +184,7 @@ def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]
             return None
         return {"succeeded": "done"}.get(run.state, run.state)
 
-    return _threaded(state)
+    return threaded(state)
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
@@ -200,7 +204,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     return body
 
 
-def _patience(request: HttpRequest) -> float:
+def patience(request: HttpRequest) -> float:
     """Read Prefer (RFC 7240): how many seconds the caller waits; 0 for respond-async."""
     prefer = request.headers.get("Prefer", "")
     found = re.search(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?", prefer)
@@ -223,12 +227,12 @@ def _text(value: Any) -> str:
     return JSONRenderer().render(value).decode()
 
 
-def _json(body: dict[str, Any], status: int, headers: dict[str, str]) -> HttpResponse:
+def json_answer(body: dict[str, Any], status: int, headers: dict[str, str]) -> HttpResponse:
     headers = {"Cache-Control": PRIVATE, **headers}
     return HttpResponse(_text(body), status=status, headers=headers, content_type="application/json")
 
 
-def _threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+def threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     def in_thread(*arguments: Any) -> Any:
         try:
             return function(*arguments)

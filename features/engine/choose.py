@@ -68,6 +68,7 @@ class Choice:
 
     wanted: the base without holds and withdrawals, pins apart: what one would be on by following the vendor.
     rollout: the stage that decided the base. withdrawn: the version in whose place `base` stands.
+    current: the feature's current version; 0 where the choice was not made from rows.
     """
 
     base: int
@@ -80,6 +81,7 @@ class Choice:
     held: Held | None = None
     rollout: StageRow | None = None
     withdrawn: int | None = None
+    current: int = 0
 
 
 # Whether a subject with this tenant and user revision stays off a base, and why. Pure for whoever calls it: the
@@ -116,6 +118,7 @@ def choose(situation: Situation, at: datetime, holds: Holds = nobody_holds) -> C
         held=held,
         rollout=stage if stage and not pin and base == stage.version else None,
         withdrawn=base if served != base else None,
+        current=situation.current,
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connections
 
+from features.availability import earliest, refuse_retired
 from features.engine import Json, canonical, check_json, dumps
 from features.models import Feature
 from features.reading import STAMPS_SQL, stamp_parameters
@@ -76,6 +77,7 @@ def _fits(served: Served, question: Json) -> bool:
 
 
 def _check(served: Served, question: Json) -> None:
+    refuse_retired(served.feature, served.at)
     wrong = check_json(question, "/input")
     if wrong:
         raise Invalid("The input holds something that JSON here cannot.", errors=wrong)
@@ -96,7 +98,7 @@ def _insert(run_id: UUID, served: Served, question: Json, by: Actor) -> bool:
         "id": run_id,
         "input": dumps(question),
         "receipt": json.dumps(served.receipt.as_json()),
-        "fresh_until": served.choice.fresh_until,
+        "fresh_until": earliest(served.choice.fresh_until, served.feature.retires_at),
         "author": by.label,
         "stamps": list(served.stamps),
     }
@@ -131,9 +133,12 @@ def _promise(by: Actor, key: str, fingerprint: str, run_id: UUID) -> bool:
 
 
 def find_run(run_id: UUID, by: Actor) -> Run | None:
-    """A run of the actor's tenant that the actor may see: one's own, or with `run.others` anybody's."""
+    """A run of the actor's tenant that the actor may see: one's own, or with `run.others` anybody's.
+
+    A preview's run is nobody's: it is shown within its preview only.
+    """
     with by.present():
-        rows = Run.objects.select_related("feature").filter(pk=run_id)
+        rows = Run.objects.select_related("feature").filter(pk=run_id, preview=None)
         if "run.others" not in by.can:
             rows = rows.filter(subject_id=by.acting_for().id)
         return rows.first()

@@ -1,8 +1,12 @@
 """Effective behavior: what it comes to, why, for whom, and as of when."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from tests.cast import GREET_RULES, Cast
 
@@ -198,3 +202,27 @@ def test_a_new_schema_leaves_the_version_before_untouched(cast: Cast, api: Calle
     publish(api, cast, input=wider)
     assert api(cast.alice).get(f"{GREETING}/versions/1").json()["fields"] == before
     assert "place" in api(cast.alice).get(GREETING).json()["input"]["properties"]
+
+
+def _statements(ask: Callable[[], Any]) -> list[str]:
+    with CaptureQueriesContext(connections["default"]) as asked:
+        ask()
+    return [
+        q["sql"] for q in asked.captured_queries if not q["sql"].startswith(("BEGIN", "COMMIT", "SELECT set_config"))
+    ]
+
+
+def test_warm_behavior_takes_the_statement_that_authenticates_and_no_other(cast: Cast, api: Any) -> None:
+    for who, headers in ((cast.alice, {}), (cast.acme_service, {"Bespoke_User": "jana"})):
+        knock = api(who, **headers)
+        knock.get("/features/greet/behavior")
+        statements = _statements(lambda knock=knock: knock.get("/features/greet/behavior"))  # type: ignore[misc]
+        assert len(statements) == 1 and "tenants_apikey" in statements[0]
+
+
+def test_what_authenticating_has_read_is_never_stale(cast: Cast, api: Any) -> None:
+    alice = api(cast.alice)
+    first = alice.get("/features/greet/behavior").json()["receipt"]["digest"]
+    alice.put("/features/greet/override/user/fields/vars.tone", {"set": "warm"}, If_None_Match="*")
+    second = alice.get("/features/greet/behavior").json()
+    assert second["receipt"]["digest"] != first and second["fields"]["vars.tone"] == "warm"

@@ -87,6 +87,14 @@ class Stage:
             table.add_row(label, short(old), short(after[label]), "[yellow]changed[/]" if moved else "[dim]same[/]")
         self.console.print(table)
 
+    def show_impact(self, rows: Iterable[Mapping[str, Json]]) -> None:
+        """A row per override or pin that a move reaches: whose, what becomes of it, and because of which fields."""
+        table = Table("organisation", "whose", "what becomes of it", "fields")
+        for row in sorted(rows, key=lambda row: (row["tenant_name"], row["layer"], row["name"])):
+            whose = "the organisation's own" if row["layer"] == "tenant" else row["name"]
+            table.add_row(row["tenant_name"], whose, row["outcome"], ", ".join(row["fields"]))
+        self.console.print(table)
+
     def expect_moved(self, before: Mapping[str, str], after: Mapping[str, str], expected: Iterable[str]) -> None:
         """Exactly these subjects have another digest than before."""
         moved, wanted = {label for label in before if before[label] != after[label]}, set(expected)

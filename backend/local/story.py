@@ -9,7 +9,7 @@ from typing import Final
 from rich.console import Console
 
 from backend.local.client import Caller, Json
-from backend.local.demo import Stage, StoryBroke, in_words
+from backend.local.demo import END_USER, Stage, StoryBroke, in_words
 
 __all__ = ["Story", "StoryBroke", "play"]
 
@@ -19,6 +19,9 @@ MESSAGE: Final = (
     "Please refund one of them. My invoice is INV-2291. Best, Jana Novak, jana.novak@example.org"
 )
 WHY: Final = "The demo's story: answers get a subject line"
+OWN_CLOSING: Final = "End with: Kind regards, the service desk"
+HELD: Final = f"{END_USER} of Acme"
+NEW_CLOSING: Final = "{% if vars.signature %}Below the answer, put: {{ vars.signature }}{% endif %}"
 NEW_RULE: Final = "Give the answer a subject line of at most eight words, for the mail program."
 NEW_FEATURE: Final = {
     "title": "Name the topic",
@@ -81,6 +84,9 @@ class Story:
         for feature in FEATURES:
             for caller, layer in layers:
                 inherit_all(caller, f"/features/{feature}", layer)
+        for rollout in stage.operator.get("/features/reply/rollouts")["items"]:
+            if rollout["state"] in ("running", "paused"):
+                stage.operator.call("POST", f"/rollouts/{rollout['id']}/rollback", {"why": "the demo begins anew"})
         versions = stage.operator.get("/features/reply/versions")["items"]
         if any(version["current"] and version["message"] == WHY for version in versions):
             earlier = next(version for version in versions if version["message"] != WHY)
@@ -110,9 +116,11 @@ class Story:
         for caller, layer, values in (
             (stage.ada, "tenant", {"vars.tone": "formal", "vars.language": "German"}),
             (stage.alice, "user", {"vars.tone": "warm", "vars.language": "English"}),
+            (stage.acme_software, "user", {"instructions.closing": OWN_CLOSING}),
         ):
             caller.replace(f"/features/reply/override/{layer}", {"set": values, "message": "the demo's story"})
-            stage.say(f"  {caller.name} set {in_words(f'{field} to {value!r}' for field, value in values.items())}")
+            for_whom = f"{caller.name}, for {caller.acts_for}," if caller.acts_for else caller.name
+            stage.say(f"  {for_whom} set {in_words(f'{field} to {value!r}' for field, value in values.items())}")
         self.shaped = stage.digests("reply")
         stage.show_change(self.at_first, self.shaped)
         stage.expect_moved(self.at_first, self.shaped, stage.labels("acme"))
@@ -134,16 +142,50 @@ class Story:
                 "behavior": with_subject_line(version["fields"]),
                 "rules": version["rules"],
                 "message": WHY,
-                "publish": "current",
+                "publish": "none",
             },
-        ).body
-        stage.step(3, f"The vendor publishes version {made['version']} of reply: answers now need a subject line")
+        ).body["version"]
+        stage.step(3, f"The vendor publishes version {made} of reply: answers now need a subject line")
+        stage.expect("publishing alone moves nobody", stage.digests("reply") == self.shaped)
+        self.see_the_impact(made)
+        self.roll_out(made)
+
+    def see_the_impact(self, version: int) -> None:
+        """Before anybody is moved: whom it reaches, who merges cleanly, who must decide first."""
+        stage = self.stage
+        impact = stage.operator.call("POST", "/features/reply/impact", {"to": version}, {"Prefer": "wait=30"}).body
+        if impact["state"] != "done":
+            raise StoryBroke(f"The impact is still {impact['state']} after 30 s.")
+        rows = stage.operator.get(f"/impacts/{impact['id']}/rows?limit=200")["items"]
+        stage.show_impact(rows)
+        outcomes = {(row["tenant_name"], row["name"]): row["outcome"] for row in rows}
+        conflicts = {name for (tenant, name), outcome in outcomes.items() if outcome == "conflict"}
+        stage.expect(f"only {END_USER} of Acme must decide first", conflicts == {END_USER})
+        stage.expect("nothing was moved by looking", stage.digests("reply") == self.shaped)
+
+    def roll_out(self, version: int) -> None:
+        """Globex first, by name; then everybody. Whose change conflicts stays where they are."""
+        stage = self.stage
+        plan = {"to": version, "steps": [{"tenants": ["globex"]}, {"percent": 100}], "message": WHY}
+        rollout = stage.operator.call("POST", "/features/reply/rollouts", plan).body
+        first = stage.digests("reply")
+        stage.say("  the rollout's first step, Globex by name:")
+        stage.show_change(self.shaped, first)
+        stage.expect_moved(self.shaped, first, stage.labels("globex"))
+        stage.operator.call("POST", f"/rollouts/{rollout['id']}/advance")
         self.published = stage.digests("reply")
-        stage.show_change(self.shaped, self.published)
-        stage.expect_moved(self.shaped, self.published, self.shaped)
-        ours, before = stage.bob.get("/features/reply/behavior"), self.first_version
-        stage.expect(f"they are on version {made['version']}, not {before}", ours["receipt"]["base"] == made["version"])
-        stage.expect("Bob still gets Acme's tone with it", ours["receipt"]["tenant"] is not None)
+        stage.say("  the second step, everybody:")
+        stage.show_change(first, self.published)
+        stage.expect_moved(first, self.published, stage.labels("acme") - {HELD})
+        ours = stage.bob.get("/features/reply/behavior")["receipt"]
+        stage.expect(
+            f"Bob is on version {version} with Acme's tone", (ours["base"], bool(ours["tenant"])) == (version, True)
+        )
+        theirs = stage.acme_software.get("/features/reply/behavior")["receipt"]
+        stage.expect(
+            f"{HELD} is held on version {self.first_version} by the change to instructions.closing",
+            (theirs["base"], theirs["held"]["fields"]) == (self.first_version, ["instructions.closing"]),
+        )
 
     def one_person_puts_it_back(self) -> None:
         stage = self.stage
@@ -168,7 +210,7 @@ class Story:
         pinned = stage.digests("reply")
         stage.say("  after Acme's pin:")
         stage.show_change(self.restored, pinned)
-        stage.expect_moved(self.restored, pinned, stage.labels("acme") - {"Alice"})
+        stage.expect_moved(self.restored, pinned, stage.labels("acme") - {"Alice", HELD})
         stage.expect("Acme has what it had before", pinned["Bob"] == self.shaped["Bob"])
         stage.operator.call("PUT", "/features/reply/current", {"version": first})
         returned = stage.digests("reply")
@@ -203,7 +245,7 @@ def inherit_all(caller: Caller, feature: str, layer: str) -> None:
 
 
 def with_subject_line(behavior: Json) -> Json:
-    """A breaking change: one more section, and an output that must have one more property, examples included."""
+    """A breaking change: one section more and one reworded; an output with one more property, in the examples too."""
     fields = dict(behavior)
     output = fields["output"]
     subject = {"type": "string", "maxLength": 80}
@@ -212,7 +254,7 @@ def with_subject_line(behavior: Json) -> Json:
         "properties": {**output["properties"], "subject": subject},
         "required": [*output["required"], "subject"],
     }
-    fields["instructions.subject"] = NEW_RULE
+    fields["instructions.subject"], fields["instructions.closing"] = NEW_RULE, NEW_CLOSING
     for name, example in behavior.items():
         if name.startswith("examples."):
             fields[name] = {**example, "output": {**example["output"], "subject": "Your message to us"}}

@@ -141,6 +141,14 @@ def read_stamps(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> tuple[St
     return tuple(values), now
 
 
+def read_all_stamps(tenant_id: UUID, subject_id: UUID) -> Mapping[UUID, tuple[Stamps, datetime]]:
+    """As `read_stamps`, of every feature in one statement, by the feature's id."""
+    statement = f"SELECT f.id, {STAMPS_SQL}, clock_timestamp() FROM features_feature f"
+    with connections[APP].cursor() as cursor:
+        cursor.execute(statement.replace("%(feature)s", "f.id"), stamp_parameters(tenant_id, EVERY_FEATURE, subject_id))
+        return {feature_id: (tuple(values), now) for feature_id, values, now in cursor.fetchall()}
+
+
 def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None) -> Reading:
     """Read what bears on a subject and feature, as valid now or at a moment, in the tenant's transaction."""
     parameters = {**stamp_parameters(tenant_id, feature.id, who.id), "at": at}

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from features.engine import Json
 from features.models import ModelTarget
-from features.resolve import Served
+from features.served import Served
 from tenants.errors import AppError
 from tenants.isolation import tenant_tx
 from tenants.models import Tenant
@@ -26,7 +26,7 @@ from .leases import Lease
 from .models import Attempt, Queued, Run, State
 from .output import Reply
 from .provider import Stopped, ask
-from .receipts import served_by
+from .receipts import served_by, served_instead
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         Run.objects.filter(pk=run.pk, started_at=None).update(started_at=Now())
         settle_lost(run.pk)
         tries = Attempt.objects.filter(run=run.pk, outcome="unavailable").count()
-        served = served_by(run)
+        served = served_instead(run) or served_by(run)
     tell(claim.tenant_id, claim.run_id, "started", id=str(claim.run_id), digest=served.digest)
     try:
         ending = Ending(State.SUCCEEDED, output=_converse(run, served, lease))
@@ -67,11 +67,31 @@ def execute(claim: Claim, lease: Lease) -> State | None:
     return state
 
 
+class _Replaced(Exception):
+    """The version that a run is on was withdrawn while it was carried out."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+
+
 def _converse(run: Run, served: Served, lease: Lease) -> Json:
-    """Drive the conversation; every call has its attempt row before it is made, and its outcome after."""
+    """Hold the conversation; begin it anew with the replacement when the version is withdrawn before a call."""
+    began = time.monotonic()
+    while True:
+        try:
+            return _talk(run, served, lease, began)
+        except _Replaced as replaced:
+            served = replaced.served
+            tell(run.tenant_id, run.pk, "repair", id=str(run.pk))  # what was heard so far does not count
+
+
+def _talk(run: Run, served: Served, lease: Lease, began: float) -> Json:
+    """Drive one conversation; every call has its attempt row before it is made, and its outcome after."""
     tenant: Tenant = run.tenant
+    if run.receipt.get("withdrawn") and (wrong := served.compiled.input_problems(run.input)):
+        raise RunFailed("unrenderable", tuple(wrong), "The version that replaces a withdrawn one takes other input.")
     messages = served.compiled.messages(run.input, tenant_name=tenant.name, user_key=served.who.key, now=run.now)
-    deadline = time.monotonic() + served.compiled.limits.timeout_seconds
+    deadline = began + served.compiled.limits.timeout_seconds
     flow = converse(served.compiled, messages, run.input)
     step: Callable[[], Call] = lambda: next(flow)  # noqa: E731
     while True:
@@ -102,10 +122,14 @@ def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -
         raise ProviderFailed("rejected", f"No model is called {call.model} any more.")
     if call.kind == "repair":
         tell(run.tenant_id, run.pk, "repair", id=str(run.pk))
-    number = _begin(run, call, target)
+    with tenant_tx(run.tenant_id):
+        instead = served_instead(run)
+        number = 0 if instead else _begin(run, call, target)
     let_go()
+    if instead is not None:
+        raise _Replaced(instead)
     reply = Reply(None, None)
-    outcome, detail = "answered", ""
+    outcome, detail = "answered", call.wrong
     try:
         reply = ask(
             call, target, served.compiled, deadline=deadline, stop=lambda: lease.stop,
@@ -116,16 +140,17 @@ def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -
         reply, outcome = stopped.reply, "stopped"
         raise
     except ProviderFailed as failure:
-        outcome, detail = failure.outcome, failure.detail
+        outcome, detail = failure.outcome, "; ".join(filter(None, (call.wrong, failure.detail)))[:500]
         raise
     finally:
         _settle(run, number, target, reply, outcome, detail)
 
 
 def _begin(run: Run, call: Call, target: ModelTarget) -> int:
-    with tenant_tx(run.tenant_id):
-        last = Attempt.objects.filter(run=run.pk).aggregate(last=Max("number"))["last"] or 0
-        Attempt.objects.create(tenant_id=run.tenant_id, run=run.pk, number=last + 1, kind=call.kind, target=target)
+    last = Attempt.objects.filter(run=run.pk).aggregate(last=Max("number"))["last"] or 0
+    Attempt.objects.create(
+        tenant_id=run.tenant_id, run=run.pk, number=last + 1, kind=call.kind, target=target, detail=call.wrong
+    )
     return last + 1
 
 

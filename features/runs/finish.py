@@ -14,10 +14,11 @@ from tenants.errors import Conflict, Invalid, Problem
 from tenants.isolation import tenant_tx
 
 from .events import tell
-from .flow import TITLES, RunFailed
+from .flow import MALFORMED, TITLES, RunFailed, only_checks
 from .models import FINAL, Attempt, Ledger, Queued, Run, State
 from .receipts import served_by
 
+NO_FORM = ("invalid", "empty", "truncated")  # errors of an answer that had not the output's form
 LOST_TIMES = 6  # a run whose worker died this often is not tried again
 
 
@@ -125,12 +126,29 @@ def _write(run_id: UUID, ending: Ending) -> None:
     run.state, run.output, run.error = ending.state, ending.output, ending.error
     run.save(update_fields=["usage", "cost", "attempts", "state", "output", "error"])
     Run.objects.filter(pk=run_id).update(finished_at=Now())
+    _enter_ledger(run, ending)
+
+
+def _enter_ledger(run: Run, ending: Ending) -> None:
     target = run.receipt["model_target"] or {}
+    repairs = Attempt.objects.filter(run=run.pk, kind="repair")
+    error, used = _error_type(ending), run.usage or {}
     Ledger.objects.create(
-        tenant_id=run.tenant_id, run=run_id, feature=run.feature_id, subject=run.subject_id, state=ending.state,
-        cached=run.cached, model=target.get("alias", ""), input_tokens=run.usage["input_tokens"],
-        output_tokens=run.usage["output_tokens"], cost=run.cost,
+        tenant_id=run.tenant_id, run=run.pk, feature=run.feature_id, subject=run.subject_id, state=ending.state,
+        cached=run.cached, model=target.get("alias", ""), version=run.receipt["base"], error=error,
+        repairs=repairs.count(), preview=run.preview is not None,
+        malformed=error in NO_FORM or repairs.filter(detail__startswith=MALFORMED).exists(),
+        input_tokens=used["input_tokens"], output_tokens=used["output_tokens"], cost=run.cost,
     )  # fmt: skip
+
+
+def _error_type(ending: Ending) -> str:
+    """What the ledger calls a failure: the error's type, or `checks` where the output had its form and failed those."""
+    if ending.error is None:
+        return ""
+    told = ending.error.get("problems", ())
+    checks = only_checks([Problem(row["pointer"], row["rule"], row["message"]) for row in told])
+    return "checks" if checks and ending.error["type"] == "invalid" else str(ending.error["type"])
 
 
 def _announce(tenant_id: UUID, run_id: UUID, ending: Ending) -> None:

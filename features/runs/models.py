@@ -67,6 +67,9 @@ class Preview(TenantModel):
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="preview_expires")]
+
 
 class Queued(TenantModel):
     """A run that waits or is worked on; its id is the run's. A claim is the token, good while the lease is renewed."""
@@ -116,8 +119,9 @@ class Ledger(TenantModel):
     cached = models.BooleanField(default=False)
     model = models.CharField(max_length=64, blank=True)
     version = models.PositiveIntegerField(default=0)  # the base it was served with: what guards of rollouts count by
-    error = models.CharField(max_length=40, blank=True)  # the type of a failed run's error
+    error = models.CharField(max_length=40, blank=True)  # a failed run's error type; `checks` if only those failed
     repairs = models.PositiveIntegerField(default=0)
+    malformed = models.BooleanField(default=False)  # an answer had not the output's form, repaired later or not
     preview = models.BooleanField(default=False)
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)

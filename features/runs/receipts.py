@@ -1,13 +1,18 @@
 """From a receipt back to the behavior that it names: what a worker carries out, whatever has changed since."""
 
+from dataclasses import replace
 from typing import Any
 
-from features.engine import Choice, PinRow
-from features.resolve import Served, serve_choice
+from features.engine import Choice, PinRow, replacement
+from features.resolve import clock, serve_choice
+from features.served import Served
+from features.withdrawn import withdrawals_now
+from tenants.isolation import APP
 from tenants.models import Subject
 from tenants.subjects import Who
 
-from .models import Run
+from .models import Preview, Run, State
+from .sides import served_from, side_named
 
 
 class Unreproducible(RuntimeError):
@@ -17,18 +22,52 @@ class Unreproducible(RuntimeError):
 def served_by(run: Run) -> Served:
     """Resolve exactly what the run was accepted with, by the numbers of its receipt, and check the digest.
 
+    A preview's run is served the side of it that it carries out, which may be no revision's.
     Raises Unreproducible when the digest differs.
     """
     receipt: dict[str, Any] = run.receipt
     subject = Subject.objects.get(pk=run.subject_id)
     who = Who(subject.id, subject.key, subject.kind)  # type: ignore[arg-type]
-    choice = Choice(
-        base=receipt["base"], tenant=receipt["tenant"], user=receipt["user"], pin=_targets_as_pin(receipt, run),
-        fresh_until=None, users_may_override=True,
-    )  # fmt: skip
-    served = serve_choice(run.feature, run.tenant_id, who, choice, run.now, ())
+    if run.preview is None:
+        choice = Choice(
+            base=receipt["base"], tenant=receipt["tenant"], user=receipt["user"], pin=_targets_as_pin(receipt, run),
+            fresh_until=None, users_may_override=True,
+        )  # fmt: skip
+        served = serve_choice(run.feature, run.tenant_id, who, choice, run.now, ())
+    else:
+        side = side_named(Preview.objects.get(pk=run.preview), run.pk)
+        served = served_from(side, run.feature, run.tenant_id, who, run.now)
     if served.digest != receipt["digest"]:
         raise Unreproducible(f"run {run.pk}: {served.digest} instead of {receipt['digest']}")
+    return served
+
+
+def served_instead(run: Run) -> Served | None:
+    """What a run is served in the place of a version that was withdrawn since it was accepted; None if none was.
+
+    The run keeps the revisions and the model target that it was accepted with, and its receipt says from now on what it
+    is served, and instead of which version. A preview compares what it was asked for, and is left alone.
+    """
+    if run.preview is not None:
+        return None
+    stopped = {version: row.replacement for version, row in withdrawals_now(run.feature, APP).items()}
+    receipt: dict[str, Any] = run.receipt
+    base = replacement(receipt["base"], stopped)
+    if base == receipt["base"]:
+        return None
+    before = served_by(run)
+    choice = replace(before.choice, base=base)
+    served = serve_choice(run.feature, run.tenant_id, before.who, choice, clock(), ())
+    version = receipt["withdrawn"]["version"] if receipt.get("withdrawn") else receipt["base"]
+    run.receipt = {
+        **receipt,
+        "digest": served.digest,
+        "base": base,
+        "withdrawn": {"version": version, "replacement": base},
+        "model_target": served.receipt.model_target,
+        "substituted": served.receipt.substituted,
+    }
+    Run.objects.filter(pk=run.pk, state=State.RUNNING).update(receipt=run.receipt)  # never one that another has ended
     return served
 
 

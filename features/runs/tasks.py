@@ -15,7 +15,9 @@ from tenants.catalogue import refuse_unsafe
 from .dispatch import claim, forget_bells, let_go, note_worker, ring, take_back, waiting
 from .execute import execute
 from .finish import give_up
+from .guards import watch_rollouts
 from .leases import leases
+from .previewed import put_expired_away
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +57,20 @@ def reap() -> None:
     for tenant_id, run_id, lost, cancelled in take_back():
         log.warning("run.lease_expired", run=str(run_id), tenant=str(tenant_id), lost=lost)
         give_up(tenant_id, run_id, lost, cancelled)
+    let_go()
+
+
+@shared_task(ignore_result=True)
+def watch() -> None:
+    """Each ten seconds: measure the guards of running rollouts, and advance, pause or roll them back by themselves."""
+    watch_rollouts()
+    let_go()
+
+
+@shared_task(ignore_result=True)
+def sweep() -> None:
+    """Each minute: put away the previews whose hour is over."""
+    put_expired_away()
     let_go()
 
 

@@ -48,6 +48,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="ledger",
+            name="malformed",
+            field=models.BooleanField(default=False),
+        ),
+        migrations.AddField(
+            model_name="ledger",
             name="version",
             field=models.PositiveIntegerField(default=0),
         ),
@@ -55,6 +60,10 @@ class Migration(migrations.Migration):
             model_name="run",
             name="preview",
             field=models.UUIDField(null=True),
+        ),
+        migrations.AddIndex(
+            model_name="preview",
+            index=models.Index(fields=["expires_at"], name="preview_expires"),
         ),
         migrations.AddIndex(
             model_name="ledger",

@@ -8,4 +8,4 @@ from tenants.tables import TenantTable
 class Migration(migrations.Migration):
     dependencies = [("runs", "0003_previews"), ("features", "0004_rollouts_isolation")]
 
-    operations = [TenantTable("Preview")]
+    operations = [TenantTable("Preview", operator={"SELECT": ["id", "tenant_id", "expires_at"]})]

@@ -1,0 +1,38 @@
+"""A version's samples: inputs of the vendor's own on which its versions are tried, never a customer's."""
+
+from collections.abc import Iterable
+
+from features.engine import Compiled, Json, dumps, pointer
+from tenants.errors import Invalid, Problem
+
+from .models import Version
+
+MOST = 50
+
+
+def checked_samples(given: object, compiled: Compiled) -> list[Json]:
+    """Read a version's samples. Raises Invalid for what is no list, and naming each that the version does not take."""
+    if not isinstance(given, list | tuple) or len(given) > MOST:
+        told = Problem("/samples", "type", f"must be a list of at most {MOST} inputs")
+        raise Invalid("The samples are not a list of inputs.", errors=[told])
+    wrong = [
+        Problem(pointer("samples", place) + problem.pointer, problem.rule, problem.message)
+        for place, sample in enumerate(given)
+        for problem in compiled.input_problems(sample)
+    ]
+    if wrong:
+        raise Invalid("A sample is not what this version takes.", errors=wrong)
+    return list(given)
+
+
+def samples_that_fit(samples: Iterable[Json], compiled: Compiled) -> list[Json]:
+    """Those of an earlier version's samples that this one takes."""
+    return [sample for sample in samples if not compiled.input_problems(sample)]
+
+
+def samples_of(version: Version) -> list[Json]:
+    """A version's samples; where it says none, the distinct inputs of its examples."""
+    found: list[Json] = list(version.samples)
+    if not found:
+        found = [value["input"] for name, value in version.behavior.items() if name.startswith("examples.")]
+    return list({dumps(sample): sample for sample in found}.values())

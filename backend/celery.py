@@ -3,9 +3,12 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+
+HOURLY = crontab(minute=7)
 
 app = Celery("bespoke")
 app.set_default()  # for every thread: web processes ring from threads of an executor
@@ -29,6 +32,10 @@ app.conf.update(
     beat_schedule={
         "dispatch": {"task": "features.runs.tasks.dispatch", "schedule": 1.0, "options": {"expires": 5}},
         "reap": {"task": "features.runs.tasks.reap", "schedule": 5.0, "options": {"expires": 10}},
+        "sweep": {"task": "features.runs.tasks.sweep", "schedule": 60.0, "options": {"expires": 50}},
+        "watch": {"task": "features.runs.tasks.watch", "schedule": 10.0, "options": {"expires": 20}},
+        "mail": {"task": "features.tasks.mail_notices", "schedule": HOURLY, "options": {"expires": 3000}},
+        "impacts": {"task": "features.tasks.impacts", "schedule": 2.0, "options": {"expires": 5}},
     },
 )
-app.autodiscover_tasks(["features.runs"])
+app.autodiscover_tasks(["features", "features.runs"])

@@ -177,6 +177,12 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "bespoke@localhost")
+EMAIL_HOST = env("EMAIL_HOST", "localhost")
+EMAIL_PORT = env_int("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS, EMAIL_USE_SSL = env_bool("EMAIL_USE_TLS"), env_bool("EMAIL_USE_SSL")
+EMAIL_TIMEOUT = env_int("EMAIL_TIMEOUT", 10)  # a transaction waits for it (features/mailing.py)
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 # Cookies know no ports: without the port in the name, two checkouts on one machine would sign each other out.
@@ -253,6 +259,7 @@ WORKER_SLOTS = env_int("BESPOKE_WORKER_SLOTS", 16)
 TENANT_SLOTS = env_int("BESPOKE_TENANT_SLOTS", max(1, WORKER_SLOTS // 2))
 LEASE_SECONDS = env_int("BESPOKE_LEASE_SECONDS", 30)
 CURRENCY = env("BESPOKE_CURRENCY", "EUR")
+PREVIEW_COST = env_int("BESPOKE_PREVIEW_COST", 1_000_000)  # micro-units that one preview may cost at the worst
 
 LOGGING = {
     "version": 1,

@@ -16,7 +16,8 @@ from tenants.isolation import APP
 
 from .find import current_number
 from .models import Feature, Version
-from .resolve import Served, base_of
+from .resolve import base_of
+from .served import Served
 
 Viewer = Literal["tenant", "user", "vendor"]
 

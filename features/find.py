@@ -3,14 +3,15 @@
 from tenants.actor import Actor
 from tenants.errors import NotFound
 
+from .availability import features_for
 from .models import CurrentVersion, Feature, Version
 from .resolve import released
 
 
 def find_feature(key: str, actor: Actor) -> Feature:
-    """Return a feature by its key. Raises NotFound."""
+    """Return a feature by its key. Raises NotFound, in the same words for one that is not available to a tenant."""
     with actor.present():
-        feature = Feature.objects.using(actor.db).filter(key=key).first()
+        feature = features_for(actor).filter(key=key).first()
     if feature is None:
         raise NotFound(f"There is no feature {key[:64]}.")
     return feature

@@ -59,6 +59,12 @@ def published(actor: Actor, feature: Feature | None = None) -> list[Published]:
         rollouts = {row.feature_id: row for row in open_now}
         features = features_by_title(actor) if feature is None else [feature]
     return [
-        Published(one, versions.get(one.id, []), current.get(one.id, 0), withdrawn.get(one.id, {}), rollouts.get(one.id))
+        Published(
+            feature=one,
+            versions=versions.get(one.id, []),
+            current=current.get(one.id, 0),
+            withdrawn=withdrawn.get(one.id, {}),
+            rollout=rollouts.get(one.id),
+        )
         for one in features
     ]

@@ -17,6 +17,7 @@ from tenants.actor import Actor
 from tenants.errors import NotFound
 from tenants.isolation import OPERATOR
 from tenants.models import Tenant
+from tenants.workshop import customers
 
 from .models import Availability, Feature, GuardPoint, Pin, Rollout, RolloutEvent
 from .validity import valid_at
@@ -168,7 +169,7 @@ def next_at(rollout: Rollout) -> datetime | None:
 
 def tenants_of(rollout: Rollout) -> QuerySet[Tenant]:
     """The tenants that a rollout is about: those that have its feature, and were there before it ended."""
-    rows = Tenant.objects.using(OPERATOR)
+    rows = customers()
     if rollout.ended_at is not None:
         rows = rows.filter(created_at__lte=rollout.ended_at)
     if rollout.feature.listed_only:

@@ -5,7 +5,7 @@ number of events.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
 from uuid import UUID
@@ -30,7 +30,10 @@ INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """An event: its kind and layer, the row that tells of it, the one before in its scope, the digests around it."""
+    """An event: its kind and layer, the row that tells of it, the one before in its scope, the digests around it.
+
+    `left` and `chose` are what was chosen just before it and from it on; None before there was anything.
+    """
 
     at: datetime
     kind: Kind
@@ -39,6 +42,8 @@ class Happening:
     previous: Validity | None
     before: str | None
     after: str | None
+    left: Choice | None = None
+    chose: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,7 @@ def history(
     """
     until = before or now + INSTANT
     rows = _read(feature, tenant_id, who, until)
-    numbers = released(feature, tenant_id, who)
+    numbers = _released(rows)
     events = sorted(_events(rows, now, numbers), key=lambda event: event.at, reverse=True)
     events = [event for event in events if event.at < until and (rows.floor is None or event.at > rows.floor)]
     shown = [_with_digests(event, rows) for event in events[:most]]
@@ -169,6 +174,16 @@ def history(
         pins=rows.pins,
         older=shown[-1].at if len(events) > most or (rows.floor and shown) else None,
     )
+
+
+def _released(rows: _Rows) -> set[int]:
+    """The versions that exist for the subject, from the rows read anyway; asked for where those are too many."""
+    if rows.floor is not None:
+        return released(rows.feature, rows.tenant_id, rows.who)
+    numbers = {row.version for row in rows.currents} | {row.version for row in rows.stages if rows.includes(row)}
+    while more := {row.replacement for row in rows.withdrawals if row.version in numbers} - numbers:
+        numbers |= more
+    return numbers
 
 
 def revisions_of(feature: Feature, who: Who, most: int) -> list[Override]:
@@ -270,8 +285,11 @@ def _event(
 
 
 def _with_digests(event: Happening, rows: _Rows) -> Happening:
-    before, after = rows.digest(event.at - INSTANT), rows.digest(event.at)
-    return Happening(event.at, event.kind, event.layer, event.row, event.previous, before, after)
+    just_before = event.at - INSTANT
+    return replace(
+        event, before=rows.digest(just_before), after=rows.digest(event.at),
+        left=rows.choice(just_before), chose=rows.choice(event.at),
+    )  # fmt: skip
 
 
 def _valid(rows: Iterable[Row], at: datetime) -> Row | None:

@@ -56,7 +56,8 @@ def test_only_the_provider_imports_openai() -> None:
     "name",
     [
         "tenants.actions",
-        *(f"features.actions.{noun}" for noun in ("versions", "overrides", "pins", "policy", "targets")),
+        *(f"features.actions.{noun}" for noun in ("versions", "overrides", "pins", "policy", "rollouts", "targets")),
+        *(f"features.actions.{noun}" for noun in ("availability", "promote", "withdrawals")),
     ],
 )
 def test_whoever_acts_says_who_and_leaves_an_audit_row(name: str) -> None:

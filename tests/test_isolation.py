@@ -7,12 +7,14 @@ own override holds CANARY-ACME. An address that is not in the table fails, so th
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import URLPattern, get_resolver
+from django.utils import timezone
 
 from features.runs.models import Run
 from tenants.actions import create_key, revoke_key
@@ -49,6 +51,8 @@ class Row:
 ASYNC = {"Prefer": "respond-async"}
 FIRST = {"If-None-Match": "*"}
 WARM = {"set": {"vars.tone": "warm"}}
+TRY = {"version": 1, "inputs": [{"name": "Ann"}]}
+KEEP = {"fields": {"vars.tone": "keep"}}
 #   in this order: nobody revoked stranger owner viewer colleague software vendor
 TABLE: dict[str, list[Row]] = {
     "api/v1/": [
@@ -76,6 +80,21 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/features/<str:feature>": [
         Row("get", "/api/v1/features/greet", "401 401 200 200 200 200 200 200"),
     ],
+    "api/v1/features/<str:feature>/impact": [
+        Row("post", "/api/v1/features/greet/impact", "401 401 403 403 403 403 403 202", {"to": 1}, ASYNC),
+    ],
+    "api/v1/features/<str:feature>/impacts": [
+        Row("get", "/api/v1/features/greet/impacts", "401 401 403 403 403 403 403 200"),
+    ],
+    "api/v1/impacts/<uuid:impact_id>": [
+        Row("get", f"/api/v1/impacts/{RANDOM}", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/impacts/<uuid:impact_id>/rows": [
+        Row("get", f"/api/v1/impacts/{RANDOM}/rows", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/impact": [
+        Row("get", f"/api/v1/rollouts/{RANDOM}/impact", "401 401 403 403 403 403 403 404"),
+    ],
     "api/v1/features/<str:feature>/behavior": [
         Row("get", "/api/v1/features/greet/behavior", "401 401 200 200 200 200 200 200"),
         Row("get", "/api/v1/features/greet/behavior?explain=true&user={subject}", "401 401 403 404 403 403 403 403"),
@@ -91,8 +110,33 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/features/<str:feature>/versions/<int:number>/diff": [
         Row("get", "/api/v1/features/greet/versions/1/diff?to=1", "401 401 200 200 200 200 200 200"),
     ],
+    "api/v1/features/<str:feature>/versions/<int:number>/withdraw": [
+        Row("get", "/api/v1/features/greet/versions/1/withdraw", "401 401 403 403 403 403 403 404"),
+        Row("post", "/api/v1/features/greet/versions/1/withdraw", "401 401 403 403 403 403 403 409", {"replacement": 1, "reason": "x"}),
+        Row("delete", "/api/v1/features/greet/versions/1/withdraw", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/features/<str:feature>/availability": [
+        Row("get", "/api/v1/features/greet/availability", "401 401 403 403 403 403 403 200"),
+        Row("put", "/api/v1/features/greet/availability", "401 401 403 403 403 403 403 200", {"listed_only": False}),
+    ],
+    "api/v1/features/<str:feature>/retirement": [
+        Row("put", "/api/v1/features/greet/retirement", "401 401 403 403 403 403 403 422", {"at": "2020-01-01T00:00:00Z"}),
+        Row("delete", "/api/v1/features/greet/retirement", "401 401 403 403 403 403 403 404"),
+    ],
     "api/v1/features/<str:feature>/current": [
         Row("put", "/api/v1/features/greet/current", "401 401 403 403 403 403 403 200", {"version": 1}),
+    ],
+    "api/v1/features/<str:feature>/override/user/promote": [
+        Row("post", "/api/v1/features/greet/override/user/promote?dry_run=true", "401 401 403 404 403 403 403 403", {}),
+    ],
+    "api/v1/features/<str:feature>/override/tenant/hand-out": [
+        Row("post", "/api/v1/features/greet/override/tenant/hand-out", "401 401 403 404 403 403 403 403", {"subjects": ["{subject}"]}),
+    ],
+    "api/v1/features/<str:feature>/overrides": [
+        Row("get", "/api/v1/features/greet/overrides", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/overrides/<str:subject>": [
+        Row("delete", "/api/v1/features/greet/overrides/{subject}", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/features/<str:feature>/override/<layer:layer>": [
         Row("get", "/api/v1/features/greet/override/user", "401 401 200 200 200 200 200 403"),
@@ -115,6 +159,14 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/api/v1/features/greet/override/user/rollback", "401 401 200 200 403 200 200 403", {"revision": 1}),
         Row("post", "/api/v1/features/greet/override/tenant/rollback", "401 401 403 200 403 403 403 403", {"revision": 1}),
     ],
+    "api/v1/features/<str:feature>/override/<layer:layer>/conflicts": [
+        Row("get", "/api/v1/features/greet/override/user/conflicts", "401 401 200 200 200 200 200 403"),
+        Row("get", "/api/v1/features/greet/override/tenant/conflicts", "401 401 403 200 403 403 403 403"),
+    ],
+    "api/v1/features/<str:feature>/override/<layer:layer>/resolve": [
+        Row("post", "/api/v1/features/greet/override/user/resolve", "401 401 422 422 403 422 422 403", KEEP),
+        Row("post", "/api/v1/features/greet/override/tenant/resolve", "401 401 403 422 403 403 403 403", KEEP),
+    ],
     "api/v1/features/<str:feature>/pin/<layer:layer>": [
         Row("get", "/api/v1/features/greet/pin/user", "401 401 200 200 200 200 200 403"),
         Row("get", "/api/v1/features/greet/pin/tenant", "401 401 200 200 200 200 200 403"),
@@ -131,6 +183,41 @@ TABLE: dict[str, list[Row]] = {
     ],
     "api/v1/features/<str:feature>/restore": [
         Row("post", "/api/v1/features/greet/restore", "401 401 404 404 403 404 404 403", {"run": "{run}"}),
+    ],
+    "api/v1/features/<str:feature>/rollouts": [
+        Row("get", "/api/v1/features/greet/rollouts", "401 401 403 403 403 403 403 200"),
+        Row("post", "/api/v1/features/greet/rollouts", "401 401 403 403 403 403 403 422", {}),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>": [
+        Row("get", f"/api/v1/rollouts/{RANDOM}", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/events": [
+        Row("get", f"/api/v1/rollouts/{RANDOM}/events", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/guards": [
+        Row("get", f"/api/v1/rollouts/{RANDOM}/guards", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/tenants": [
+        Row("get", f"/api/v1/rollouts/{RANDOM}/tenants", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/advance": [
+        Row("post", f"/api/v1/rollouts/{RANDOM}/advance", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/pause": [
+        Row("post", f"/api/v1/rollouts/{RANDOM}/pause", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/resume": [
+        Row("post", f"/api/v1/rollouts/{RANDOM}/resume", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/rollouts/<uuid:rollout_id>/rollback": [
+        Row("post", f"/api/v1/rollouts/{RANDOM}/rollback", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/features/<str:feature>/preview": [
+        Row("post", "/api/v1/features/greet/preview", "401 401 202 202 403 202 202 422", TRY, ASYNC),
+    ],
+    "api/v1/previews/<uuid:preview_id>": [
+        Row("get", "/api/v1/previews/{preview}", "401 401 404 404 404 404 404 404"),
+        Row("delete", "/api/v1/previews/{preview}", "401 401 404 404 404 404 404 404"),
     ],
     "api/v1/features/<str:feature>/runs": [
         Row("post", "/api/v1/features/greet/runs", "401 401 202 202 403 202 202 403", {"input": {"name": "Ann"}}, ASYNC),
@@ -151,6 +238,12 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/runs/<uuid:run_id>/feedback": [
         Row("put", "/api/v1/runs/{run}/feedback", "401 401 404 404 403 404 404 403", {"verdict": "bad"}),
     ],
+    "api/v1/notices": [
+        Row("get", "/api/v1/notices", "401 401 200 200 200 200 200 403"),
+    ],
+    "api/v1/notices/<uuid:notice_id>/read": [
+        Row("post", "/api/v1/notices/{notice}/read", "401 401 404 404 404 404 404 403"),
+    ],
     "api/v1/usage": [
         Row("get", "/api/v1/usage?by=user", "401 401 403 200 403 403 403 403"),
     ],
@@ -169,6 +262,10 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/subjects": [
         Row("get", "/api/v1/subjects", "401 401 403 200 403 403 403 403"),
     ],
+    "api/v1/subjects/<str:subject>/leave-to": [
+        Row("post", "/api/v1/subjects/{subject}/leave-to", "401 401 403 404 403 403 403 403", {"to": "u1"}),
+        Row("post", "/api/v1/subjects/u1/leave-to", "401 401 403 404 403 403 403 403", {"to": "{subject}"}),
+    ],
     "api/v1/keys": [
         Row("get", "/api/v1/keys", "401 401 200 200 200 200 200 403"),
         Row("post", "/api/v1/keys", "401 401 403 201 403 403 403 403", {"kind": "service", "name": "mine"}),
@@ -185,6 +282,11 @@ TABLE: dict[str, list[Row]] = {
     ],
     "api/v1/models/<str:alias>": [
         Row("put", "/api/v1/models/standard", "401 401 403 403 403 403 403 200", {"revision": 1}),
+    ],
+    "api/v1/models/<str:alias>/targets/<int:revision>": [
+        Row("get", "/api/v1/models/standard/targets/1", "401 401 403 403 403 403 403 200"),
+        Row("put", "/api/v1/models/standard/targets/1", "401 401 403 403 403 403 403 409", {"ends": None}),
+        Row("delete", "/api/v1/models/standard/targets/1", "401 401 403 403 403 403 403 409"),
     ],
     "api/v1/tenants": [
         Row("get", "/api/v1/tenants", "401 401 403 403 403 403 403 200"),
@@ -269,6 +371,38 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/f/greet/timeline?run={run}", "302 302 404 404 404 404 302 302"),
         Row("post", "/f/greet/timeline", "302 302 404 404 404 404 302 302", {"act": "restore", "run": "{run}"}),
     ],
+    "f/<str:key>/upgrade": [
+        Row("get", "/f/greet/upgrade", "302 302 200 200 200 200 302 302"),
+        Row("get", "/f/greet/upgrade?preview={run}", "302 302 404 404 404 404 302 302"),
+        Row("post", "/f/greet/upgrade", "302 302 403 403 403 403 302 302", {"act": "take"}),
+    ],
+    "org/f/<str:key>/upgrade": [
+        Row("get", "/org/f/greet/upgrade", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/f/greet/upgrade", "302 302 403 403 403 403 302 302", {"act": "take"}),
+    ],
+    "org/f/<str:key>/timeline": [
+        Row("get", "/org/f/greet/timeline", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/f/greet/timeline", "302 302 403 404 403 403 302 302", {"act": "unpin"}),
+    ],
+    "org/conflicts": [
+        Row("get", "/org/conflicts", "302 302 403 200 403 403 302 302"),
+    ],
+    "org/people": [
+        Row("get", "/org/people", "302 302 403 200 403 403 302 302"),
+    ],
+    "org/people/<path:key>": [
+        Row("get", "/org/people/{subject}", "302 302 403 404 403 403 302 302"),
+        Row("post", "/org/people/{subject}", "302 302 403 404 403 403 302 302", {"act": "inherit", "feature": "greet"}),
+    ],
+    "notices": [
+        Row("get", "/notices", "302 302 200 200 200 200 302 302"),
+    ],
+    "notices/count": [
+        Row("get", "/notices/count", "302 302 200 200 200 200 302 302"),
+    ],
+    "notices/<uuid:notice_id>/read": [
+        Row("post", "/notices/{run}/read", "302 302 404 404 404 404 302 302", {}),
+    ],
     "org/f/<str:key>": [
         Row("get", "/org/f/greet", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/f/greet", "302 302 403 412 403 403 302 302", {"act": "save", "field": "vars.tone", "value": "warm"}),
@@ -287,6 +421,21 @@ TABLE: dict[str, list[Row]] = {
     ],
     "vendor/features": [
         Row("get", "/vendor/features", "302 302 403 403 403 403 302 200"),
+    ],
+    "vendor/f/<str:key>/versions": [
+        Row("get", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 302", {"act": "current", "version": 1}),
+    ],
+    "vendor/rollouts": [
+        Row("get", "/vendor/rollouts", "302 302 403 403 403 403 302 200"),
+    ],
+    "vendor/rollouts/new": [
+        Row("get", "/vendor/rollouts/new?feature=greet&to=1", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/rollouts/new", "302 302 403 403 403 403 302 400", {"feature": "greet", "to": 1}),
+    ],
+    "vendor/rollouts/<uuid:rollout_id>": [
+        Row("get", f"/vendor/rollouts/{RANDOM}", "302 302 403 403 403 403 302 404"),
+        Row("post", f"/vendor/rollouts/{RANDOM}", "302 302 403 403 403 403 302 404", {"act": "pause"}),
     ],
 }  # fmt: skip
 
@@ -321,6 +470,7 @@ class Alice:
         knock = Knock(self.key, {})
         mine = {path: knock.get(f"/features/greet/{path}").json() for path in ("override/user", "pin/user")}
         run, me = knock.get(f"/runs/{self.ids['run']}").json(), knock.get("/me").json()
+        run["tried"] = knock.get(f"/previews/{self.ids['preview']}").json()
         receipt = knock.get("/features/greet/behavior").json()["receipt"]
         return {**mine, "run": run, "me": me, "receipt": receipt}
 
@@ -381,9 +531,14 @@ def alice(cast: Cast) -> Alice:
     assert knock["ada"].put(f"{greet}/override/tenant", house, **FIRST).status_code == 200
     mine = {"set": {"instructions.mine": "CANARY-ALICE"}, "message": "CANARY-ALICE"}
     assert knock["alice"].put(f"{greet}/override/user", mine, **FIRST).status_code == 200
-    assert knock["alice"].put(f"{greet}/pin/user", {"version": 1, "reason": "CANARY-ALICE"}).status_code == 200
+    soon = (timezone.now() + timedelta(days=3)).isoformat()  # which tells her something
+    stay = {"version": 1, "reason": "CANARY-ALICE", "until": soon}
+    assert knock["alice"].put(f"{greet}/pin/user", stay).status_code == 200
     run = knock["alice"].post(f"{greet}/runs", {"input": {"name": "CANARY-ALICE"}}, **ASYNC).json()
+    hers = {"version": 1, "inputs": [{"name": "CANARY-ALICE"}]}
+    preview = knock["alice"].post(f"{greet}/preview", hers, **ASYNC).json()
     key = knock["alice"].post("/keys", {"kind": "member", "name": "CANARY-ALICE"}).json()
+    [notice] = knock["alice"].get("/notices").json()["items"]
     revoked, text = create_key(kind="member", name="lost", by=cast.alice)
     revoke_key(revoked, by=cast.alice)
     keys = {
@@ -391,8 +546,8 @@ def alice(cast: Cast) -> Alice:
         "viewer": cast.key(cast.vera), "colleague": cast.key(cast.bob), "software": cast.key(cast.acme_service), "vendor": cast.key(cast.operator),
     }  # fmt: skip
     member = str(cast.alice.subject.id)
-    ids = {"run": run["id"], "key": key["id"], "member": member, "subject": f"member:{member}",
-           "tenant": str(cast.alice.tenant_id)}  # fmt: skip
+    ids = {"run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member,
+           "subject": f"member:{member}", "tenant": str(cast.alice.tenant_id)}  # fmt: skip
     made = Alice(cast, ids, keys, key["key"])
     made.before = made.state()
     return made

@@ -15,7 +15,8 @@ from rest_framework.views import APIView
 from backend.actors import known_of
 from features.actions.overrides import ANY, Expected
 from features.find import find_feature
-from features.resolve import Served, serve_known, serve_warm
+from features.resolve import serve_known, serve_warm
+from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound
 

@@ -29,6 +29,7 @@ PATH_WORDS: dict[str, Schema] = {
     "field": {"description": "a field's name, such as `vars.tone`"},
     "subject": {"description": "an end user's key, or `member:<id>`"},
     "alias": {"description": "the name that behavior calls a model by"},
+    "revision": {"description": "the number of one of its targets"},
 }
 ALWAYS = ("malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "unavailable")
 ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid", "too-many")

@@ -10,10 +10,24 @@ from rest_framework.response import Response
 
 from backend.actors import subject_named
 from features.actions.overrides import whose
-from features.actions.pins import Moved, end_pin_of, etag_of, pin, pin_now, pins_of, restore, unpin
+from features.actions.pins import (
+    Marks,
+    Moved,
+    end_pin_of,
+    etag_of,
+    marks_of,
+    pin,
+    pin_now,
+    pins_of,
+    restore,
+    restore_pin,
+    unpin,
+)
 from features.find import find_feature
 from features.models import Feature, Pin
 from features.runs.accept import find_run
+from features.withdrawn import withdrawn_json
+from tenants.actor import Actor
 from tenants.errors import Invalid, NotFound, Problem
 from tenants.subjects import Who
 
@@ -43,16 +57,21 @@ class PinBody(Strict):
 
 
 class RestoreBody(Strict):
-    """The moment, or the run, to go back to."""
+    """The moment, the run, or the former pin to go back to."""
 
     at = Moment(required=False)
     run = serializers.UUIDField(required=False)
+    pin = serializers.UUIDField(required=False)
+    reason = Text(max_length=500, required=False, allow_blank=True)
+    until = Moment(required=False, allow_null=True)
     layer = serializers.ChoiceField(["user", "tenant"], default="user")
 
     def validate(self, attrs: Any) -> Any:
         """One moment, said in one way."""
-        if ("at" in attrs) == ("run" in attrs):
-            raise serializers.ValidationError("Say one of at (a time) and run (an id).", code="one_of")
+        if len({"at", "run", "pin"} & attrs.keys()) != 1:
+            raise serializers.ValidationError("Say one of at (a time), run and pin (an id).", code="one_of")
+        if "pin" in attrs and {"reason", "until"} & attrs.keys():
+            raise serializers.ValidationError("A former pin comes back with its own reason and end.", code="together")
         return attrs
 
 
@@ -65,14 +84,16 @@ class PinDoor(Door):
         found = find_feature(feature, self.actor)
         with self.actor.present():
             row = pin_now(found, who)
-        return Response({"pin": pin_json(row)}, headers={"ETag": etag_of(row)})
+            told = row and pin_json(row, marks_of(found))
+        return Response({"pin": told}, headers={"ETag": etag_of(row)})
 
     @extend_schema(request=PinBody, parameters=[DRY_RUN, *CONDITIONS], responses=answers(MOVED), summary="Stay here")
     def put(self, request: Request, feature: str, layer: str) -> Response:
         self._may_move(layer)
         body = self.read(PinBody)
         found, expected, dry = find_feature(feature, self.actor), expected_of(request), flag(request, "dry_run")
-        return _moved(pin(found, layer, **body, expected=expected, by=self.actor, dry_run=dry), dry)  # type: ignore[arg-type]
+        moved = pin(found, layer, **body, expected=expected, by=self.actor, dry_run=dry)  # type: ignore[arg-type]
+        return self._moved(found, moved, dry)
 
     @extend_schema(
         parameters=[DRY_RUN, *CONDITIONS], responses=answers(MOVED),
@@ -81,7 +102,12 @@ class PinDoor(Door):
     def delete(self, request: Request, feature: str, layer: str) -> Response:
         self._may_move(layer)
         found, expected, dry = find_feature(feature, self.actor), expected_of(request), flag(request, "dry_run")
-        return _moved(unpin(found, layer, expected=expected, by=self.actor, dry_run=dry), dry)  # type: ignore[arg-type]
+        moved = unpin(found, layer, expected=expected, by=self.actor, dry_run=dry)  # type: ignore[arg-type]
+        return self._moved(found, moved, dry)
+
+    def _moved(self, feature: Feature, moved: Moved, dry: bool) -> Response:
+        headers = {} if dry else {"ETag": etag_of(moved.pin)}
+        return Response(moved_json(feature, moved, dry, self.actor), headers=headers)
 
     def _may_move(self, layer: str) -> None:
         """Before the body is judged. Raises Forbidden, and NotFound where there is no such layer."""
@@ -99,7 +125,9 @@ class Pins(Door):
     def get(self, request: Request, feature: str) -> Response:
         self.actor.need("pin.others")
         found = find_feature(feature, self.actor)
-        return page(request, pins_of(found), _listed, actor=self.actor)
+        with self.actor.present():
+            marks = marks_of(found)
+        return page(request, pins_of(found), lambda row: _listed(row, marks), actor=self.actor)
 
 
 class PinOf(Door):
@@ -109,7 +137,7 @@ class PinOf(Door):
     def delete(self, request: Request, feature: str, subject: str) -> Response:
         self.actor.need("pin.others")
         found, who = find_feature(feature, self.actor), subject_named(self.actor, subject)
-        return Response(moved_json(end_pin_of(found, who, by=self.actor), False))
+        return Response(moved_json(found, end_pin_of(found, who, by=self.actor), False, self.actor))
 
 
 class Restore(Door):
@@ -124,10 +152,15 @@ class Restore(Door):
         who = whose(layer, self.actor)
         self.actor.need(f"pin.{layer}")
         found, dry = find_feature(feature, self.actor), flag(request, "dry_run")
-        receipt = self._receipt(found, body["run"], who) if "run" in body else None
-        restored = restore(found, layer, at=body.get("at"), receipt=receipt, by=self.actor, dry_run=dry)
+        if "pin" in body:
+            restored = restore_pin(found, layer, body["pin"], by=self.actor, dry_run=dry)
+        else:
+            receipt = self._receipt(found, body["run"], who) if "run" in body else None
+            given = {name: body[name] for name in ("at", "run", "until", "reason") if name in body}
+            restored = restore(found, layer, receipt=receipt, **given, by=self.actor, dry_run=dry)
         told = {"result": restored.result, "reasons": restored.reasons, "wanted": restored.wanted}
-        return Response({**told, **moved_json(restored.moved, dry)})
+        undo = None if dry else _undo(found, layer, restored.moved)
+        return Response({**told, "undo": undo, **moved_json(found, restored.moved, dry, self.actor)})
 
     def _receipt(self, feature: Feature, run_id: UUID, who: Who) -> dict[str, Any]:
         run = find_run(run_id, self.actor)
@@ -139,15 +172,17 @@ class Restore(Door):
         return dict(run.receipt)
 
 
-def _moved(moved: Moved, dry: bool) -> Response:
-    headers = {} if dry else {"ETag": etag_of(moved.pin)}
-    return Response(moved_json(moved, dry), headers=headers)
+def _undo(feature: Feature, layer: str, moved: Moved) -> dict[str, Any]:
+    """The request that takes a restore back: the pin before it again, or following the vendor."""
+    address = f"/api/v1/features/{feature.key}"
+    if moved.previous is None:
+        return {"method": "DELETE", "path": f"{address}/pin/{layer}", "body": None}
+    body = {"pin": str(moved.previous.id), "layer": layer}
+    return {"method": "POST", "path": f"{address}/restore", "body": body}
 
 
-def pin_json(row: Pin | None) -> dict[str, Any] | None:
-    """A pin as the API shows it."""
-    if row is None:
-        return None
+def pin_json(row: Pin, marks: Marks) -> dict[str, Any]:
+    """A pin as the API shows it, with what bears on it: a policy that suspends it, a withdrawal of its version."""
     return {
         "kind": row.kind,
         "version": row.base,
@@ -155,20 +190,26 @@ def pin_json(row: Pin | None) -> dict[str, Any] | None:
         "user_revision": row.user_revision,
         "reason": row.reason,
         "author": row.author,
-        "until": row.until,
+        "until": marks.ends(row),
         "created": row.created_at,
+        "as_of": row.as_of,
+        "run": None if row.run is None else str(row.run),
+        "counts": marks.counts(row),
+        "withdrawn": withdrawn_json(row.base, marks.stopped),
     }
 
 
-def _listed(row: Pin) -> dict[str, Any]:
+def _listed(row: Pin, marks: Marks) -> dict[str, Any]:
     subject = "" if row.subject.kind == "tenant" else row.subject.key
-    return {**(pin_json(row) or {}), "subject": subject, "layer": "tenant" if not subject else "user"}
+    return {**pin_json(row, marks), "subject": subject, "layer": "tenant" if not subject else "user"}
 
 
-def moved_json(moved: Moved, dry_run: bool) -> dict[str, Any]:
+def moved_json(feature: Feature, moved: Moved, dry_run: bool, actor: Actor) -> dict[str, Any]:
     """What a pin, its end or a restore does: receipts before and after, and the fields that change."""
+    with actor.present():
+        pinned = moved.pin and pin_json(moved.pin, marks_of(feature))
     return {
-        "pin": pin_json(moved.pin),
+        "pin": pinned,
         "before": moved.before.as_json(),
         "after": moved.after.as_json(),
         "changes": [change_json(change, moved.hidden) for change in moved.changes],

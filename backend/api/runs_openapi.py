@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from features.runs.preview import MOST_INPUTS
+
 from .schema import header
-from .shapes import EVENTS, ID, JSON, RUN, TEXT, Schema
+from .shapes import ANYTHING, EVENTS, ID, JSON, OBJECT, PREVIEW, RUN, TEXT, Schema, choice, maybe
 
 _TAG = "Runs"
 _RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": ID}
@@ -15,6 +17,38 @@ _STREAM = {
     "example": 'id: 1772530200000-0\nevent: done\ndata: {"id": "…", "state": "succeeded"}\n\n',
 }
 _RUN: dict[str, Any] = {JSON: {"schema": RUN}}
+
+
+_PREVIEWED = {"Location": {"schema": TEXT, "description": "where the preview is"}}
+_FEW = {"type": "integer", "minimum": 1, "maximum": MOST_INPUTS}
+_ONE = {"type": "integer", "minimum": 1}
+_PREVIEW: Schema = {
+    "type": "object",
+    "title": "For organisations",
+    "properties": {
+        "layer": {**choice("user", "tenant"), "default": "user"},
+        "override": {**OBJECT, "description": "what a PUT of the override would say"},
+        "version": {**_ONE, "description": "a version released to the caller, with the caller's own changes on it"},
+        "pin": {**OBJECT, "description": "what a PUT of the pin would say"},
+        "restore": {**OBJECT, "description": "`at` or `run`"},
+        "resolve": {**OBJECT, "description": "fields with keep, take, hold or an operation"},
+        "inputs": {"type": "array", "items": ANYTHING, "minItems": 1, "maxItems": MOST_INPUTS},
+        "recent": {**_FEW, "description": "how many of the newest distinct inputs of one's own runs"},
+    },
+    "additionalProperties": False,
+}
+_SAMPLES: Schema = {
+    "type": "object",
+    "title": "For operators",
+    "properties": {
+        "from": {**maybe(_ONE), "description": "null: the current one"},
+        "version": _ONE,
+        "behavior": {**OBJECT, "description": "one that is not published"},
+        "rules": OBJECT,
+        "samples": _FEW,
+    },
+    "additionalProperties": False,
+}
 
 
 def _headers(**described: str) -> list[Schema]:
@@ -80,6 +114,25 @@ RUN_PATHS: dict[str, Schema] = {
             "responses": {
                 "200": _answer("It had not begun, and is cancelled", _RUN),
                 "202": _answer("Its worker is asked to stop", _RUN),
+            },
+        }
+    },
+    "/api/v1/features/{feature}/preview": {
+        "post": {
+            "operationId": "post_preview",
+            "summary": "Try a change on some inputs before it is made",
+            "description": "Runs the behavior served now and the one that the change would bring, and answers both "
+            "outputs side by side. Say one of `override`, `version`, `pin`, `restore` and `resolve`, as their own "
+            "addresses take them, or none of them: the end of one's pin, or the newest version. Say on which `inputs`, "
+            "or on how many of one's own `recent` ones. Nothing is saved; costs are counted and capped. Operators say "
+            "`version` or `behavior` (and `from`, the version to compare with, if not the current one), and how many "
+            "of its `samples`.",
+            "tags": ["Previews"],
+            "parameters": [_FEATURE, *_headers(Prefer="`wait=N` seconds, or `respond-async`")],
+            "requestBody": {"required": True, "content": {JSON: {"schema": {"oneOf": [_PREVIEW, _SAMPLES]}}}},
+            "responses": {
+                "200": _answer("All outputs are there", {JSON: {"schema": PREVIEW}}, **_PREVIEWED),
+                "202": _answer("It goes on", {JSON: {"schema": PREVIEW}}, **_PREVIEWED),
             },
         }
     },

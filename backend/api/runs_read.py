@@ -51,7 +51,7 @@ class Runs(Door):
     )
     def get(self, request: Request) -> Response:
         actor = self.actor
-        rows = Run.objects.select_related("feature", "subject").filter(tenant_id=actor.tenant_id)
+        rows = Run.objects.select_related("feature", "subject").filter(tenant_id=actor.tenant_id, preview=None)
         feature, state, user = (request.query_params.get(name) for name in ("feature", "state", "user"))
         if user is not None:
             actor.need("run.others")
@@ -134,7 +134,10 @@ _LAYER = Case(
 )
 _KEYS = {
     "day": TruncDate("at"),
-    "layer": Subquery(Run.objects.filter(pk=OuterRef("run")).annotate(layer=_LAYER).values("layer")),
+    "layer": Case(  # the runs of previews go, and what they cost stays
+        When(preview=True, then=Value("preview")),
+        default=Subquery(Run.objects.filter(pk=OuterRef("run")).annotate(layer=_LAYER).values("layer")),
+    ),
 }
 
 

@@ -11,11 +11,19 @@ from drf_spectacular.utils import OpenApiParameter
 GROUPS = {
     "features": "Features and behavior",
     "overrides": "Overrides",
+    "conflicts": "Overrides",
+    "impact": "Rollouts",
+    "notices": "Notices",
+    "people": "Overrides",
     "pins": "Pins and restore",
+    "previews": "Previews",
+    "rollouts": "Rollouts",
     "runs": "Runs",
     "runs_read": "Runs",
     "tenant": "The organisation",
     "vendor": "The vendor",
+    "withdrawals": "The vendor",
+    "availability": "The vendor",
 }
 
 SECURITY = {

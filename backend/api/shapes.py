@@ -74,11 +74,13 @@ RECEIPT = named("Receipt", shape(
     held=maybe(OBJECT), rollout=maybe(OBJECT), withdrawn=maybe(OBJECT), model_target=maybe(TARGET_NAMED),
     substituted=TRUTH,
 ))  # fmt: skip
+RETIRES = maybe(shape(at={**TIME, "description": "from then on nothing of it runs or is saved"}, message=TEXT))
 FEATURE = named("Feature", shape(
     "tenant_revision", "user_revision", "digest", "input", "output", "editable", "titles",
     feature=TEXT, title=TEXT, summary=TEXT, verb=TEXT, icon=TEXT, version=maybe(NUMBER),
     tenant_revision=maybe(NUMBER), user_revision=maybe(NUMBER), digest=TEXT, input=OBJECT, output=OBJECT,
     editable=array(TEXT), titles=OBJECT,
+    retires=RETIRES,
 ))  # fmt: skip
 SUSPENDED = named("Suspended", shape(
     "value",
@@ -95,26 +97,94 @@ BEHAVIOR = named("Behavior", shape(
     feature=TEXT, at=TIME, fields=OBJECT, hidden=array(TEXT), receipt=RECEIPT,
     explain={"type": "object", "additionalProperties": EXPLAINED}, suspended=array(SUSPENDED),
 ))  # fmt: skip
+WITHDRAWN = shape(
+    version=NUMBER, replacement={**NUMBER, "description": "the version that is served in its place"}, reason=TEXT,
+    since=TIME,
+)  # fmt: skip
 _VERSION: dict[str, Schema] = {
     "version": NUMBER, "digest": TEXT, "message": TEXT, "created": TIME, "current": TRUTH,
+    "withdrawn": maybe(WITHDRAWN),
 }  # fmt: skip
 VERSION_ROW = named("VersionRow", shape("publish", **_VERSION, publish=choice("current", "none")))
-VERSION = named("Version", shape(**_VERSION, fields=OBJECT, rules=OBJECT, titles=OBJECT, hidden=array(TEXT)))
+VERSION = named("Version", shape(
+    "samples", **_VERSION, fields=OBJECT, rules=OBJECT, titles=OBJECT, hidden=array(TEXT),
+    samples={**array(ANYTHING), "description": "inputs that the version is tried on (operators)"},
+))  # fmt: skip
 CHANGE = named("Change", shape(
     "before", "after", "lines", "hidden",
     field=TEXT, kind=choice("added", "removed", "changed"), before=ANYTHING, after=ANYTHING,
     lines=array(shape(kind=choice("same", "removed", "added"), text=TEXT)), hidden=TRUTH,
 ))  # fmt: skip
 DIFF = shape(**{"from": NUMBER, "to": NUMBER, "changes": array(CHANGE)})
-CURRENT = shape(feature=TEXT, before=maybe(NUMBER), version=NUMBER, dry_run=TRUTH)
+CURRENT = shape(
+    feature=TEXT, before=maybe(NUMBER), version=NUMBER, dry_run=TRUTH,
+    impact={**maybe(ID), "description": "whom it reaches: /impacts/{id}; null where nothing moved"},
+)  # fmt: skip
+_LIMIT: dict[str, Schema] = {
+    "guard": choice("schema_failures", "failed_checks", "pins_away", "cost_per_run"),
+    "max": {"type": "number"}, "min_runs": NUMBER, "do": choice("pause", "roll_back"),
+    "value": maybe({"type": "number", "description": "a share from 0 to 1, or micro-units"}), "sample": NUMBER,
+    "state": choice("waiting", "within", "breached"), "at": maybe(TIME),
+}  # fmt: skip
+GUARD_POINTS = named("GuardPoints", shape(**_LIMIT, points=array(shape(
+    at=TIME, step=NUMBER, value=maybe({"type": "number"}), sample=NUMBER,
+))))  # fmt: skip
+_ROLLOUT: dict[str, Schema] = {
+    "id": ID, "feature": TEXT, "before": NUMBER, "to": NUMBER, "unit": choice("tenant", "user"),
+    "state": choice("running", "paused", "done", "rolled_back"),
+    "why": {**TEXT, "description": "of the last change"}, "message": TEXT,
+    "step": {**NUMBER, "description": "the index of the step in force"},
+    "steps": array(shape(
+        "percent", "tenants",
+        percent={"type": "number"}, tenants=array(ID), hold=maybe({**NUMBER, "description": "seconds"}),
+        min_runs=NUMBER, included=shape(percent={"type": "number"}, tenants=array(ID)),
+        when=choice("past", "now", "next", "never"),
+    )),
+    "named": {**OBJECT, "description": "slugs of the tenants that steps name, by id"},
+    "share": {"type": "number", "description": "per cent of the buckets that it includes now"},
+    "guards": array(shape(**_LIMIT)), "began": TIME,
+    "next_at": maybe({**TIME, "description": "the soonest that the next step begins by itself"}),
+    "author": TEXT, "created": TIME, "ended": maybe(TIME),
+}  # fmt: skip
+ROLLOUT = named("Rollout", shape(**_ROLLOUT))
+ROLLOUT_NOW = shape(**_ROLLOUT, places=shape(to=NUMBER, partly=NUMBER, before=NUMBER, pinned=NUMBER))
+ROLLOUT_EVENT = named("RolloutEvent", shape(
+    id=ID, at=TIME, kind=choice("started", "advanced", "paused", "resumed", "rolled_back", "done"), step=NUMBER,
+    actor=TEXT, detail=OBJECT,
+))  # fmt: skip
+PLACE = named("Place", shape(
+    tenant=ID, slug=TEXT, name=TEXT, where=choice("to", "partly", "before", "pinned"),
+    version={**NUMBER, "description": "what the organisation itself follows, holds apart"},
+    pins={**NUMBER, "description": "users who stay on a version of their own choice"},
+))  # fmt: skip
+WITHDRAWAL = named("Withdrawal", shape(
+    version=NUMBER, replacement=NUMBER, reason=TEXT, author=TEXT, since=TIME, lifted=maybe(TIME),
+    serves={**NUMBER, "description": "what whoever is on the version is served in the end"},
+    pins={**shape(tenants=NUMBER, users=NUMBER), "description": "how many stay on the version, and are kept"},
+    impact={**maybe(ID), "description": "whom it reaches: /impacts/{id}"},
+    rolled_back={**maybe(ID), "description": "the rollout towards the version that was ended with it"}, dry_run=TRUTH,
+))  # fmt: skip
+_AVAILABLE: dict[str, Schema] = {
+    "feature": TEXT, "listed_only": TRUTH, "tenants": array(TEXT), "retires": RETIRES,
+}  # fmt: skip
+AVAILABILITY = named("Availability", shape(**_AVAILABLE))
+RETIREMENT = shape(**_AVAILABLE, dry_run=TRUTH)
+AVAILABLE = shape(
+    **_AVAILABLE, served_before={**NUMBER, "description": "how many organisations had it"}, served=NUMBER,
+    dry_run=TRUTH,
+)  # fmt: skip
 OVERRIDE = named("Override", shape(
-    "set", "append", "remove", "rules", "suspended",
-    set=OBJECT, append=OBJECT, remove=array(TEXT), rules=OBJECT, revision=NUMBER, message=TEXT, author=maybe(TEXT),
-    saved=maybe(TIME), suspended=array(SUSPENDED),
+    "set", "append", "remove", "rules", "hold", "suspended",
+    set=OBJECT, append=OBJECT, remove=array(TEXT), rules=OBJECT, hold=array(TEXT),
+    revision=NUMBER, message=TEXT, author=maybe(TEXT), saved=maybe(TIME), suspended=array(SUSPENDED),
 ))  # fmt: skip
 _PIN: dict[str, Schema] = {
     "kind": choice("base", "snapshot"), "version": NUMBER, "tenant_revision": maybe(NUMBER),
     "user_revision": maybe(NUMBER), "reason": TEXT, "author": TEXT, "until": maybe(TIME), "created": TIME,
+    "as_of": {**maybe(TIME), "description": "the moment that a restore went back to"},
+    "run": {**maybe(ID), "description": "or the run"},
+    "counts": {**TRUTH, "description": "false: kept, but suspended by the organisation's policy"},
+    "withdrawn": maybe(WITHDRAWN),
 }  # fmt: skip
 PIN = named("Pin", shape(**_PIN))
 PIN_LISTED = shape(**_PIN, subject={**TEXT, "description": "empty: the organisation"}, layer=choice("tenant", "user"))
@@ -124,8 +194,68 @@ _MOVED: dict[str, Schema] = {
 MOVED = named("Moved", shape(**_MOVED))
 RESTORED = named("Restored", shape(
     result=choice("exact", "substituted"), reasons=array(TEXT),
-    wanted={**TEXT, "description": "the digest of the moment or run that was asked for"}, **_MOVED,
+    wanted={**TEXT, "description": "the digest of the moment or run that was asked for"},
+    undo={**maybe(shape(method=choice("DELETE", "POST"), path=TEXT, body=maybe(OBJECT))),
+          "description": "the request that takes this back; null for a rehearsal"},
+    **_MOVED,
 ))  # fmt: skip
+_HELD = shape(by=choice("tenant", "user"), fields=array(TEXT))
+CONFLICTS = named("Conflicts", shape(
+    feature=TEXT, layer=choice("tenant", "user"), revision=NUMBER,
+    version={**NUMBER, "description": "what is served now"},
+    newest={**NUMBER, "description": "what would be without pins and holds: send it as `version` of a resolution"},
+    held=maybe(OBJECT), pinned=TRUTH, digest=TEXT,
+    digest_if_kept={**TEXT, "description": "the digest on the newest version with every operation kept"},
+    operations=array(shape(
+        "mine", "then", "now",
+        field=TEXT, operation=choice("set", "append", "remove"),
+        outcome=choice("carried", "redundant", "suspended", "orphaned", "conflict", "broken"),
+        changed=maybe(choice("vendor", "tenant")),
+        open={**TRUTH, "description": "whether it waits for a decision"},
+        holds={**TRUTH, "description": "whether one stays on `version` until it is decided"},
+        hidden=TRUTH, mine=ANYTHING,
+        then={**ANYTHING, "description": "what its author inherited; not there if that was nothing"},
+        now={**ANYTHING, "description": "what it would inherit; not there if that is nothing"},
+        merged=maybe({**TEXT, "description": "both changes in one text, where they do not touch"}),
+        problems=array(OBJECT),
+    )),
+    changes={**array(CHANGE), "description": "what is new beneath this layer"},
+))  # fmt: skip
+RESOLVED = named("Resolved", shape(
+    override=OVERRIDE, before=RECEIPT, after=RECEIPT, changes=array(CHANGE), held=maybe(_HELD),
+    pinned={**TRUTH, "description": "a pin still stands: it is not ended by deciding"},
+    open={**array(TEXT), "description": "the fields that are still in conflict"},
+    suspended=array(SUSPENDED), dry_run=TRUTH,
+))  # fmt: skip
+NOTICE = named("Notice", shape(
+    id=ID,
+    kind=choice("held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring"),
+    feature=TEXT, layer={**choice("tenant", "user"), "description": "the organisation's (told to its admins), or mine"},
+    at={**TIME, "description": "when it came about or, of what is to come, when it will"}, title=TEXT, text=TEXT,
+    action=shape(
+        href={**TEXT, "description": "the page where one sees to it"}, api={**TEXT, "description": "and the address"},
+    ),
+    read=TRUTH,
+))  # fmt: skip
+CHANGED = shape(
+    "override",
+    subject=TEXT, revision=NUMBER, fields=array(TEXT), author=TEXT, saved=TIME,
+    override=shape("set", "append", "remove", set=OBJECT, append=OBJECT, remove=array(TEXT)),
+)  # fmt: skip
+LEFT = shape(**{
+    "from": TEXT, "to": TEXT,
+    "items": array(shape(feature=TEXT, override=maybe(OVERRIDE), pin=maybe(PIN))), "dry_run": TRUTH,
+})  # fmt: skip
+PROMOTED = shape(
+    fields=array(TEXT),
+    replaced={**array(TEXT), "description": "fields that the organisation had changed itself"},
+    joined={**array(TEXT), "description": "texts of the organisation's that my paragraph was added to"},
+    ours=OVERRIDE, mine={**maybe(OVERRIDE), "description": "null where they stay mine as well"}, dry_run=TRUTH,
+)  # fmt: skip
+HANDED = shape(
+    fields=array(TEXT), theirs=array(shape(subject=TEXT, override=OVERRIDE)),
+    ours={**maybe(OVERRIDE), "description": "null where they stay the organisation's as well"}, dry_run=TRUTH,
+)  # fmt: skip
 USAGE = shape(input_tokens=NUMBER, cached_input_tokens=NUMBER, output_tokens=NUMBER)
 COST = named("Cost", shape(micro={**NUMBER, "description": "millionths of the currency"}, currency=TEXT))
 CALL = shape(
@@ -139,6 +269,29 @@ RUN = named("Run", shape(
     error=maybe(shape("detail", "problems", type=TEXT, title=TEXT, detail=TEXT, problems=array(OBJECT))),
     receipt=RECEIPT, usage=maybe(USAGE), cost=COST, attempts=NUMBER, cached=TRUTH, feedback=maybe(OBJECT),
     created=TIME, started=maybe(TIME), finished=maybe(TIME), calls=array(CALL),
+))  # fmt: skip
+_TRIED = shape(
+    state=choice("queued", "running", "succeeded", "failed", "cancelled", "refused"), output=ANYTHING,
+    error=maybe(shape("detail", "problems", type=TEXT, title=TEXT, detail=TEXT, problems=array(OBJECT))),
+    usage=maybe(USAGE), cost=COST,
+)  # fmt: skip
+_DIFFERENCE = shape(
+    "lines",
+    pointer={**TEXT, "description": "where in the output (RFC 6901)"}, kind=choice("added", "removed", "changed"),
+    before=ANYTHING, after=ANYTHING, lines=array(shape(kind=choice("same", "removed", "added"), text=TEXT)),
+)  # fmt: skip
+PREVIEW = named("Preview", shape(
+    id=ID, feature=TEXT, layer=choice("tenant", "user", "vendor"), state=choice("running", "done"),
+    before=RECEIPT, after=RECEIPT, same={**TRUTH, "description": "whether both are one behavior"},
+    changes=array(CHANGE),
+    results=array(shape(
+        input=ANYTHING, before=_TRIED, after=_TRIED,
+        same={**maybe(TRUTH), "description": "null until both have ended"},
+        diff={**maybe(array(_DIFFERENCE)), "description": "null where there are no two outputs"},
+    )),
+    done={**NUMBER, "description": "inputs that both sides are through with"}, all=NUMBER,
+    cost=COST, most={**COST, "description": "what it could have cost at the worst"}, created=TIME,
+    expires={**TIME, "description": "when it is put away with its outputs"},
 ))  # fmt: skip
 USAGE_ROW = shape(key=TEXT, runs=NUMBER, input_tokens=NUMBER, output_tokens=NUMBER, cost=COST, cached=NUMBER)
 ME = shape(
@@ -157,7 +310,49 @@ POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=
 TENANT = shape(id=ID, slug=TEXT, name=TEXT, policy=POLICY)
 TENANT_ROW = shape(id=ID, slug=TEXT, name=TEXT)
 EVENT = named("AuditEvent", shape(id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT))
-TARGET = named("ModelTarget", shape(
-    alias=TEXT, revision=NUMBER, provider=TEXT, model=TEXT, input_price=NUMBER, cached_input_price=NUMBER,
-    output_price=NUMBER, capabilities=OBJECT, current=TRUTH,
+_TARGET: dict[str, Schema] = {
+    "alias": TEXT, "revision": NUMBER, "provider": TEXT, "model": TEXT, "input_price": NUMBER,
+    "cached_input_price": NUMBER, "output_price": NUMBER, "capabilities": OBJECT, "current": TRUTH,
+    "ends": {**maybe(TIME), "description": "from then on what the alias means stands in for it"},
+}  # fmt: skip
+TARGET = named("ModelTarget", shape(**_TARGET))
+NAMED_BY = named("NamedBy", shape(
+    versions=array(shape(feature=TEXT, versions=array(NUMBER), current=TRUTH)),
+    overrides={
+        **shape(by_tenants=NUMBER, by_users=NUMBER, read=NUMBER, tenants=NUMBER),
+        "description": "overrides that name the alias, in the first `read` of `tenants` organisations that have any",
+    },
+    pins=array(shape(revision=NUMBER, pins=NUMBER, tenants=NUMBER)),
+    pinned_tenants=array(shape(tenant=TEXT, pins=NUMBER, own=TRUTH)),
+))  # fmt: skip
+REMAPPED = named("Remapped", shape(
+    **_TARGET, before={**maybe(NUMBER), "description": "the target that the alias meant"}, named_by=NAMED_BY,
+    dry_run=TRUTH,
+))  # fmt: skip
+_COUNT = {"type": "integer", "minimum": 0}
+IMPACT = named("Impact", shape(
+    id=ID, feature=TEXT, kind=choice("look", "look_withdraw", "publish", "current", "rollout", "withdraw"),
+    before={**NUMBER, "description": "the current version, or the one withdrawn"}, to=NUMBER,
+    stage={**maybe(shape(share=NUMBER, tenants=array(ID), unit=choice("tenant", "user"))),
+           "description": "whom it includes: `share` of 10,000 buckets, and tenants; null: everybody"},
+    rollout=maybe(ID), state=choice("queued", "running", "done", "failed"), why=TEXT,
+    at={**TIME, "description": "what was served at this instant is what it compares with"},
+    counts=maybe(shape(
+        outcomes=shape(**dict.fromkeys((
+            "broken", "conflict", "held", "orphaned", "suspended", "redundant", "carried", "unaffected", "pinned",
+        ), _COUNT)),
+        moving={**shape(tenants=_COUNT, members=_COUNT, users=_COUNT),
+                "description": "those without anything of their own who simply move"},
+        overruled={**_COUNT, "description": "pins that lose to a withdrawal"},
+    )),
+    tenants_done=NUMBER, tenants_all={**NUMBER, "description": "0 until a worker has begun"},
+    author=TEXT, created=TIME, finished=maybe(TIME),
+))  # fmt: skip
+IMPACT_ROW = named("ImpactRow", shape(
+    tenant=ID, tenant_name=TEXT, subject=ID, layer=choice("tenant", "user"), name=TEXT,
+    outcome=choice("broken", "conflict", "held", "orphaned", "suspended", "redundant", "carried", "unaffected",
+                   "pinned"),
+    fields={**array(TEXT), "description": "those with this outcome"}, before=NUMBER,
+    after={**NUMBER, "description": "the version served afterwards; the same as `before` for whoever stays"},
+    overruled={**TRUTH, "description": "a pin that loses to a withdrawal"},
 ))  # fmt: skip

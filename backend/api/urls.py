@@ -2,7 +2,24 @@
 
 from django.urls import path, register_converter
 
-from . import features, openapi, overrides, pins, runs, runs_read, tenant, vendor
+from . import (
+    availability,
+    conflicts,
+    features,
+    impact,
+    notices,
+    openapi,
+    overrides,
+    people,
+    pins,
+    previews,
+    rollouts,
+    runs,
+    runs_read,
+    tenant,
+    vendor,
+    withdrawals,
+)
 from .problems import nothing_here
 
 
@@ -21,6 +38,7 @@ class Layer:
 register_converter(Layer, "layer")
 
 FEATURE = "features/<str:feature>"
+ROLLOUT = "rollouts/<uuid:rollout_id>"
 OVERRIDE = f"{FEATURE}/override/<layer:layer>"
 
 urlpatterns = [
@@ -31,35 +49,64 @@ urlpatterns = [
     path("me", tenant.Me.as_view()),
     path("features", features.Features.as_view()),
     path(FEATURE, features.OneFeature.as_view()),
+    path(f"{FEATURE}/impact", impact.Ask.as_view()),
+    path(f"{FEATURE}/impacts", impact.Impacts.as_view()),
+    path("impacts/<uuid:impact_id>", impact.OneImpact.as_view()),
+    path("impacts/<uuid:impact_id>/rows", impact.ImpactRows.as_view()),
+    path(f"{ROLLOUT}/impact", impact.RolloutImpact.as_view()),
     path(f"{FEATURE}/behavior", features.Behavior.as_view()),
     path(f"{FEATURE}/versions", features.Versions.as_view()),
     path(f"{FEATURE}/versions/<int:number>", features.OneVersion.as_view()),
     path(f"{FEATURE}/versions/<int:number>/diff", features.VersionDiff.as_view()),
+    path(f"{FEATURE}/versions/<int:number>/withdraw", withdrawals.Withdraw.as_view()),
+    path(f"{FEATURE}/availability", availability.AvailabilityDoor.as_view()),
+    path(f"{FEATURE}/retirement", availability.Retirement.as_view()),
     path(f"{FEATURE}/current", features.CurrentDoor.as_view()),
+    path(f"{FEATURE}/override/user/promote", people.Promote.as_view()),
+    path(f"{FEATURE}/override/tenant/hand-out", people.HandOut.as_view()),
+    path(f"{FEATURE}/overrides", people.Overrides.as_view()),
+    path(f"{FEATURE}/overrides/<str:subject>", people.OverrideOf.as_view()),
     path(OVERRIDE, overrides.OverrideDoor.as_view()),
     path(f"{OVERRIDE}/fields/<str:field>", overrides.OverrideField.as_view()),
     path(f"{OVERRIDE}/revisions", overrides.Revisions.as_view()),
     path(f"{OVERRIDE}/rollback", overrides.Rollback.as_view()),
+    path(f"{OVERRIDE}/conflicts", conflicts.ConflictsDoor.as_view()),
+    path(f"{OVERRIDE}/resolve", conflicts.Resolve.as_view()),
     path(f"{FEATURE}/pin/<layer:layer>", pins.PinDoor.as_view()),
     path(f"{FEATURE}/pins", pins.Pins.as_view()),
     path(f"{FEATURE}/pins/<str:subject>", pins.PinOf.as_view()),
     path(f"{FEATURE}/restore", pins.Restore.as_view()),
+    path(f"{FEATURE}/preview", previews.create_preview, name="create-preview"),
+    path("previews/<uuid:preview_id>", previews.OnePreview.as_view()),
+    path(f"{FEATURE}/rollouts", rollouts.Rollouts.as_view()),
+    path(ROLLOUT, rollouts.OneRollout.as_view()),
+    path(f"{ROLLOUT}/events", rollouts.RolloutEvents.as_view()),
+    path(f"{ROLLOUT}/guards", rollouts.RolloutGuards.as_view()),
+    path(f"{ROLLOUT}/tenants", rollouts.RolloutTenants.as_view()),
+    path(f"{ROLLOUT}/advance", rollouts.Advance.as_view()),
+    path(f"{ROLLOUT}/pause", rollouts.Pause.as_view()),
+    path(f"{ROLLOUT}/resume", rollouts.Resume.as_view()),
+    path(f"{ROLLOUT}/rollback", rollouts.RollBack.as_view()),
     path(f"{FEATURE}/runs", runs.create_run, name="create-run"),
     path("runs", runs_read.Runs.as_view()),
     path("runs/<uuid:run_id>", runs_read.OneRun.as_view(), name="run"),
     path("runs/<uuid:run_id>/events", runs.run_events, name="run-events"),
     path("runs/<uuid:run_id>/cancel", runs.cancel_run, name="cancel-run"),
     path("runs/<uuid:run_id>/feedback", runs_read.RunFeedback.as_view()),
+    path("notices", notices.Notices.as_view()),
+    path("notices/<uuid:notice_id>/read", notices.ReadNotice.as_view()),
     path("usage", runs_read.Usage.as_view()),
     path("tenant", tenant.TenantDoor.as_view()),
     path("members", tenant.Members.as_view()),
     path("members/<uuid:member_id>", tenant.OneMember.as_view()),
     path("subjects", tenant.Subjects.as_view()),
+    path("subjects/<str:subject>/leave-to", people.LeaveTo.as_view()),
     path("keys", tenant.Keys.as_view()),
     path("keys/<uuid:key_id>", tenant.OneKey.as_view()),
     path("audit", tenant.Audit.as_view()),
     path("models", vendor.Models.as_view()),
     path("models/<str:alias>", vendor.Alias.as_view()),
+    path("models/<str:alias>/targets/<int:revision>", vendor.OneTarget.as_view()),
     path("tenants", vendor.Tenants.as_view()),
     path("operator/audit", vendor.VendorAudit.as_view()),
     path("<path:rest>", nothing_here),

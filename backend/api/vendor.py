@@ -3,22 +3,34 @@
 from typing import Any
 
 from django.core.validators import validate_slug
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from features.actions.targets import add_target, point_alias
+from features.actions.targets import (
+    Remapped,
+    add_target,
+    end_target,
+    keep_target,
+    point_alias,
+    rehearse_target,
+    target_of,
+)
 from features.models import ModelAlias, ModelTarget
 from tenants.actions import create_tenant, login_for
+from tenants.errors import Malformed
 from tenants.isolation import OPERATOR
 from tenants.models import Tenant, VendorAuditEvent
+from tenants.workshop import customers
 
-from .door import Door, page
-from .fields import Address, Object, Strict, Text, Whole
-from .schema import PAGING
-from .shapes import EVENT, TARGET, TENANT_ROW, answers, listed
+from .door import Door, flag, page, whole
+from .fields import Address, Moment, Object, Strict, Text, Whole
+from .schema import DRY_RUN, PAGING
+from .shapes import EVENT, REMAPPED, TARGET, TENANT_ROW, answers, listed
 from .tenant import event_json
 
+REPLACEMENT = OpenApiParameter("replacement", int, description="what the alias is to mean from now on, if this")
 HIGHEST_PRICE = 10**12  # a million of the currency per million tokens
 
 
@@ -38,6 +50,19 @@ class AliasBody(Strict):
     """Which of its targets an alias means."""
 
     revision = Whole(min_value=1)
+
+
+class EndBody(Strict):
+    """When a target ends, null for never, and what its alias is to mean from now on if it means this one."""
+
+    ends = Moment(allow_null=True)
+    replacement = Whole(min_value=1, required=False)
+
+    def validate(self, attrs: Any) -> Any:
+        """What does not end needs no replacement."""
+        if attrs["ends"] is None and "replacement" in attrs:
+            raise serializers.ValidationError({"replacement": "A target that stays needs none."}, code="together")
+        return attrs
 
 
 class NewTenant(Strict):
@@ -60,22 +85,63 @@ class Models(Door):
         rows = ModelTarget.objects.using(OPERATOR).all()
         return page(request, rows, lambda row: target_row(row, row.id in current), actor=self.actor)
 
-    @extend_schema(request=TargetBody, responses=answers(TARGET, 201), summary="Add a target and point its alias to it")
+    @extend_schema(
+        request=TargetBody, parameters=[DRY_RUN], responses={**answers(TARGET, 201), **answers(REMAPPED)},
+        summary="Add a target and point its alias to it; a rehearsal answers whom that would reach",
+    )  # fmt: skip
     def post(self, request: Request) -> Response:
         self.actor.need("model.manage")
-        target = add_target(**self.read(TargetBody), by=self.actor)
-        return Response(target_row(target, True), status=201)
+        body = self.read(TargetBody)
+        if flag(request, "dry_run"):
+            return Response(_remapped(rehearse_target(**body, by=self.actor), True))
+        return Response(target_row(add_target(**body, by=self.actor), True), status=201)
 
 
 class Alias(Door):
     """An alias."""
 
     @extend_schema(
-        request=AliasBody, responses=answers(TARGET), summary="Point an alias to one of its targets (operators)"
-    )
+        request=AliasBody, parameters=[DRY_RUN], responses=answers(REMAPPED),
+        summary="Point an alias to one of its targets, and see whom that reaches (operators)",
+    )  # fmt: skip
     def put(self, request: Request, alias: str) -> Response:
         self.actor.need("model.manage")
-        return Response(target_row(point_alias(alias, self.read(AliasBody)["revision"], by=self.actor), True))
+        revision, dry = self.read(AliasBody)["revision"], flag(request, "dry_run")
+        return Response(_remapped(point_alias(alias, revision, by=self.actor, dry_run=dry), dry))
+
+
+class OneTarget(Door):
+    """A target of an alias, and its end."""
+
+    @extend_schema(responses=answers(REMAPPED), summary="A target, and whom its end would touch (operators)")
+    def get(self, request: Request, alias: str, revision: int) -> Response:
+        self.actor.need("model.manage")
+        return Response(_remapped(target_of(alias, revision, self.actor), False))
+
+    @extend_schema(
+        request=EndBody, parameters=[DRY_RUN], responses=answers(REMAPPED),
+        summary="Say when a target ends, or that it does not (operators)",
+    )  # fmt: skip
+    def put(self, request: Request, alias: str, revision: int) -> Response:
+        self.actor.need("model.manage")
+        body, dry = self.read(EndBody), flag(request, "dry_run")
+        if body["ends"] is None:
+            return Response(_remapped(keep_target(alias, revision, by=self.actor, dry_run=dry), dry))
+        stand_in = body.get("replacement")
+        ended = end_target(alias, revision, at=body["ends"], replacement=stand_in, by=self.actor, dry_run=dry)
+        return Response(_remapped(ended, dry))
+
+    @extend_schema(
+        parameters=[DRY_RUN, REPLACEMENT], responses=answers(REMAPPED), summary="End a target at once (operators)"
+    )
+    def delete(self, request: Request, alias: str, revision: int) -> Response:
+        self.actor.need("model.manage")
+        dry, text = flag(request, "dry_run"), request.query_params.get("replacement")
+        stand_in = None if text is None else whole(text, -1)
+        if stand_in is not None and stand_in < 1:
+            raise Malformed("replacement is the number of a target.")
+        ended = end_target(alias, revision, at=None, replacement=stand_in, by=self.actor, dry_run=dry)
+        return Response(_remapped(ended, dry))
 
 
 class Tenants(Door):
@@ -84,7 +150,7 @@ class Tenants(Door):
     @extend_schema(parameters=PAGING, responses=answers(listed(TENANT_ROW)), summary="The organisations (operators)")
     def get(self, request: Request) -> Response:
         self.actor.need("tenant.list")
-        return page(request, Tenant.objects.using(OPERATOR).all(), _tenant_json, actor=self.actor)
+        return page(request, customers(), _tenant_json, actor=self.actor)
 
     @extend_schema(request=NewTenant, responses=answers(TENANT_ROW, 201), summary="Make an organisation (operators)")
     def post(self, request: Request) -> Response:
@@ -116,7 +182,13 @@ def target_row(row: ModelTarget, current: bool) -> dict[str, Any]:
         "output_price": row.output_price,
         "capabilities": row.capabilities,
         "current": current,
+        "ends": row.ends_at,
     }
+
+
+def _remapped(done: Remapped, dry_run: bool) -> dict[str, Any]:
+    told = {"before": done.before, "named_by": done.named.as_json(), "dry_run": dry_run}
+    return {**target_row(done.target, done.current), **told}
 
 
 def _tenant_json(row: Tenant) -> dict[str, Any]:

@@ -24,13 +24,13 @@ def rehearse(past: Past, asked: Mapping[str, str], at: datetime | None, run: Run
     match asked.get("confirm"):
         case "restore" if at or run:
             receipt = dict(run.receipt) if run else None
-            restored = restore(feature, "user", at=None if run else at, receipt=receipt, by=actor, dry_run=True)
+            restored = restore(feature, past.layer, at=None if run else at, receipt=receipt, by=actor, dry_run=True)
             return _restoring(past, restored, at, run)
         case "pin":
-            moved = pin(feature, "user", kind="base", version=whole(asked.get("version")), by=actor, dry_run=True)
+            moved = pin(feature, past.layer, kind="base", version=whole(asked.get("version")), by=actor, dry_run=True)
             return _staying(past, moved)
         case "unpin":
-            return _following(past, unpin(feature, "user", by=actor, dry_run=True))
+            return _following(past, unpin(feature, past.layer, by=actor, dry_run=True))
     return None
 
 
@@ -56,7 +56,7 @@ def _restoring(past: Past, restored: Restored, at: datetime | None, run: Run | N
 
 
 def _staying(past: Past, moved: Moved) -> Confirmation:
-    may = past.history.policy.users_may_pin
+    may = True if past.layer == "tenant" else past.history.policy.users_may_pin
     allowed = [days for days in DAYS if may is True or days <= may]
     longest = None if may is True else int(may)
     ends = [Choice(str(days), _("%(n)d days") % {"n": days}, days == longest) for days in allowed]
@@ -72,7 +72,7 @@ def _staying(past: Past, moved: Moved) -> Confirmation:
         after=moved.after.digest,
         differences=past.differences(moved.changes, moved.hidden, past.titles),
         fields=[("version", str(moved.after.base))],
-        effects=[_("Your own changes keep working."), *_effects(past, moved)],
+        effects=[_keep_working(past), *_effects(past, moved)],
         until=ends,
         until_note=_until_note(past, moved),
     )
@@ -88,24 +88,46 @@ def _following(past: Past, moved: Moved) -> Confirmation:
         after=moved.after.digest,
         differences=past.differences(moved.changes, moved.hidden, past.titles),
         fields=[],
-        effects=[_("New versions reach you by themselves again."), _("Nobody else is affected.")],
+        effects=[_follows(past), _reach(past)],
     )
 
 
 def _effects(past: Past, moved: Moved) -> list[str]:
     """What else there is to know before one stays: what waits meanwhile, and for whom it is."""
     effects = []
+    if past.layer == "tenant" and moved.after.tenant != moved.before.tenant:
+        ours = _("Our own changes come back as they were then.")
+        effects.append(ours if moved.after.tenant else _("Our own changes wait; they are kept."))
     if moved.after.user != moved.before.user:
         mine = _("Your own changes come back as they were then.")
         effects.append(mine if moved.after.user else _("Your own changes wait; they are kept."))
     if past.history.current != moved.after.base:
-        effects.append(_("Version %(n)d waits for you.") % {"n": past.history.current})
-    return [*effects, _("Nobody else is affected.")]
+        waits = _("Version %(n)d waits for you.") if past.layer == "user" else _("Version %(n)d waits.")
+        effects.append(waits % {"n": past.history.current})
+    return [*effects, _reach(past)]
+
+
+def _keep_working(past: Past) -> str:
+    return _("Our own changes keep working.") if past.layer == "tenant" else _("Your own changes keep working.")
+
+
+def _follows(past: Past) -> str:
+    if past.layer == "tenant":
+        return _("New versions reach %(tenant)s by themselves again.") % {"tenant": past.actor.in_tenant().name}
+    return _("New versions reach you by themselves again.")
+
+
+def _reach(past: Past) -> str:
+    """Whom else the act reaches: for a person nobody, for the organisation its people."""
+    if past.layer == "user":
+        return _("Nobody else is affected.")
+    words = _("It reaches everyone at %(tenant)s who has not chosen otherwise. No other organisation is affected.")
+    return words % {"tenant": past.actor.in_tenant().name}
 
 
 def _until_note(past: Past, moved: Moved) -> str:
     may = past.history.policy.users_may_pin
-    if isinstance(may, bool) or moved.pin is None or moved.pin.until is None:
+    if past.layer == "tenant" or isinstance(may, bool) or moved.pin is None or moved.pin.until is None:
         return ""
     words = {"tenant": past.actor.in_tenant().name, "n": may, "day": clock(moved.pin.until)}
     return _("%(tenant)s allows %(n)d days at most, until %(day)s.") % words

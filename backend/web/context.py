@@ -5,7 +5,8 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
 from backend.actors import memberships
-from features.overview import features_by_title, features_stayed_on
+from features.overview import features_by_title
+from features.waiting import staying_behind
 from tenants.actor import Actor
 from tenants.models import User
 
@@ -32,13 +33,15 @@ def _shell(request: HttpRequest) -> Shell:
         tenant=actor.tenant.name,
         features=_menu(actor),
         tenants=_tenants(request, actor),
+        admin="override.tenant" in actor.can,
     )
 
 
 def _menu(actor: Actor) -> list[MenuFeature]:
     with actor.present():
-        stayed = features_stayed_on(actor.acting_for().id)
-        return [MenuFeature(f.key, f.title, f.id in stayed) for f in features_by_title(actor)]
+        features = features_by_title(actor)
+        behind = staying_behind(actor, features)
+    return [MenuFeature(f.key, f.title, behind.get(f.id) == "pin", behind.get(f.id) == "held") for f in features]
 
 
 def _tenants(request: HttpRequest, actor: Actor) -> list[MenuTenant]:

@@ -21,7 +21,7 @@ from tenants.people import names_of, names_of_those_who
 from .drawing import feature_page
 from .editing import Editing
 from .pages import PageRequest, answer
-from .parts import Editor, NewSection, RevisionLine, Row
+from .parts import Choice, Editor, NewSection, Promoting, RevisionLine, Row
 from .telling import author_words, revision_words
 from .words import field_title
 
@@ -90,6 +90,15 @@ class Desk:
         document = document_of({**own, **added}.values())
         return {**document, "rules": rules}
 
+    @property
+    def may_promote(self) -> bool:
+        """Whether the person may make changes of their own everybody's, and has any."""
+        return self.layer == "user" and "override.tenant" in self.request.actor.can and bool(self.editing.own)
+
+    def own_fields(self) -> list[Choice]:
+        """One's own changes, to choose from."""
+        return [Choice(field, self.title(field), True) for field in self.editing.own]
+
     def who_saved(self) -> str:
         """Who saved while one was editing, and what it is at now."""
         row, actor = self.newest, self.request.actor
@@ -99,8 +108,8 @@ class Desk:
         return _("%(who)s saved revision %(n)d while you were editing.") % {"who": who, "n": row.number}
 
     def answer(
-        self, *, row: Row | None = None, new: NewSection | None = None, notice: str = "", part: str = "editor",
-        status: int = 200, oob: bool = False, **headers: str,
+        self, *, row: Row | None = None, new: NewSection | None = None, promoting: Promoting | None = None,
+        notice: str = "", part: str = "editor", status: int = 200, oob: bool = False, **headers: str,
     ) -> HttpResponse:  # fmt: skip
         """Draw the page, or for htmx the editor or one row of it."""
         actor = self.request.actor
@@ -108,14 +117,16 @@ class Desk:
             served = serve_warm(self.feature, actor.tenant_id, actor.acting_for())
             context = {
                 **feature_page(self.feature, served, actor),
-                "editor": self._editor(row, new, notice),
+                "editor": self._editor(row, new, notice, promoting),
                 "draft_key": f"{actor.tenant_id}:{actor.label}:{self.layer}:{self.feature.key}",
                 "row": row,
                 "oob": oob,
             }
         return answer(self.request, TEMPLATE, context, part=part, status=status, **headers)
 
-    def _editor(self, row: Row | None, new: NewSection | None, notice: str) -> Editor:
+    def _editor(
+        self, row: Row | None, new: NewSection | None, notice: str, promoting: Promoting | None = None
+    ) -> Editor:
         editing = self.editing
         rows = [row if row and row.field == one.field else one for one in editing.rows()]
         number = editing.revision.number if editing.revision else None
@@ -130,6 +141,8 @@ class Desk:
             saved=self.newest.valid_from if self.newest and self.newest.number == number else None,
             revisions=self._revisions(number) if "revisions" in self.request.GET else (),
             new=new,
+            promoting=promoting,
+            may_promote=self.may_promote,
             may_edit=editing.may,
             notice=notice or self._policy_notice(),
             kept=pin is not None and pin.kind == "snapshot" and pin.layer == self.layer,

@@ -1,5 +1,6 @@
 """Domain objects → what templates are given: features as heads, runs as lines and in full, receipts, money."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -9,15 +10,15 @@ from django.utils.translation import gettext_lazy
 
 from features.explain import hidden_fields, titles_of
 from features.models import Feature
-from features.resolve import Served
 from features.runs.execute import attempts_of
 from features.runs.models import FINAL, Run, State
 from features.runs.receipts import served_by
+from features.served import Served
 from tenants.actor import Actor
 
 from .parts import Failure, Head, OriginRow, ReceiptLine, RunLine, RunView
 from .rendering import coming_output, copy_text, field_summary, render_output, summary_line
-from .words import field_title, layer_of, plain
+from .words import field_title, joined, layer_of, plain
 
 DEMO_PROVIDER = "demo"  # the small model that `make demo` starts, which pages always call by what it is
 MICRO = 1_000_000
@@ -32,9 +33,11 @@ ADVICE = {
 }
 
 
-def head_of(feature: Feature, served: Served) -> Head:
+def head_of(feature: Feature, served: Served, titles: Mapping[str, Any] | None = None) -> Head:
     """A feature as its pages are headed, with how many fields the person and their organisation have changed."""
     mine, shared = ({op.field for op in one.operations} if one else set() for one in (served.user, served.tenant))
+    choice = served.choice
+    held = choice.held
     return Head(
         key=feature.key,
         title=feature.title,
@@ -44,13 +47,23 @@ def head_of(feature: Feature, served: Served) -> Head:
         mine=len(mine),
         ours=len(shared - mine),
         shared=len(shared),
-        staying=served.choice.pin is not None and served.choice.pin.layer == "user",
+        staying=choice.pin is not None and choice.pin.layer == "user",
+        waiting=choice.wanted if (held or choice.pin) and choice.wanted > choice.base else 0,
+        held=held is not None,
+        held_by=held.by if held else "",
+        held_fields=joined([field_title(field, titles) for field in held.fields]) if held else "",
+        version=choice.base,
     )
 
 
 def feature_page(feature: Feature, served: Served, actor: Actor) -> dict[str, Any]:
     """What every page of a feature is given."""
-    return {"here": "feature", "feature": head_of(feature, served), "may_edit_org": "override.tenant" in actor.can}
+    titles = titles_of(feature, served.choice.base) if served.choice.held else None
+    return {
+        "here": "feature",
+        "feature": head_of(feature, served, titles),
+        "may_edit_org": "override.tenant" in actor.can,
+    }
 
 
 def line_of(run: Run) -> RunLine:
@@ -107,6 +120,8 @@ def receipt_of(run: Run) -> ReceiptLine:
     repairs = sum(call["kind"] == "repair" for call in attempts_of(run.id)) if run.attempts > 1 else 0
     notes = {
         _("pinned"): receipt["pin"] is not None,
+        _("held"): bool(receipt.get("held")),
+        _withdrawn_words(receipt): bool(receipt.get("withdrawn")),
         _("another model stood in"): bool(receipt.get("substituted")),
         _("cached"): run.cached,
         _("repaired once"): repairs == 1,
@@ -137,6 +152,11 @@ def origins_of(run: Run, now: Served) -> list[OriginRow]:
         text = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
         rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing")))
     return sorted(rows, key=lambda row: ("user", "tenant", "base").index(row.layer))
+
+
+def _withdrawn_words(receipt: Mapping[str, Any]) -> str:
+    told = receipt.get("withdrawn") or {}
+    return _("withdrawn %(n)s → %(m)s") % {"n": told.get("version", ""), "m": told.get("replacement", "")}
 
 
 def money(micro: int) -> str:

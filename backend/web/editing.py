@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from features.engine import ABSENT, Operation, Revision, Rule, Suspended, effective_rule, is_text, judge, resolve
 from features.explain import editable, rule_for
-from features.resolve import Served
+from features.served import Served
 
 from .boxes import box_of
 from .parts import Choice, EditBox, Layer, Paragraph, Row, RowGroup

@@ -1,4 +1,4 @@
-"""The timeline of one person's feature: events with the letters of the behavior around them, and a chosen moment."""
+"""The timeline of a feature for a person or their organisation: events with letters of behavior, a chosen moment."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from features.actions.overrides import Layer, whose
 from features.actions.pins import restore
 from features.engine import Change, diff
 from features.explain import hidden_between, titles_of
 from features.models import Feature
-from features.resolve import Served, serve, serve_warm
+from features.resolve import serve, serve_warm
 from features.runs.models import Run
 from features.runs.receipts import served_by
+from features.served import Served
 from features.timeline import History, history
 from tenants.actor import Actor
 from tenants.errors import Invalid
@@ -29,8 +31,12 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(frozen=True)
 class Past:
-    """What happened to a feature for the person who looks, read once; within their transaction."""
+    """What happened to a feature for the person who looks, or for their organisation, read once.
 
+    Within the person's transaction. `layer` says which of the two it is.
+    """
+
+    layer: Layer
     feature: Feature
     actor: Actor
     now: Served
@@ -45,7 +51,7 @@ class Past:
             Event(
                 at=event.at,
                 layer=event.layer,
-                title=happening_words(event, self.history.versions, titles, self.actor.in_tenant().name),
+                title=happening_words(event, self.history.versions, titles, self.actor.in_tenant().name, self.layer),
                 by=author_of(event, self.history.versions, self.names, self.actor),
                 before=self.letters.get(event.before or "", ""),
                 after=self.letters.get(event.after or "", ""),
@@ -56,20 +62,20 @@ class Past:
         ]
 
     def stay(self) -> Stay:
-        """Whether the person stays on a version, by their own choice or their organisation's."""
+        """Whether the layer stays on a version, by its own choice or, for a person, their organisation's."""
         choice = self.now.choice
         pin = next((row for row in self.history.pins if choice.pin and str(row.id) == choice.pin.id), None)
         may, current = self._may, self.history.current
-        if pin is None or choice.pin is None or choice.pin.layer == "tenant":
+        if pin is None or choice.pin is None or choice.pin.layer != self.layer:
             numbers = sorted(self.history.versions, reverse=True) if may else []
             return Stay(
                 choice.base, current, versions=numbers, may_pin=may, forbidden="" if may else self.forbidden(),
-                of_tenant=choice.pin is not None,
+                of_tenant=choice.pin is not None, held=choice.held.by if choice.held else "",
             )  # fmt: skip
         by = _("you") if pin.author == self.actor.label else author_words(pin.author, self.names, self.actor)
         return Stay(
             choice.base, current, kind=choice.pin.kind, since=pin.created_at, until=choice.pin.until, by=by,
-            reason=pin.reason.rstrip("."), may_pin="pin.user" in self.actor.can,
+            reason=pin.reason.rstrip("."), may_pin=f"pin.{self.layer}" in self.actor.can,
         )  # fmt: skip
 
     def moment(self, then: Served, at: datetime, run: Run | None = None) -> Moment:
@@ -84,7 +90,7 @@ class Past:
             user=then.receipt.user,
             differences=self.differences(
                 diff(self.now.effective.fields, then.effective.fields),
-                hidden_between(self.now, then, "user"),
+                hidden_between(self.now, then, self.layer),
                 {**titles_of(self.feature, then.choice.base), **self.titles},
             ),
             letter=self.letters.get(then.digest, ""),
@@ -110,7 +116,7 @@ class Past:
     def forbidden(self, *, at: datetime | None = None, run: Run | None = None) -> str:
         """Why one may not stay or go back: whose policy, who can change it, and what one can do instead."""
         tenant = self.actor.in_tenant().name
-        if "pin.user" not in self.actor.can:
+        if f"pin.{self.layer}" not in self.actor.can:
             return _("A viewer can look but not change.")
         admins = names_of_those_who("policy.manage")
         words = _("%(tenant)s does not let its people stay on a version.") % {"tenant": tenant}
@@ -122,7 +128,7 @@ class Past:
         """The alternative that a refused restore names: one's own revision of then, and what would still differ."""
         try:
             receipt = run.receipt if run else None
-            restore(self.feature, "user", at=None if run else at, receipt=receipt, by=self.actor, dry_run=True)
+            restore(self.feature, self.layer, at=None if run else at, receipt=receipt, by=self.actor, dry_run=True)
         except Invalid as refused:
             offered: dict[str, Any] = refused.extra.get("alternative") or {}
             number = offered.get("rollback_to_revision")
@@ -136,7 +142,8 @@ class Past:
 
     @property
     def _may(self) -> bool:
-        return "pin.user" in self.actor.can and self.history.policy.users_may_pin is not False
+        allowed = self.layer == "tenant" or self.history.policy.users_may_pin is not False
+        return f"pin.{self.layer}" in self.actor.can and allowed
 
     @property
     def titles(self) -> dict[str, Any]:
@@ -145,18 +152,18 @@ class Past:
         return dict(version.titles) if version else {}
 
 
-def past_of(feature: Feature, actor: Actor, *, before: datetime | None = None) -> Past:
+def past_of(feature: Feature, layer: Layer, actor: Actor, *, before: datetime | None = None) -> Past:
     """Read what happened; within the actor's transaction."""
-    who = actor.acting_for()
+    who = whose(layer, actor)
     now = serve_warm(feature, actor.tenant_id, who)
     found = history(feature, actor.tenant_id, who, now.at, before=before)
     labels = authors(found.happenings) | {pin.author for pin in found.pins}
-    return Past(feature, actor, now, found, names_of(labels, actor), letters_of(found))
+    return Past(layer, feature, actor, now, found, names_of(labels, actor), letters_of(found))
 
 
-def then_of(feature: Feature, actor: Actor, at: datetime | None, run: Run | None) -> Served:
+def then_of(feature: Feature, layer: Layer, actor: Actor, at: datetime | None, run: Run | None) -> Served:
     """What was served at a moment or to a run. Raises NotFound before there was anything, Conflict for the future."""
-    return served_by(run) if run else serve(feature, actor.tenant_id, actor.acting_for(), at)
+    return served_by(run) if run else serve(feature, actor.tenant_id, whose(layer, actor), at)
 
 
 def letters_of(found: History) -> dict[str, str]:

@@ -81,6 +81,11 @@ def copy_text(nodes: Sequence[Node]) -> str:
     return "\n\n".join(f"{node.label}{': ' if node.short else chr(10)}{_flat(node)}" for node in nodes)
 
 
+def flat(node: Node) -> str:
+    """One part of an output as plain text, without its label."""
+    return _flat(node)
+
+
 def _kind_of(schema: Schema) -> NodeKind:
     return "choice" if "enum" in schema else KINDS.get(kind(schema), "text")
 

@@ -49,21 +49,26 @@ def happening_words(
     event: Happening, versions: Mapping[int, Version], titles: Titles, tenant: str, layer: Layer = "user"
 ) -> str:
     """What happened, as the title of its line, to the person who looks or (`layer`) to their organisation."""
+    whom = tenant if layer == "tenant" else _("you")
     match event.row, event.previous:
         case CurrentVersion() as row, CurrentVersion() as previous if row.version < previous.version:
             return _("The vendor went back to version %(n)d") % {"n": row.version}
         case CurrentVersion() as row, previous:
             reached = previous is not None and event.before != event.after
-            return (_("Version %(n)d reached you") if reached else _("Version %(n)d published")) % {"n": row.version}
+            told = _("Version %(n)d reached %(whom)s") if reached else _("Version %(n)d published")
+            return told % {"n": row.version, "whom": whom}
         case Override() as row, previous:
             return revision_words(row, previous if isinstance(previous, Override) else None, titles)
         case Pin() as row, _previous:
             return _stay_words(row, event, tenant)
         case Stage() as row, _previous:
-            reached = _("A rollout of version %(n)d reached you")
-            return (reached if event.kind == "included" else _("The rollout of version %(n)d was rolled back")) % {
-                "n": row.version
-            }
+            reached = event.kind == "included"
+            told = (
+                _("A rollout of version %(n)d reached %(whom)s")
+                if reached
+                else _("The rollout of version %(n)d was rolled back")
+            )
+            return told % {"n": row.version, "whom": whom}
         case Withdrawal() as row, _previous:
             words = {"n": row.version, "m": row.replacement}
             if event.kind == "lifted":

@@ -1,11 +1,14 @@
 """Tenants and users change what they want: overrides, saved whole or one operation at a time, as numbered revisions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from features.availability import refuse_retired
 from features.engine import (
     ABSENT,
+    Base,
     BasedOn,
     Operation,
     Revision,
@@ -28,7 +31,8 @@ from features.engine import (
 )
 from features.explain import hidden_fields
 from features.models import Feature, Override, Pin
-from features.resolve import Served, revision_row, serve
+from features.resolve import revision_row, serve
+from features.served import Served
 from features.validity import bump, supersede
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale
@@ -61,6 +65,32 @@ class Saved:
     suspended: tuple[Suspended, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A write to a layer as it begins: what its subject is served, the newest revision, and what is being changed.
+
+    `pin`: the subject's own snapshot, whose revision is changed then, since it is the one that is served.
+    """
+
+    feature: Feature
+    layer: Layer
+    who: Who
+    served: Served
+    row: Override | None
+    pin: Pin | None
+    was: Content
+
+    @property
+    def number(self) -> int:
+        """The number of the revision that comes of it."""
+        return (self.row.number if self.row else 0) + 1
+
+    @property
+    def tenant(self) -> Revision | None:
+        """The organisation's revision that the layer stands on."""
+        return self.served.tenant if self.layer == "user" else None
+
+
 def whose(layer: Layer, actor: Actor) -> Who:
     """The subject whose override a layer is, for this actor. Raises NotFound where there is no user layer."""
     if layer == "tenant":
@@ -91,7 +121,7 @@ def save_override(
     "rules"}; saving what is already there makes no revision.
     """
     content = parse_override(document)
-    return _write(feature, layer, lambda _: content, expected, message, by)
+    return write(feature, layer, lambda _: content, expected, message, by)
 
 
 def save_operation(
@@ -101,19 +131,19 @@ def save_operation(
 
     `document` is {"set": value}, {"append": text} or {"remove": true}.
     """
-    operation = None if document is None else _one_operation(field, document)
+    operation = None if document is None else one_operation(field, document)
 
     def edit(was: Content) -> Content:
         operations = [op for op in was[0] if op.field != field]
         place = next((i for i, op in enumerate(was[0]) if op.field == field), len(operations))
         return (*operations[:place], *([operation] if operation else []), *operations[place:]), was[1]
 
-    return _write(feature, layer, edit, expected, f"{field}", by)
+    return write(feature, layer, edit, expected, f"{field}", by)
 
 
 def delete_override(feature: Feature, layer: Layer, *, expected: Expected, by: Actor) -> Saved:
     """Inherit everything again; earlier revisions can be rolled back to. Raises NotFound without an override."""
-    return _write(feature, layer, _take_all_out, expected, "Inherit everything again", by)
+    return write(feature, layer, take_all_out, expected, "Inherit everything again", by)
 
 
 def rollback_override(feature: Feature, layer: Layer, number: int, *, expected: Expected, by: Actor) -> Saved:
@@ -121,43 +151,68 @@ def rollback_override(feature: Feature, layer: Layer, number: int, *, expected: 
     who = whose(layer, by)
     with by.present():
         content = content_of(revision_row(feature.id, who.id, number))
-    return _write(feature, layer, lambda _: content, expected, f"Back to revision {number}", by, judged=False)
+    return write(feature, layer, lambda _: content, expected, f"Back to revision {number}", by, judged=False)
 
 
-def _take_all_out(was: Content) -> Content:
+def take_all_out(was: Content) -> Content:
+    """Leave nothing. Raises NotFound where there is nothing."""
     if was == NOTHING:
         raise NotFound("There is nothing here that is changed.")
     return NOTHING
 
 
-def _write(
-    feature: Feature, layer: Layer, edit: Any, expected: Expected, message: str, by: Actor, *, judged: bool = True
-) -> Saved:
-    who = whose(layer, by)
-    with by.doing(f"override.{layer}", feature) as event:
+def write(
+    feature: Feature, layer: Layer, edit: Callable[[Content], Content], expected: Expected, message: str, by: Actor, *,
+    judged: bool = True, who: Who | None = None,
+) -> Saved:  # fmt: skip
+    """Write what `edit` makes of a layer's content as its newest revision; `who` as `drafting`."""
+    with drafting(feature, layer, expected, by, who=who) as (event, draft):
+        content = _with_origin(edit(draft.was), draft)
+        if judged:
+            check_content(content, draft.was, draft.served, layer)
+        revision = Revision(draft.number, *content)
+        suspended = suspended_of(revision, draft.served, layer)
+        row = draft.row
+        if row is not None and content == content_of(row) and draft.pin is None:
+            event.detail["revision"] = row.number
+            return Saved(row, suspended)
+        saved = keep(draft, revision, message, by)
+    return Saved(saved, suspended)
+
+
+@contextmanager
+def drafting(
+    feature: Feature, layer: Layer, expected: Expected, by: Actor, *, dry_run: bool = False, who: Who | None = None
+) -> Iterator[tuple[Any, Draft]]:
+    """Begin a write to a layer, one at a time for its subject; yields the audit event and the draft. Raises Stale.
+
+    `who`: a user other than the actor, whose override an admin changes. Raises Conflict for a feature that is retired.
+    """
+    verb = f"override.{layer}" if who is None else "override.others"
+    who = who or whose(layer, by)
+    with by.doing(verb, feature, dry_run=dry_run) as event:
         make_sure(by.tenant_id, who)
         bump(by.tenant_id, feature.id, who.id)  # takes the subject's lock: what follows is one at a time
         row = newest(feature, who)
         _check_expected(row, expected)
         served = serve(feature, by.tenant_id, who)
-        pinned = _own_snapshot(served)
-        was = content_of(_revision_under(pinned, feature, who, row))
-        content = edit(was)
-        content = _with_origin(content, was, served, layer)
-        if judged:
-            _judge(content, was, served, layer)
-        revision = Revision((row.number if row else 0) + 1, content[0], content[1])
-        suspended = _suspended(revision, served, layer)
-        event.detail = {"layer": layer, "revision": revision.number, "subject": str(who.id)}
-        if row is not None and content == content_of(row) and pinned is None:
-            event.detail["revision"] = row.number
-            return Saved(row, suspended)
-        saved = _store(feature, who, revision, message, by)
-        if row is None and layer == "user":
-            bump(by.tenant_id, feature.id, by.tenant_id)
-        if pinned is not None:
-            _move_pin(pinned, who, revision.number)
-    return Saved(saved, suspended)
+        refuse_retired(served.feature, served.at)
+        pin = own_snapshot(served)
+        was = content_of(revision_under(pin, feature, who, row))
+        draft = Draft(feature, layer, who, served, row, pin, was)
+        event.detail = {"layer": layer, "revision": draft.number, "subject": str(who.id)}
+        yield event, draft
+
+
+def keep(draft: Draft, revision: Revision, message: str, by: Actor) -> Override:
+    """Write what a draft has become as its subject's newest revision."""
+    feature, who = draft.feature, draft.who
+    saved = _store(feature, who, revision, message, by)
+    if draft.row is None and draft.layer == "user":
+        bump(by.tenant_id, feature.id, by.tenant_id)
+    if draft.pin is not None:
+        _move_pin(draft.pin, who, revision.number)
+    return saved
 
 
 def _store(feature: Feature, who: Who, revision: Revision, message: str, by: Actor) -> Override:
@@ -179,14 +234,14 @@ def _check_expected(row: Override | None, expected: Expected) -> None:
         raise Stale(f"Somebody saved first: this is at revision {now} now. Read it again.", revision=now)
 
 
-def _own_snapshot(served: Served) -> Pin | None:
+def own_snapshot(served: Served) -> Pin | None:
     """The subject's own snapshot, while it counts: a policy may have suspended it, and then it serves nobody."""
     pin = served.choice.pin
     own = pin is not None and pin.layer == ("tenant" if served.who.is_tenant else "user")
     return Pin.objects.get(pk=pin.id) if pin is not None and own and pin.kind == "snapshot" else None
 
 
-def _revision_under(pin: Pin | None, feature: Feature, who: Who, row: Override | None) -> Override | None:
+def revision_under(pin: Pin | None, feature: Feature, who: Who, row: Override | None) -> Override | None:
     """Under one's own snapshot one edits what one is served: the pinned revision, not the newest."""
     if pin is None:
         return row
@@ -198,7 +253,7 @@ def _move_pin(pin: Pin, who: Who, number: int) -> None:
     moved = Pin(
         tenant_id=pin.tenant_id, feature_id=pin.feature_id, subject_id=pin.subject_id, kind=pin.kind, base=pin.base,
         tenant_revision=pin.tenant_revision, user_revision=pin.user_revision, targets=pin.targets, reason=pin.reason,
-        author=pin.author, created_at=pin.created_at, until=pin.until, valid_to=pin.until,
+        author=pin.author, created_at=pin.created_at, until=pin.until, valid_to=pin.until, as_of=pin.as_of, run=pin.run,
     )  # fmt: skip
     if who.is_tenant:
         moved.tenant_revision = number
@@ -207,22 +262,29 @@ def _move_pin(pin: Pin, who: Who, number: int) -> None:
     supersede(Pin.objects.filter(feature_id=pin.feature_id, subject_id=pin.subject_id), moved)
 
 
-def _with_origin(content: Content, was: Content, served: Served, layer: Layer) -> Content:
-    """Note on each new operation what its author saw, and keep the notes of those that did not change."""
-    noted = {operation.field: operation for operation in was[0]}
+def _with_origin(content: Content, draft: Draft) -> Content:
+    """Note on each new operation what its author saw, and keep the notes of those that did not change.
+
+    What comes with a note of its own (an old revision's) keeps that: going back undoes decisions on conflicts too.
+    """
+    noted = {operation.field: operation for operation in draft.was[0]}
     operations = []
     for operation in content[0]:
         before = noted.get(operation.field)
-        if before is not None and _same(before, operation):
+        if operation.based_on is None and before is not None and _same(before, operation):
             operations.append(before)
             continue
         if operation.based_on is None:
-            tenant = served.tenant if layer == "user" else None
-            value = inherited(operation.field, served.base, tenant, layer)
-            seen = BasedOn(served.base.number, tenant.number if tenant else None, inherited_digest(value))
+            seen = seen_on(operation.field, draft.served.base, draft.tenant, draft.layer)
             operation = replace(operation, based_on=seen)
         operations.append(operation)
     return tuple(operations), content[1]
+
+
+def seen_on(field: str, base: Base, tenant: Revision | None, layer: Layer) -> BasedOn:
+    """What the author of an operation on a field sees, whose layer stands on these."""
+    value = inherited(field, base, tenant, layer)
+    return BasedOn(base.number, tenant.number if tenant else None, inherited_digest(value), field in base.fields)
 
 
 def _same(one: Operation, other: Operation) -> bool:
@@ -231,14 +293,14 @@ def _same(one: Operation, other: Operation) -> bool:
     )
 
 
-def _judge(content: Content, was: Content, served: Served, layer: Layer) -> None:
+def check_content(content: Content, was: Content, served: Served, layer: Layer) -> None:
     """Raise Invalid naming every rule that a new or changed operation breaks."""
     if layer == "user" and not served.choice.users_may_override:
         told = Problem("", "users_may_override", "your organisation's policy keeps users' own changes inactive")
         raise Invalid("Your organisation does not let its users change behavior for themselves.", errors=[told])
     tenant = served.tenant if layer == "user" else None
     tenant_rules: Mapping[str, Rule] = tenant.rules if tenant else {}
-    alone = resolve(served.base, *_layers(layer, served, Revision(0, content[0], content[1])))
+    alone = resolve(served.base, *layers_with(layer, served, Revision(0, content[0], content[1])))
     problems: list[Problem] = []
     for operation in changed(was[0], content[0]):
         rule = effective_rule(operation.field, served.base.rules, tenant_rules)
@@ -253,12 +315,12 @@ def _judge(content: Content, was: Content, served: Served, layer: Layer) -> None
     try:
         compiled = compile_behavior(alone.fields)
     except Invalid as broken:
-        raise _told_of_operations(broken, content[0], hidden_fields(served, layer)) from broken
+        raise told_of_operations(broken, content[0], hidden_fields(served, layer)) from broken
     named = next((op.pointer for op in content[0] if op.field == "model.name"), "/model.name")
     check_models([compiled.model, *compiled.fallbacks], APP, at=named)
 
 
-def _told_of_operations(broken: Invalid, operations: tuple[Operation, ...], hidden: frozenset[str]) -> Invalid:
+def told_of_operations(broken: Invalid, operations: tuple[Operation, ...], hidden: frozenset[str]) -> Invalid:
     """Point at what was sent: a problem of a field that an operation changes is that operation's.
 
     Of a field that is hidden from the author nothing is quoted: a check of theirs could ask for its text word by word.
@@ -281,18 +343,21 @@ def _result(operation: Operation, below: Any) -> Any:
     return operation.value
 
 
-def _layers(layer: Layer, served: Served, revision: Revision) -> tuple[Revision | None, Revision | None]:
+def layers_with(layer: Layer, served: Served, revision: Revision) -> tuple[Revision | None, Revision | None]:
+    """The tenant's and the user's revision where this one is the layer's."""
     return (revision, None) if layer == "tenant" else (served.tenant, revision)
 
 
-def _suspended(revision: Revision, served: Served, layer: Layer) -> tuple[Suspended, ...]:
-    tenant, user = _layers(layer, served, revision)
+def suspended_of(revision: Revision, served: Served, layer: Layer) -> tuple[Suspended, ...]:
+    """Those of a revision's operations that would be inactive on what is served."""
+    tenant, user = layers_with(layer, served, revision)
     may = served.choice.users_may_override
     effective, _ = compile_layers(served.base, tenant, user, users_may_override=may)
     return tuple(item for item in effective.suspended if item.layer == layer)
 
 
-def _one_operation(field: str, document: Mapping[str, Any]) -> Operation:
+def one_operation(field: str, document: Mapping[str, Any]) -> Operation:
+    """Read {"set": value}, {"append": text} or {"remove": true}. Raises Malformed, and Invalid for a wrong value."""
     if len(document) != 1 or not set(document) <= {"set", "append", "remove"}:
         raise Malformed('Send exactly one of {"set": value}, {"append": text} or {"remove": true}.')
     if "remove" in document:
@@ -304,10 +369,15 @@ def _one_operation(field: str, document: Mapping[str, Any]) -> Operation:
 
 
 def override_json(row: Override | None) -> dict[str, Any]:
-    """The whole override as the API shows it: what a PUT takes, with the revision it is at."""
+    """The whole override as the API shows it: what a PUT takes, with the revision it is at.
+
+    `hold`: the fields for whose sake its owner chose to stay on a version until they decide (conflicts.py).
+    """
     operations, rules = content_of(row)
+    held = [operation.field for operation in operations if operation.hold]
     return {
         **document_of(operations, rules),
+        **({"hold": held} if held else {}),
         "revision": row.number if row else 0,
         "message": row.message if row else "",
         "author": row.author if row else None,

@@ -4,19 +4,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from features.availability import earliest, refuse_retired
 from features.engine import Change, Choice, PinRow, diff
 from features.explain import Viewer, hidden_between
-from features.models import Feature, Pin
-from features.receipt import Receipt
+from features.models import Feature, Pin, Withdrawal
 from features.reading import policy_value
-from features.resolve import Served, clock, released, serve, serve_choice
+from features.receipt import Receipt
+from features.resolve import choice_now, clock, released, serve, serve_choice
+from features.served import Served
 from features.validity import bump, supersede, valid_at
+from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Stale
+from tenants.isolation import APP
 from tenants.subjects import Who, make_sure
 
 from .overrides import ANY, Expected, Layer, newest, whose
@@ -31,6 +36,7 @@ class Moved:
     after: Receipt
     changes: tuple[Change, ...]
     pin: Pin | None
+    previous: Pin | None = None  # the pin in whose place it came, which `restore` can put back
     hidden: frozenset[str] = frozenset()  # the fields whose text the layer may not see: on either side, or today
 
 
@@ -89,6 +95,33 @@ def unpin(feature: Feature, layer: Layer, *, expected: Expected = ANY, by: Actor
     return _move(feature, layer, who, end, "unpin", by, dry_run, expected=expected)
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What bears on pins and is not in their rows: the versions withdrawn, and how long users may stay."""
+
+    stopped: dict[int, Withdrawal]
+    users_may_pin: bool | int
+    now: datetime
+
+    def ends(self, row: Pin) -> datetime | None:
+        """When a pin ends: its own end, or for a user's what the policy allows today, whichever comes first."""
+        if row.subject_id == row.tenant_id or isinstance(self.users_may_pin, bool):
+            return row.until
+        return earliest(row.until, row.created_at + timedelta(days=self.users_may_pin))
+
+    def counts(self, row: Pin) -> bool:
+        """Whether a pin decides what is served: a user's that the policy suspends is kept, and returns with it."""
+        if row.subject_id != row.tenant_id and self.users_may_pin is False:
+            return False
+        end = self.ends(row)
+        return end is None or self.now < end
+
+
+def marks_of(feature: Feature) -> Marks:
+    """What bears on the pins of a feature in the present tenant."""
+    return Marks(withdrawals_now(feature, APP), policy_value(policy_now()).users_may_pin, clock())
+
+
 def pins_of(feature: Feature) -> QuerySet[Pin]:
     """The pins in force in the present tenant, its own included."""
     live = Q(valid_to=None) | Q(valid_to__gt=Now())
@@ -111,13 +144,17 @@ def restore(
     *,
     at: datetime | None = None,
     receipt: Mapping[str, Any] | None = None,
+    run: UUID | None = None,
+    until: datetime | None = None,
+    reason: str = "",
     by: Actor,
     dry_run: bool = False,
 ) -> Restored:
-    """Put a subject back as it was at a moment, or as a run's receipt says, by a snapshot pin.
+    """Put a subject back as it was at a moment, or as a run's receipt says (`run` is its id), by a snapshot pin.
 
-    The answer says whether that is exact (digest for digest) or with a substitute, and why. Raises Invalid, naming the
-    policy and the alternative, where users may not pin; NotFound where nothing was served at that moment.
+    The answer says whether that is exact (digest for digest) or with a substitute, and why. Raises Invalid with what
+    cannot be, why and the alternative: where users may not pin, and where revisions of then are gone; NotFound where
+    nothing was served at that moment.
     """
     who = whose(layer, by)
     with by.present():
@@ -126,24 +163,52 @@ def restore(
 
     def make(_: Served) -> Pin:
         row = _snapshot(then.choice, then)
-        row.kind, row.reason = Pin.Kind.SNAPSHOT, f"As it was {at:%Y-%m-%d %H:%M:%S} UTC" if at else "As in a run"
+        told = f"As it was {at:%Y-%m-%d %H:%M:%S} UTC" if at else "As in a run"
+        row.kind, row.reason, row.until, row.as_of, row.run = Pin.Kind.SNAPSHOT, reason or told, until, at, run
         return row
 
     try:
         moved = _move(feature, layer, who, make, "restore", by, dry_run)
     except Invalid as refused:
         raise _with_alternative(refused, feature, who, then, by) from refused
-    reasons = _shortfalls(moved, wanted)
+    with by.present():
+        reasons = _shortfalls(moved, wanted, withdrawals_now(feature, APP))
     return Restored("substituted" if reasons else "exact", reasons, wanted, moved)
+
+
+def restore_pin(feature: Feature, layer: Layer, former: UUID, *, by: Actor, dry_run: bool = False) -> Restored:
+    """Put a former pin of one's own back as it was: so a restore is undone that took another pin's place.
+
+    Raises NotFound for a pin that is not one's own, Conflict for one that would have ended by now, and as `pin`.
+    """
+    who = whose(layer, by)
+    kept = ("kind", "base", "tenant_revision", "user_revision", "targets", "reason", "until", "as_of", "run")
+
+    def make(served: Served) -> Pin:
+        row = Pin.objects.filter(pk=former, feature=feature, subject_id=who.id).first()
+        if row is None:
+            raise NotFound("There was no such pin.")
+        if row.until is not None and row.until <= served.at:
+            raise Conflict(f"That pin would have ended on {row.until:%Y-%m-%d at %H:%M} UTC.")
+        return Pin(**{name: getattr(row, name) for name in kept})
+
+    moved = _move(feature, layer, who, make, "restore", by, dry_run)
+    with by.present():
+        reasons = _shortfalls(moved, moved.after.digest, withdrawals_now(feature, APP))
+    return Restored("substituted" if reasons else "exact", reasons, moved.after.digest, moved)
 
 
 def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: Mapping[str, Any] | None) -> Served:
     """What the subject was served then: by the rows valid at the moment, or by the numbers that the receipt names."""
+    now = serve(feature, by.tenant_id, who)
     if at is not None:
-        return serve(feature, by.tenant_id, who, at)
+        try:
+            return serve(feature, by.tenant_id, who, at)
+        except NotFound as gone:
+            choice_now(feature, by.tenant_id, who, at)  # which says so where nothing was served at that moment
+            raise _cannot(gone, now) from gone
     if receipt is None:
         raise Conflict("Say a moment or a run to go back to.")
-    now = serve(feature, by.tenant_id, who)
     target = receipt.get("model_target")
     targets = {target["alias"]: target["revision"]} if target else {}
     user = None if who.is_tenant else receipt["user"]
@@ -152,7 +217,16 @@ def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: M
         tenant_revision=receipt["tenant"], user_revision=user, targets=targets, created=now.at, until=None, id="",
     )  # fmt: skip
     choice = replace(now.choice, base=wish.base, tenant=wish.tenant_revision, user=user, pin=wish)
-    return serve_choice(feature, by.tenant_id, who, choice, now.at, now.stamps)
+    try:
+        return serve_choice(feature, by.tenant_id, who, choice, now.at, now.stamps)
+    except NotFound as gone:
+        raise _cannot(gone, now) from gone
+
+
+def _cannot(gone: NotFound, now: Served) -> Invalid:
+    """What is answered where something that behavior of then stood on is kept no more."""
+    told = f"The behavior of then cannot be made again: {gone.detail}"
+    return Invalid(told, result="cannot", reasons=[told], digest_now=now.digest)
 
 
 def _snapshot(choice: Choice, served: Served) -> Pin:
@@ -173,17 +247,19 @@ def _move(
     with by.doing(right or f"pin.{layer}", feature, dry_run=dry_run) as event:
         make_sure(by.tenant_id, who)
         bump(by.tenant_id, feature.id, who.id)
-        _check_expected(pin_now(feature, who), expected)
+        previous = pin_now(feature, who)
+        _check_expected(previous, expected)
         before = serve(feature, by.tenant_id, who)
         row = make(before)
         if row is not None:
+            refuse_retired(before.feature, before.at)
             _complete(row, feature, layer, who, before.at, by)
         supersede(Pin.objects.filter(feature=feature, subject_id=who.id), row)
         after = serve(feature, by.tenant_id, who)
         event.detail = {"what": verb, "layer": layer, "before": before.digest, "after": after.digest}
         hidden = hidden_between(before, after, viewer or layer)
     changes = tuple(diff(before.effective.fields, after.effective.fields))
-    return Moved(before.receipt, after.receipt, changes, row, hidden)
+    return Moved(before.receipt, after.receipt, changes, row, previous, hidden)
 
 
 def etag_of(row: Pin | None) -> str:
@@ -229,13 +305,19 @@ def _with_alternative(refused: Invalid, feature: Feature, who: Who, then: Served
         "own_revision_now": own.number if own else None,
         "would_still_differ": differs,
     }
-    return Invalid(refused.detail, errors=refused.errors, result="cannot", alternative=alternative)
+    return Invalid(
+        refused.detail, errors=refused.errors, result="cannot", reasons=[refused.detail], alternative=alternative
+    )
 
 
-def _shortfalls(moved: Moved, wanted: str) -> tuple[str, ...]:
+def _shortfalls(moved: Moved, wanted: str, stopped: Mapping[int, Withdrawal]) -> tuple[str, ...]:
     reasons = []
+    gone = moved.pin.base if moved.pin is not None and moved.pin.base in stopped else None
+    if gone is not None:
+        why = stopped[gone].reason
+        reasons.append(f"Version {gone} is withdrawn, and version {moved.after.base} stands in for it: {why}")
     if moved.after.substituted:
         reasons.append("A model of then is gone, and another stands in for it.")
-    if moved.after.digest != wanted:
+    if moved.after.digest != wanted and gone is None:
         reasons.append("The behavior of then cannot be made again from what is kept.")
     return tuple(reasons)

@@ -22,7 +22,7 @@ from features.validity import bump_vendor, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, Malformed, NotFound, Problem
 from tenants.isolation import OPERATOR
-from tenants.models import Tenant
+from tenants.workshop import customers
 
 MOST_WHY = 500
 MOVED = "It has moved on in the meantime: look at it again."
@@ -205,6 +205,8 @@ def _unfit(rollout: Rollout) -> Iterator[Problem]:
         yield Problem("/to", "withdrawn", f"version {to} is withdrawn: lift the withdrawal first")
     if rollout.unit not in Rollout.Unit.values:
         yield Problem("/unit", "enum", f"must be one of: {', '.join(Rollout.Unit.values)}")
+    if len(rollout.message) > MOST_WHY:
+        yield Problem("/message", "max_length", f"must have at most {MOST_WHY} characters")
 
 
 def _refuse_withdrawn(row: Rollout) -> None:
@@ -220,7 +222,7 @@ def _withdrawn(feature_id: UUID, number: int) -> bool:
 def _ids_of(names: set[str]) -> dict[str, str]:
     """The ids of the tenants that are called so, by slug or id."""
     ids = {name: found for name in names if (found := _as_id(name)) is not None}
-    rows = Tenant.objects.using(OPERATOR).filter(Q(slug__in=names - ids.keys()) | Q(id__in=ids.values()))
+    rows = customers().filter(Q(slug__in=names - ids.keys()) | Q(id__in=ids.values()))
     known = dict(rows.values_list("id", "slug"))
     by_slug = {slug: str(tenant_id) for tenant_id, slug in known.items()}
     return by_slug | {name: str(found) for name, found in ids.items() if found in known}

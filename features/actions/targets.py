@@ -1,13 +1,28 @@
 """Model targets and the aliases that behavior names them by."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from features.engine import check_field
 from features.models import MODELS, ModelAlias, ModelTarget
+from features.named import Named, named_by
+from features.resolve import clock
 from features.validity import bump_vendor, supersede
 from tenants.actor import Actor
-from tenants.errors import Invalid, NotFound, Problem
+from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR
+
+
+@dataclass(frozen=True, slots=True)
+class Remapped:
+    """A target as it is after a change, the revision that its alias meant before, and who names the alias."""
+
+    target: ModelTarget
+    before: int | None
+    current: bool
+    named: Named
 
 
 def add_target(
@@ -18,7 +33,7 @@ def add_target(
     input_price: int,
     output_price: int,
     cached_input_price: int | None = None,
-    capabilities: dict[str, Any] | None = None,
+    capabilities: Mapping[str, Any] | None = None,
     by: Actor,
 ) -> ModelTarget:
     """Add the next immutable target of an alias and point the alias to it.
@@ -26,32 +41,147 @@ def add_target(
     Prices are micro-units of the currency per million tokens; cached input costs as input where nothing is said.
     Raises Invalid for a name that cannot be an alias.
     """
-    if check_field(f"vars.{alias}") is not None:
-        raise Invalid("This cannot be an alias.", errors=[Problem("/alias", "name", "use a-z, 0-9, - and _")])
-    last = ModelTarget.objects.using(OPERATOR).filter(alias=alias).order_by("-revision")
-    target = ModelTarget(alias=alias, provider=provider, model=model, capabilities=capabilities or {})
-    target.input_price, target.output_price = input_price, output_price
-    target.cached_input_price = input_price if cached_input_price is None else cached_input_price
-    with by.doing("model.manage", target) as event:
-        bump_vendor(MODELS)
-        newest = last.first()
-        target.revision, target.author = (newest.revision if newest else 0) + 1, by.label
-        target.save(using=OPERATOR)
-        _point(alias, target, by)
-        event.detail = {"alias": alias, "revision": target.revision, "model": model}
+    target = _new(alias, provider, model, input_price, output_price, cached_input_price, capabilities)
+    _add(target, by, dry_run=False)
     return target
 
 
-def point_alias(alias: str, revision: int, *, by: Actor) -> ModelTarget:
-    """Let an alias mean another of its targets again. Raises NotFound."""
+def rehearse_target(
+    *,
+    alias: str,
+    provider: str,
+    model: str,
+    input_price: int,
+    output_price: int,
+    cached_input_price: int | None = None,
+    capabilities: Mapping[str, Any] | None = None,
+    by: Actor,
+) -> Remapped:
+    """As `add_target`, carried out and taken back: the target that would be, and whom it would reach."""
+    target = _new(alias, provider, model, input_price, output_price, cached_input_price, capabilities)
+    before = _add(target, by, dry_run=True)
+    return Remapped(target, before, current=True, named=named_by(alias))
+
+
+def point_alias(alias: str, revision: int, *, by: Actor, dry_run: bool = False) -> Remapped:
+    """Let an alias mean another of its targets. Raises NotFound, and Conflict for a target that ends or has ended.
+
+    Everybody whose behavior names the alias is asked with that target from the next run on; snapshot pins keep theirs.
+    """
+    target = _find(alias, revision)
+    with by.doing("model.manage", target, dry_run=dry_run) as event:
+        bump_vendor(MODELS)
+        target = _find(alias, revision)
+        if target.ends_at is not None:
+            raise Conflict(f"Target {revision} of {alias} ends on {_day(target.ends_at)}: take that back first.")
+        before = current_revision(alias)
+        _point(alias, target, by)
+        event.detail = {"alias": alias, "from": before, "revision": revision}
+    return Remapped(target, before, current=True, named=named_by(alias))
+
+
+def end_target(
+    alias: str, revision: int, *, at: datetime | None, replacement: int | None = None, by: Actor, dry_run: bool = False
+) -> Remapped:
+    """Serve a target until a moment, None: until now. Whoever still names it then is served what the alias means.
+
+    The target that the alias means cannot end: name the `replacement` that the alias means from now on. Snapshot pins
+    that named it say from then on that theirs was substituted. Raises NotFound, Conflict, and Invalid for the past.
+    """
+    target = _find(alias, revision)
+    with by.doing("model.manage", target, dry_run=dry_run) as event:
+        bump_vendor(MODELS)
+        target, now = _find(alias, revision), clock(OPERATOR)
+        if at is not None and at <= now:
+            raise Invalid("A target cannot end in the past.", errors=[Problem("/ends", "min", "must be in the future")])
+        if target.ends_at is not None and target.ends_at <= now:
+            raise Conflict(f"Target {revision} of {alias} ended on {_day(target.ends_at)}.")
+        before = current_revision(alias)
+        if before == revision and replacement is None:
+            raise Conflict(f"{alias} means target {revision}: name the replacement that it is to mean instead.")
+        if before != revision and replacement is not None:
+            raise Conflict(f"{alias} means target {before} already: there is nothing to replace.")
+        if replacement is not None:
+            _point(alias, _stand_in(alias, revision, replacement), by)
+        target.ends_at = at or now
+        target.save(using=OPERATOR, update_fields=["ends_at"])
+        event.detail = {"alias": alias, "revision": revision, "ends": target.ends_at.isoformat()}
+        current = current_revision(alias) == revision
+    return Remapped(target, before, current=current, named=named_by(alias, revision))
+
+
+def keep_target(alias: str, revision: int, *, by: Actor, dry_run: bool = False) -> Remapped:
+    """Serve a target without an end again, though it has ended. Raises NotFound, and Conflict where it has no end."""
+    target = _find(alias, revision)
+    with by.doing("model.manage", target, dry_run=dry_run) as event:
+        bump_vendor(MODELS)
+        target = _find(alias, revision)
+        if target.ends_at is None:
+            raise Conflict(f"Target {revision} of {alias} has no end.")
+        target.ends_at = None
+        target.save(using=OPERATOR, update_fields=["ends_at"])
+        event.detail = {"alias": alias, "revision": revision, "ends": None}
+        before = current_revision(alias)
+    return Remapped(target, before, current=before == revision, named=named_by(alias, revision))
+
+
+def target_of(alias: str, revision: int, by: Actor) -> Remapped:
+    """A target and whom its end would touch, for operators. Raises Forbidden and NotFound."""
+    by.need("model.manage")
+    with by.present():
+        target, current = _find(alias, revision), current_revision(alias)
+    return Remapped(target, current, current=current == revision, named=named_by(alias, revision))
+
+
+def current_revision(alias: str) -> int | None:
+    """Which of its targets an alias means; None for no alias."""
+    rows = ModelAlias.objects.using(OPERATOR).filter(alias=alias, valid_to=None)
+    return rows.values_list("target__revision", flat=True).first()
+
+
+def _new(
+    alias: str, provider: str, model: str, input_price: int, output_price: int, cached_input_price: int | None,
+    capabilities: Mapping[str, Any] | None,
+) -> ModelTarget:  # fmt: skip
+    if check_field(f"vars.{alias}") is not None:
+        raise Invalid("This cannot be an alias.", errors=[Problem("/alias", "name", "use a-z, 0-9, - and _")])
+    target = ModelTarget(alias=alias, provider=provider, model=model, capabilities=dict(capabilities or {}))
+    target.input_price, target.output_price = input_price, output_price
+    target.cached_input_price = input_price if cached_input_price is None else cached_input_price
+    return target
+
+
+def _add(target: ModelTarget, by: Actor, *, dry_run: bool) -> int | None:
+    """Write a target as its alias's next, and point the alias to it. Returns what the alias meant before."""
+    with by.doing("model.manage", target, dry_run=dry_run) as event:
+        bump_vendor(MODELS)
+        newest = ModelTarget.objects.using(OPERATOR).filter(alias=target.alias).order_by("-revision").first()
+        target.revision, target.author = (newest.revision if newest else 0) + 1, by.label
+        target.save(using=OPERATOR)
+        before = current_revision(target.alias)
+        _point(target.alias, target, by)
+        event.detail = {"alias": target.alias, "revision": target.revision, "model": target.model}
+    return before
+
+
+def _find(alias: str, revision: int) -> ModelTarget:
     target = ModelTarget.objects.using(OPERATOR).filter(alias=alias, revision=revision).first()
     if target is None:
         raise NotFound(f"{alias} has no target {revision}.")
-    with by.doing("model.manage", target) as event:
-        bump_vendor(MODELS)
-        _point(alias, target, by)
-        event.detail = {"alias": alias, "revision": revision}
     return target
+
+
+def _stand_in(alias: str, revision: int, replacement: int) -> ModelTarget:
+    if replacement == revision:
+        raise Conflict(f"Target {revision} cannot stand in for itself: name another.")
+    target = _find(alias, replacement)
+    if target.ends_at is not None:
+        raise Conflict(f"Target {replacement} of {alias} ends on {_day(target.ends_at)}: name another.")
+    return target
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d at %H:%M} UTC"
 
 
 def _point(alias: str, target: ModelTarget, by: Actor) -> None:

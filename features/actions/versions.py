@@ -49,6 +49,7 @@ def create_feature(
             raise Conflict(f"There is a feature {key} already: publish a version of it instead.")
         feature.save(using=OPERATOR)
         version = _new_version(feature, 1, behavior, rules, titles, samples, message, source, source_digest, by)
+        bump_vendor(feature.id)
         _move(feature, 1, by)
         event.detail = {"feature": key, "digest": version.digest}
     return feature, version
@@ -185,6 +186,6 @@ def _checked_titles(titles: Document) -> Document:
 
 
 def _move(feature: Feature, number: int, by: Actor) -> None:
-    bump_vendor(feature.id)
+    """Point to another version; the caller has bumped the feature's stamp."""
     rows = CurrentVersion.objects.using(OPERATOR).filter(feature=feature)
     supersede(rows, CurrentVersion(feature=feature, version=number, author=by.label))

@@ -5,6 +5,8 @@ that serve (outcome.py), and writes rows that name subjects and fields, never co
 """
 
 from .outcome import OUTCOMES
-from .record import KINDS, find_impact, impact_of_rollout, look, record_impact
+from .record import KINDS, find_impact, impact_of_rollout, impacts_of, look, record_impact, rows_of
 
-__all__ = ["KINDS", "OUTCOMES", "find_impact", "impact_of_rollout", "look", "record_impact"]
+__all__ = [
+    "KINDS", "OUTCOMES", "find_impact", "impact_of_rollout", "impacts_of", "look", "record_impact", "rows_of",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""An impact tenant by tenant, the worst first: how many of whose overrides and pins come to what, and the fields concerned."""
+"""An impact tenant by tenant, the worst first: how many overrides and pins come to what, and the fields concerned."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tenants.isolation import OPERATOR
 from .outcome import OUTCOMES
 
 MOST_FIELDS = 20  # names of fields that are told of one tenant
-DECISIONS = ("broken", "conflict", "orphaned", "suspended")  # the outcomes whose fields are told
+DECISIONS = ("broken", "conflict", "held", "orphaned", "suspended")  # the outcomes whose fields are told
 
 _ROWS = """
 FROM features_impactrow WHERE impact_id = %(impact)s
@@ -83,8 +83,8 @@ def rows_of_tenant(
 
 
 def newest_look(feature: Feature, to: int, by: Actor) -> Impact | None:
-    """The last time that somebody asked whom moving everybody from the current version would reach. Raises Forbidden."""
+    """The last time that somebody asked whom moving everybody from the current version would reach."""
     by.need("impact.read")
     with by.present():
         rows = Impact.objects.using(OPERATOR).select_related("feature").filter(feature=feature, kind="look", to=to)
-        return rows.filter(stage=None, before=current_number(feature, OPERATOR)).order_by("-id").first()
+        return rows.filter(stage__isnull=True, before=current_number(feature, OPERATOR) or 0).order_by("-id").first()

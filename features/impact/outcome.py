@@ -132,7 +132,7 @@ class _Subject:
     ) -> tuple[Rebased, ...]:
         if layer == "tenant":
             return () if tenant is None else self.scale.of_tenant(base, tenant)
-        key = (base.number, tenant and tenant.number)
+        key = (base.number, tenant.number if tenant else None)
         if key not in self.mine:
             self.mine[key] = rebase(base, tenant, user, layer=layer, bases=bases)
         return self.mine[key]

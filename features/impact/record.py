@@ -6,14 +6,16 @@ from uuid import UUID
 import kombu.exceptions
 import redis
 from celery import current_app
-from django.db import connections, transaction
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
-from features.engine import BUCKETS
+from features.engine import BUCKETS, replacement
 from features.find import current_number
-from features.models import Feature, Impact, Rollout, Version
+from features.models import Feature, Impact, ImpactRow, Rollout, Version, Withdrawal
 from tenants.actor import Actor
-from tenants.errors import Invalid, NotFound, Problem
+from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR
+from tenants.models import Tenant
 
 KINDS = ("look", "look_withdraw", "publish", "current", "rollout", "withdraw")
 WITHDRAWALS = ("look_withdraw", "withdraw")
@@ -34,14 +36,9 @@ def record_impact(
 
     What is served at this instant is what it compares with. `before` and `to` are versions; for a withdrawal the one
     withdrawn and its replacement. `stage` is whom a rollout is to include: {"share": of 10,000, "tenants": [ids],
-    "unit": "tenant" or "user"}, None for everybody. Two statements; rings for a worker on COMMIT.
+    "unit": "tenant" or "user"}, None for everybody. One statement; rings for a worker on COMMIT.
     """
-    with connections[OPERATOR].cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        at = cursor.fetchone()[0]
-    impact = Impact(
-        feature=feature, kind=kind, before=before, to=to, stage=stage, rollout=rollout, at=at, author=by.label
-    )
+    impact = Impact(feature=feature, kind=kind, before=before, to=to, stage=stage, rollout=rollout, author=by.label)
     impact.save(using=OPERATOR, force_insert=True)
     transaction.on_commit(ring, using=OPERATOR)
     return impact
@@ -71,33 +68,71 @@ def look(
     version that there is not, Invalid for what cannot be meant.
     """
     if withdraw is not None and (percent is not None or tenants is not None):
-        raise Invalid(
-            "A withdrawal reaches everybody on the version.",
-            errors=[Problem("/withdraw", "together", "cannot be asked together with percent or tenants")],
-        )
-    if withdraw is not None and withdraw == to:
-        raise Invalid(
-            "A version cannot replace itself.", errors=[Problem("/to", "replacement", "is the version itself")]
-        )
+        wrong = Problem("/withdraw", "together", "cannot be asked together with percent or tenants")
+        raise Invalid("A withdrawal reaches everybody on the version.", errors=[wrong])
+    if withdraw == to:
+        wrong = Problem("/to", "replacement", "is the version itself")
+        raise Invalid("A version cannot replace itself.", errors=[wrong])
     with by.doing("impact.read", feature) as event:
-        before = withdraw if withdraw is not None else current_number(feature, OPERATOR)
-        there = set(
-            Version.objects.using(OPERATOR)
-            .filter(feature=feature, number__in=[number for number in (to, before) if number is not None])
-            .values_list("number", flat=True)
-        )
+        before = current_number(feature, OPERATOR) if withdraw is None else withdraw
+        rows = Version.objects.using(OPERATOR).filter(feature=feature, number__in=[n for n in (before, to) if n])
+        there = set(rows.values_list("number", flat=True))
         for number in (to, before):
             if number is None or number not in there:
                 raise NotFound(f"{feature.key} has no version {number}.")
+        if withdraw is not None:
+            _check_circle(feature, withdraw, to)
+        stage = None
+        if percent is not None or tenants is not None:
+            share = round((percent or 0) * BUCKETS / 100)
+            stage = {"share": share, "tenants": _ids_of(tenants or []), "unit": unit}
         kind = "look" if withdraw is None else "look_withdraw"
-        stage = None if percent is None and tenants is None else _stage(percent or 0, tenants or [], unit)
         impact = record_impact(feature, kind=kind, before=before or 0, to=to, stage=stage, by=by)
         event.detail = {"impact": str(impact.id), "from": before, "to": to}
     return impact
 
 
-def _stage(percent: float, tenants: list[str], unit: str) -> dict[str, Any]:
-    return {"share": round(percent * BUCKETS / 100), "tenants": tenants, "unit": unit}
+def _check_circle(feature: Feature, number: int, to: int) -> None:
+    """Raise Conflict where the replacement leads back to the version itself: as withdrawing would."""
+    rows = Withdrawal.objects.using(OPERATOR).filter(feature=feature, valid_to=None)
+    gone = dict(rows.values_list("version", "replacement"))
+    try:
+        replacement(to, {**gone, number: to})
+    except ValueError as circle:
+        raise Conflict(f"Version {to} is itself replaced by version {number}.") from circle
+
+
+def _ids_of(names: list[str]) -> list[str]:
+    """The ids of the tenants with these slugs or ids. Raises Invalid naming those that there are not."""
+    rows = Tenant.objects.using(OPERATOR).filter(Q(slug__in=names) | Q(id__in=filter(None, map(_as_id, names))))
+    found = rows.values_list("id", "slug")
+    known = {name: str(tenant_id) for tenant_id, slug in found for name in (slug, str(tenant_id))}
+    problems = [
+        Problem(f"/tenants/{place}", "tenant", "there is no organisation called so")
+        for place, name in enumerate(names)
+        if name.lower() not in known
+    ]
+    if problems:
+        raise Invalid("Not all of these organisations exist.", errors=problems)
+    return sorted({known[name.lower()] for name in names})
+
+
+def _as_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def impacts_of(feature: Feature) -> QuerySet[Impact]:
+    """The impacts of a feature that are kept, within the operator's transaction."""
+    return Impact.objects.using(OPERATOR).select_related("feature").filter(feature=feature)
+
+
+def rows_of(impact: Impact, outcome: str | None = None) -> QuerySet[ImpactRow]:
+    """The rows of an impact, or those of one outcome, within the operator's transaction."""
+    rows = ImpactRow.objects.using(OPERATOR).filter(impact=impact)
+    return rows if outcome is None else rows.filter(outcome=outcome)
 
 
 def find_impact(impact_id: UUID, by: Actor) -> Impact:

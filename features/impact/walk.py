@@ -18,6 +18,7 @@ from features.reading import MOST_POINTERS, pin_row, policy_value, stage_row
 from features.resolve import as_revision, base_of, revision_row
 from features.validity import valid_at
 from tenants.isolation import APP, NOBODY, OPERATOR, tenant_tx
+from tenants.workshop import WORKSHOP
 
 from .outcome import Change, Scale, Verdict, included, moved_to, withdrawn
 from .record import WITHDRAWALS
@@ -89,7 +90,7 @@ class Walk:
         self.impact, self.feature, self.at = impact, feature, impact.at
         self.vendor = _vendor(feature, impact)
         self.change = _change(impact)
-        self.parameters = {"feature": feature.id, "at": impact.at, "listed": feature.listed_only}
+        self.parameters: dict[str, Any] = {"feature": feature.id, "at": impact.at, "listed": feature.listed_only}
         stages = [stage for stage in (self.vendor.stage, self.change(self.vendor).stage) if stage]
         self._by_user = [stage for stage in stages if stage.unit == "user" and stage.share < BUCKETS]
 
@@ -99,7 +100,7 @@ class Walk:
 
     def others(self) -> tuple[int, Counter[str]]:
         """How many tenants have neither, and how many of them and theirs simply move."""
-        tenants, moving, after = 0, Counter[str](), NOBODY
+        tenants, moving, after = 0, Counter[str](), WORKSHOP  # the lowest of all ids, and no organisation
         while rows := self.operate(_UNVISITED, after=after):
             after = rows[-1][0]
             tenants += len(rows)
@@ -135,7 +136,8 @@ class Walk:
         """Ask on the operator's connection, which sees names and numbers of all tenants, and no content."""
         with connections[OPERATOR].cursor() as cursor:
             cursor.execute(statement, {**self.parameters, **parameters})
-            return cursor.fetchall()
+            rows: list[Any] = cursor.fetchall()
+            return rows
 
 
 class _Tenant:
@@ -221,7 +223,8 @@ class _Tenant:
     def _ask(self, statement: str, **parameters: Any) -> list[Any]:
         with connections[APP].cursor() as cursor:
             cursor.execute(statement, {**self.walk.parameters, "tenant": self.id, **parameters})
-            return cursor.fetchall()
+            rows: list[Any] = cursor.fetchall()
+            return rows
 
 
 def _says_something(revision: Revision) -> bool:

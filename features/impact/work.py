@@ -7,8 +7,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -24,7 +24,7 @@ from .walk import Tally, Walk
 log = structlog.get_logger(__name__)
 
 BATCH_SECONDS = 0.5  # how much work is lost with a worker, and how fresh the progress is
-KEPT, KEPT_FOR = 20, timedelta(days=90)  # how many impacts of a feature are kept, and how long
+KEPT, KEPT_DAYS = 20, 90  # how many impacts of a feature are kept, and how long
 ROWS = 1_000  # that are in memory at a time
 MOVING = ("tenants", "members", "users")
 
@@ -40,7 +40,7 @@ WHERE id = %(id)s AND claimed_until = %(mine)s AND state = 'running' RETURNING c
 _OLD = """
 SELECT id FROM (SELECT id, created_at, row_number() OVER (PARTITION BY feature_id ORDER BY id DESC) AS place
                 FROM features_impact WHERE state IN ('done', 'failed')) f
-WHERE place > %(kept)s OR created_at < now() - %(age)s"""
+WHERE place > %(kept)s OR created_at < now() - make_interval(days => %(days)s)"""
 
 _one = threading.Lock()  # of a process, so that its other threads drive runs meanwhile
 
@@ -87,7 +87,7 @@ def carry_out(impact: Impact, stopping: Callable[[], bool] = lambda: False) -> N
 def tidy() -> int:
     """Delete what nobody will ask for: all but the latest impacts of each feature, and old ones. Returns how many."""
     with operator_tx(), connections[OPERATOR].cursor() as cursor:
-        cursor.execute(_OLD, {"kept": KEPT, "age": KEPT_FOR})
+        cursor.execute(_OLD, {"kept": KEPT, "days": KEPT_DAYS})
         old = [row[0] for row in cursor.fetchall()]
         if old:
             Impact.objects.using(OPERATOR).filter(pk__in=old).delete()  # with their rows
@@ -119,15 +119,21 @@ class _Work:
                 return self._commit(claimed_until=None)
             with operator_tx():
                 self._renew()
-                began = time.monotonic()
-                while place < len(visited) and time.monotonic() - began < BATCH_SECONDS:
-                    for tally in walk.tenant(visited[place]):
-                        self._take(tally)
-                    self.impact.last_tenant = visited[place]
-                    self.impact.tenants_done += 1
-                    place += 1
+                place = self._batch(walk, visited, place)
                 self._commit()
         return self._commit(state=Impact.State.DONE, claimed_until=None, finished_at=Now())
+
+    def _batch(self, walk: Walk, visited: list[UUID], place: int) -> int:
+        """Look at tenants from one place on for a while, at one at least. Returns the place that it came to."""
+        until = time.monotonic() + BATCH_SECONDS
+        while True:
+            for tally in walk.tenant(visited[place]):
+                self._take(tally)
+            self.impact.last_tenant = visited[place]
+            self.impact.tenants_done += 1
+            place += 1
+            if place == len(visited) or time.monotonic() >= until:
+                return place
 
     def _begin(self, walk: Walk, visited: int) -> None:
         """Count those who have nothing of their own, at tenants where nobody has."""

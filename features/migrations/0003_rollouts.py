@@ -100,7 +100,7 @@ class Migration(migrations.Migration):
                 ("before", models.PositiveIntegerField()),
                 ("to", models.PositiveIntegerField()),
                 ("stage", models.JSONField(null=True)),
-                ("at", models.DateTimeField()),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 (
                     "state",
                     models.CharField(

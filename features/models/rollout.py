@@ -117,7 +117,7 @@ class Impact(models.Model):
     before = models.PositiveIntegerField()
     to = models.PositiveIntegerField()
     stage = models.JSONField(null=True)
-    at = models.DateTimeField()
+    at = models.DateTimeField(db_default=Now())  # by the wall, within whatever transaction
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     counts = models.JSONField(default=dict)
     tenants_done = models.PositiveIntegerField(default=0)

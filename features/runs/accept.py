@@ -12,7 +12,8 @@ from features.availability import earliest, refuse_retired
 from features.engine import Json, canonical, check_json, dumps
 from features.models import Feature
 from features.reading import STAMPS_SQL, stamp_parameters
-from features.resolve import Served, serve_cached, serve_warm
+from features.resolve import serve_cached, serve_warm
+from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid, TooLarge
 from tenants.ids import uuid7

@@ -1,6 +1,6 @@
 """PURE: one run as a conversation without I/O. The same flow serves workers, previews, evaluations and replay."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,14 +24,19 @@ TITLES = {
     "worker_lost": "The worker died again and again while it worked on this run.",
 }
 
+# What was wrong with the answer that a repair asks again about; kept as the detail of its attempt.
+MALFORMED = "the answer had not the form of the output"
+CHECKS_FAILED = "the answer failed checks"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One question to a model: which alias, why this call is made, and the messages."""
+    """One question to a model: which alias, why this call is made, and the messages. A repair says what was wrong."""
 
     model: str
     kind: Literal["first", "repair", "fallback"]
     messages: list[Message]
+    wrong: str = ""
 
 
 class ProviderFailed(Exception):
@@ -74,7 +79,13 @@ def converse(compiled: Compiled, messages: list[Message], question: Json) -> Gen
         if not verdict.repairable or repairs == 0:
             raise RunFailed(verdict.outcome, verdict.problems)
         repairs -= 1
-        call = Call(call.model, "repair", [*messages, *_asked_again(reply, verdict)])
+        wrong = CHECKS_FAILED if only_checks(verdict.problems) else MALFORMED
+        call = Call(call.model, "repair", [*messages, *_asked_again(reply, verdict)], wrong)
+
+
+def only_checks(problems: Sequence[Problem]) -> bool:
+    """Whether an answer had the right form and failed the behavior's checks alone: these are judged last."""
+    return bool(problems) and all(problem.rule.startswith("checks.") for problem in problems)
 
 
 def _asked_again(reply: Reply, verdict: Verdict) -> list[Message]:

@@ -1,36 +1,96 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
-from .editor import Choice, EditBox, Editor, NewSection, Paragraph, RevisionLine, Row, RowGroup
+from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
+from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
+from .notices import NoticeLine
+from .people import Asked, Looked, OwnLine, PersonLine, StayBadge
+from .rollouts import (
+    ClassLine,
+    GuardBox,
+    GuardCard,
+    ImpactSubject,
+    ImpactTenant,
+    ImpactView,
+    Live,
+    LogLine,
+    PlaceLine,
+    Places,
+    PointRow,
+    RolloutForm,
+    RolloutHead,
+    StepBox,
+    StepLine,
+)
 from .runs import Failure, OriginRow, ReceiptLine, RunLine, RunView
-from .shell import Card, Head, MenuFeature, MenuTenant, Shell, VendorFeature, VendorVersion
+from .shell import Card, Head, MenuFeature, MenuTenant, Shell
 from .timeline import Confirmation, Difference, Event, Moment, Stay
+from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
+from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
 
 __all__ = [
+    "Asked",
+    "Bar",
     "Card",
     "Choice",
+    "ClassLine",
+    "Comparison",
     "Confirmation",
+    "Decision",
     "Difference",
     "EditBox",
     "Editor",
     "Event",
     "Failure",
+    "GuardBox",
+    "GuardCard",
     "Head",
+    "ImpactSubject",
+    "ImpactTenant",
+    "ImpactView",
+    "Kept",
+    "Lane",
     "Layer",
+    "Live",
+    "LogLine",
+    "Looked",
     "MenuFeature",
     "MenuTenant",
     "Moment",
     "NewSection",
+    "NoticeLine",
+    "OpenRollout",
     "OriginRow",
+    "OwnLine",
     "Paragraph",
+    "PersonLine",
+    "Picture",
+    "PlaceLine",
+    "Places",
+    "PointRow",
+    "Promoting",
     "ReceiptLine",
     "RevisionLine",
+    "RolloutForm",
+    "RolloutHead",
     "Row",
     "RowGroup",
     "RunLine",
     "RunView",
+    "Segment",
     "Shell",
+    "Side",
     "Stay",
+    "StayBadge",
+    "StepBox",
+    "StepLine",
+    "Stopped",
+    "Tick",
+    "Trial",
+    "Tried",
+    "Upgrade",
     "VendorFeature",
     "VendorVersion",
+    "Verdict",
+    "VersionAct",
 ]

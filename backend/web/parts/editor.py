@@ -101,6 +101,15 @@ class NewSection:
 
 
 @dataclass(frozen=True, slots=True)
+class Promoting:
+    """Which of one's own changes are to be everybody's; `keep` says that one keeps them as one's own as well."""
+
+    fields: Sequence[Choice]
+    keep: bool = True
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionLine:
     number: int
     saved: datetime
@@ -122,6 +131,8 @@ class Editor:
     saved: datetime | None = None
     revisions: Sequence[RevisionLine] = ()
     new: NewSection | None = None
+    promoting: Promoting | None = None
+    may_promote: bool = False
     may_edit: bool = True
     notice: str = ""
     kept: bool = False

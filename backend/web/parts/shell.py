@@ -1,10 +1,9 @@
-"""The menu around every page, a feature's head, the cards of home, the vendor's list."""
+"""The menu around every page, a feature's head, the cards of home."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from backend.web.words import initials, short_digest
+from backend.web.words import initials
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +11,7 @@ class MenuFeature:
     key: str
     title: str
     staying: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Shell:
     features: Sequence[MenuFeature] = ()
     tenants: Sequence[MenuTenant] = ()
     operator: bool = False
+    admin: bool = False
 
     @property
     def initials(self) -> str:
@@ -44,7 +45,8 @@ class Head:
     """A feature as its pages are headed.
 
     `mine` counts the fields that the person has changed, `ours` those that come from their organisation, and `shared`
-    all that the organisation has changed, whether or not the person has something else.
+    all that the organisation has changed, whether or not the person has something else. `waiting` is the version that
+    a stay or a hold keeps from them, with `held` because of whose changes (`held_by`) on which fields.
     """
 
     key: str
@@ -56,6 +58,11 @@ class Head:
     ours: int = 0
     shared: int = 0
     staying: bool = False
+    waiting: int = 0
+    held: bool = False
+    held_by: str = ""
+    held_fields: str = ""
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +73,3 @@ class Card:
     version: int
     runs: int
     stays: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class VendorFeature:
-    key: str
-    title: str
-    summary: str
-    current: int
-    versions: Sequence["VendorVersion"]
-
-
-@dataclass(frozen=True, slots=True)
-class VendorVersion:
-    number: int
-    published: datetime
-    by: str
-    message: str
-    digest: str
-    current: bool
-
-    @property
-    def short(self) -> str:
-        return short_digest(self.digest)

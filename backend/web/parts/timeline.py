@@ -86,7 +86,8 @@ class Confirmation:
 class Stay:
     """Whether the subject stays on something: kind is "" (follows), base or snapshot.
 
-    With `of_tenant` it is the organisation that stays, and the person with it unless they choose for themselves.
+    `held` says whose changes hold it there (tenant or user). With `of_tenant` it is the organisation that stays, and
+    the person with it unless they choose for themselves.
     """
 
     version: int
@@ -100,3 +101,4 @@ class Stay:
     may_pin: bool = True
     forbidden: str = ""
     of_tenant: bool = False
+    held: str = ""

@@ -14,6 +14,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from backend.web.words import short_digest
+
 register = template.Library()
 
 SPRITE = "vendor/icons.svg"
@@ -78,6 +80,29 @@ def exactly(moment: datetime) -> str:
 @register.filter
 def seconds(duration: float | None) -> str:
     return "" if duration is None else _("%(number)s s") % {"number": f"{duration:.1f}"}
+
+
+@register.filter
+def short(digest: str) -> str:
+    return short_digest(digest)
+
+
+@register.filter
+def plain_number(value: float) -> str:
+    """A number for an attribute of a drawing: with a point, whatever people write where one is."""
+    return f"{value:.2f}"
+
+
+@register.filter
+def from_thirty(height: float) -> str:
+    """Where a bar of this height begins in a drawing 30 high, whose y grows downwards."""
+    return f"{30 - height:.2f}"
+
+
+@register.filter
+def grouped(number: int | None) -> str:
+    """ "1,493": a count as people read it."""
+    return "" if number is None else f"{number:,}"
 
 
 @register.filter

@@ -11,11 +11,10 @@ from backend.actors import TENANT_OF_SESSION, memberships
 from backend.web.drawing import head_of, line_of
 from backend.web.pages import PageRequest, answer, for_members, for_people
 from backend.web.parts import Card
-from features.models import Feature
 from features.overview import features_by_title
-from features.resolve import serve_warm
+from features.resolve import serve_each
 from features.runs.listing import my_counts_since, my_runs
-from tenants.actor import Actor
+from features.served import Served
 from tenants.errors import NotFound
 
 LAST_RUNS = 5
@@ -29,7 +28,9 @@ def home(request: PageRequest) -> HttpResponseBase:
     month = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     with actor.present():
         counts = my_counts_since(actor, month)
-        cards = [_card(feature, actor, counts) for feature in features_by_title(actor)]
+        features = features_by_title(actor)
+        served = serve_each(features, actor.tenant_id, actor.acting_for())
+        cards = [_card(served[feature.id], counts) for feature in features if feature.id in served]
         lines = [line_of(run) for run in my_runs(actor, most=LAST_RUNS)]
     return answer(request, "web/home.html", {"here": "home", "cards": cards, "lines": lines})
 
@@ -45,8 +46,8 @@ def switch(request: PageRequest) -> HttpResponseBase:
     return redirect("web:home")
 
 
-def _card(feature: Feature, actor: Actor, counts: dict[UUID, int]) -> Card:
-    served = serve_warm(feature, actor.tenant_id, actor.acting_for())
+def _card(served: Served, counts: dict[UUID, int]) -> Card:
+    feature = served.feature
     return Card(
         feature=head_of(feature, served),
         version=served.choice.base,

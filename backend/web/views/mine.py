@@ -17,8 +17,9 @@ from django.views.decorators.http import require_http_methods
 from backend.web.boxes import problem_words, read_box
 from backend.web.desk import Desk, Layer
 from backend.web.pages import PageRequest, for_members
-from backend.web.parts import NewSection
+from backend.web.parts import NewSection, Promoting
 from features.actions.overrides import Saved, rollback_override, save_operation, save_override
+from features.actions.promote import promote
 from features.engine import Operation
 from features.find import find_feature
 from tenants.errors import Invalid, Malformed, Problem, Stale
@@ -35,6 +36,8 @@ def mine(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
         return _act(desk)
     field = request.GET.get("edit") or request.GET.get("row")
     row = desk.row(field, opened="edit" in request.GET) if field else None
+    if "promote" in request.GET and desk.may_promote:
+        return desk.answer(promoting=Promoting(desk.own_fields()))
     if row and request.htmx:
         return desk.answer(row=row, part="row")
     return desk.answer(row=row, new=NewSection() if "add" in request.GET else None)
@@ -42,6 +45,8 @@ def mine(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
 
 def _act(desk: Desk) -> HttpResponseBase:
     name = "".join(desk.request.POST.getlist("act")[-1:])  # a form's second button sends its own after the form's
+    if name == "promote":
+        return _promote(desk)
     act, was = ACTS.get(name), desk.newest
     if act is None:
         raise Malformed("Say what to do: save, remove, inherit, add or rollback.")
@@ -100,6 +105,32 @@ def _rollback(desk: Desk) -> Saved:
 ACTS: dict[str, Callable[[Desk], Saved]] = {
     "save": _save, "remove": _remove, "inherit": _inherit, "add": _add, "rollback": _rollback
 }  # fmt: skip
+
+
+def _promote(desk: Desk) -> HttpResponseBase:
+    """Make chosen changes of one's own everybody's: the organisation gets them, and one keeps or leaves one's own."""
+    post = desk.request.POST
+    fields, keep = post.getlist("field"), post.get("keep") != "no"
+    chosen = [replace(option, chosen=option.value in fields) for option in desk.own_fields()]
+    try:
+        if not fields:
+            raise Invalid(_("Choose at least one."))
+        done = promote(desk.feature, fields=fields, keep_mine=keep, by=desk.request.actor)
+    except Invalid as error:
+        words = problem_words(error.errors, "", desk.editing.titles) or [error.detail]
+        promoting = Promoting(chosen, keep, words)
+        return Desk(desk.request, desk.feature, desk.layer).answer(
+            promoting=promoting, status=error.status, HX_Retarget="#editor"
+        )
+    told = ngettext(
+        "%(n)d change is everybody's at %(tenant)s now, as revision %(r)d.",
+        "%(n)d changes are everybody's at %(tenant)s now, as revision %(r)d.",
+        len(done.fields),
+    )
+    said = {"n": len(done.fields), "tenant": desk.editing.tenant, "r": done.ours.row.number}
+    messages.success(desk.request, told % said + " " + _("You can go back to the one before under Our changes."))
+    fresh = Desk(desk.request, desk.feature, desk.layer)
+    return fresh.answer(oob=True) if desk.request.htmx else redirect(desk.request.path)
 
 
 def _words(act: str, saved: Saved, desk: Desk, *, unchanged: bool) -> str:

@@ -1,44 +1,92 @@
-"""What the vendor has published, for operators."""
+"""Features and their versions, for operators: compare, make current, withdraw and lift."""
 
+from collections.abc import Mapping
+
+from django.contrib import messages
 from django.http import HttpResponseBase
+from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from backend.web.confirming import whole
 from backend.web.pages import PageRequest, answer, for_people
-from backend.web.parts import VendorFeature, VendorVersion
-from features.overview import Published, published
+from backend.web.publishing import compare, feature_line, open_line, rehearse, version_line
+from features.actions.versions import set_current
+from features.actions.withdrawals import lift, withdraw
+from features.find import find_feature
+from features.models import Feature
+from features.overview import published
+from tenants.errors import AppError, Conflict, Invalid, Malformed
 from tenants.people import names_of
 
 
 @require_safe
 @for_people
 def features(request: PageRequest) -> HttpResponseBase:
-    """Every feature with its versions. Publishing goes through the API and the catalog."""
-    actor = request.actor
-    found = published(actor)
-    with actor.present():
-        names = names_of({version.author for row in found for version in row.versions}, actor)
-    context = {"here": "vendor", "features": [_drawn(row, names) for row in found]}
+    """Every feature with its current version, and the rollout that is under way. Publishing goes through the API."""
+    context = {"here": "vendor", "features": [feature_line(row) for row in published(request.actor)]}
     return answer(request, "web/vendor_features.html", context)
 
 
-def _drawn(row: Published, names: dict[str, str]) -> VendorFeature:
-    versions = [
-        VendorVersion(
-            number=version.number,
-            published=version.created_at,
-            by=_("The catalog") if version.source == "catalog" else _author(version.author, names),
-            message=version.message,
-            digest=version.digest,
-            current=version.number == row.current,
-        )
-        for version in row.versions
-    ]
-    return VendorFeature(row.feature.key, row.feature.title, row.feature.summary, row.current, versions)
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def versions(request: PageRequest, key: str) -> HttpResponseBase:
+    """A feature's versions; `?a=&b=` compares two, `?confirm=&version=` says what an act would do before it is done."""
+    request.actor.need("version.read")
+    feature = find_feature(key, request.actor)
+    if request.method == "POST":
+        return _act(request, feature)
+    return _show(request, feature, request.GET)
 
 
-def _author(label: str, names: dict[str, str]) -> str:
-    """A colleague by name; a command by what it is called."""
-    if label.startswith("system:"):
-        return _("The command %(name)s") % {"name": label.removeprefix("system:")}
-    return names.get(label, _("Somebody who has left"))
+def _show(
+    request: PageRequest, feature: Feature, asked: Mapping[str, str], *, refused: AppError | None = None
+) -> HttpResponseBase:
+    actor, comparison, act = request.actor, None, None
+    row = published(actor, feature)[0]
+    if asked.get("a") and asked.get("b"):
+        comparison = compare(feature, whole(asked["a"]), whole(asked["b"]), actor)
+    if asked.get("confirm"):
+        replacement = whole(asked["replacement"]) if asked.get("replacement") else None
+        act = rehearse(
+            row, asked["confirm"], whole(asked.get("version")), actor, replacement=replacement,
+            reason=asked.get("reason", ""), refused=refused,
+        )  # fmt: skip
+    with actor.present():
+        names = names_of({v.author for v in row.versions} | {w.author for w in row.withdrawn.values()}, actor)
+    context = {
+        "here": "vendor",
+        "feature": feature_line(row),
+        "rollout": open_line(row.rollout),
+        "versions": [version_line(version, row, names, actor) for version in row.versions],
+        "comparison": comparison,
+        "act": act,
+        "error": refused if refused and act is None else None,
+    }
+    return answer(request, "web/vendor_versions.html", context, status=refused.status if refused else 200)
+
+
+def _act(request: PageRequest, feature: Feature) -> HttpResponseBase:
+    post, actor = request.POST, request.actor
+    act, number = post.get("act", ""), whole(post.get("version"))
+    words = {"n": number, "feature": feature.title}
+    try:
+        match act:
+            case "current":
+                set_current(feature, number, by=actor)
+                told = _("Version %(n)d of %(feature)s is current.")
+            case "withdraw":
+                done = withdraw(
+                    feature, number, replacement=whole(post.get("replacement")), reason=post.get("reason", ""), by=actor
+                )
+                words["other"] = done.serves
+                told = _("Version %(n)d is withdrawn. Version %(other)d stands in for it.")
+            case "lift":
+                lift(feature, number, by=actor)
+                told = _("Version %(n)d is served again.")
+            case _:
+                raise Malformed("Say what to do: current, withdraw or lift.")
+    except (Conflict, Invalid) as refused:
+        return _show(request, feature, {**post.dict(), "confirm": act}, refused=refused)
+    messages.success(request, told % words)
+    return redirect(request.path)

@@ -11,6 +11,8 @@ from features.actions.catalog import FOLDER, ensure_model, load_folder
 from tenants.errors import AppError
 from tenants.system import system_actor
 
+WORDS = {"added": "published but not current, because a rollout is under way"}
+
 
 class Command(BaseCommand):
     """Idempotent: a second call publishes nothing."""
@@ -27,7 +29,7 @@ class Command(BaseCommand):
             if ensure_model(settings.DEFAULT_MODEL, by=by):
                 self.stdout.write(f"{settings.DEFAULT_MODEL['alias']} means {settings.DEFAULT_MODEL['model']} now")
             for loaded in load_folder(folder, force=force, by=by):
-                self.stdout.write(f"{loaded.feature}: {loaded.what}, version {loaded.version}")
+                self.stdout.write(f"{loaded.feature}: {WORDS.get(loaded.what, loaded.what)}, version {loaded.version}")
         except AppError as wrong:
             lines = [wrong.detail, *(f"  {p.pointer or '/'}: {p.message}" for p in wrong.errors)]
             raise CommandError("\n".join(lines)) from wrong

@@ -60,3 +60,39 @@ def test_operators_never_see_what_customers_wrote(cast: Cast, api: Caller) -> No
     api(cast.ada).put(OURS, {"set": {"instructions.house": "A secret of the house."}}, **FIRST)
     for path in ("/features", "/features/greet/behavior?explain=true", "/operator/audit", "/tenants", "/models"):
         assert "secret of the house" not in api(cast.operator).get(path).content.decode()
+
+
+TARGET = "/models/standard/targets"
+
+
+def test_a_change_of_models_is_rehearsed_with_whom_it_reaches(cast: Cast, api: Caller) -> None:
+    api(cast.alice).put("/features/greet/pin/user", {"kind": "snapshot"})
+    told = api(cast.operator).post("/models?dry_run=true", NEWER).json()
+    assert (told["revision"], told["before"], told["named_by"]["pins"]) == (
+        2, 1, [{"revision": 1, "pins": 1, "tenants": 1}],
+    )  # fmt: skip
+    assert len(api(cast.operator).get("/models").json()["items"]) == 1
+    api(cast.operator).post("/models", NEWER)
+    pointed = api(cast.operator).put("/models/standard?dry_run=true", {"revision": 1}).json()
+    assert (pointed["before"], pointed["dry_run"]) == (2, True)
+    assert served(api, cast.bob)["receipt"]["model_target"]["revision"] == 2
+
+
+def test_a_target_ends_and_says_first_whom_that_touches(cast: Cast, api: Caller) -> None:
+    api(cast.alice).put("/features/greet/pin/user", {"kind": "snapshot"})
+    api(cast.operator).post("/models", NEWER)
+    told = api(cast.operator).get(f"{TARGET}/1").json()["named_by"]
+    assert told["pinned_tenants"] == [{"tenant": "acme", "pins": 1, "own": False}]
+    later = {"ends": "2099-01-01T00:00:00Z"}
+    assert api(cast.operator).put(f"{TARGET}/1", later).json()["ends"] == later["ends"]
+    assert api(cast.operator).get("/models").json()["items"][1]["ends"] == later["ends"]
+    assert served(api, cast.alice)["receipt"]["substituted"] is False
+    assert api(cast.operator).delete(f"{TARGET}/1").status_code == 200
+    assert served(api, cast.alice)["receipt"]["substituted"] is True
+    assert api(cast.operator).put(f"{TARGET}/1", {"ends": None}).json()["ends"] is None
+    assert kind(api(cast.operator).delete(f"{TARGET}/2")) == (409, "conflict")
+    assert api(cast.operator).delete(f"{TARGET}/2?replacement=1").json()["current"] is False
+    assert kind(api(cast.operator).delete(f"{TARGET}/1?replacement=x")) == (400, "malformed")
+    assert kind(api(cast.operator).get(f"{TARGET}/9")) == (404, "not-found")
+    both = {"ends": None, "replacement": 1}
+    assert problems(api(cast.operator).put(f"{TARGET}/1", both)) == {("/replacement", "together")}

@@ -75,7 +75,7 @@ def test_operators_land_on_what_is_published(at_desk: Sit, cast: Cast) -> None:
     olga = at_desk(cast.operator)
     assert olga.client.get("/")["Location"] == "/vendor/features"
     page = words(olga.see("/vendor/features"))
-    assert "Greet greet Current: version 1" in page and "Olga" in page
+    assert "Greet greet Greets somebody. Version 1 1 Version 1" in page and "Olga" in page
 
 
 def test_what_the_vendor_sees_is_not_for_customers(at_desk: Sit, cast: Cast) -> None:

@@ -298,3 +298,21 @@ def test_ones_own_words_are_text_on_every_page(at_desk: Sit, cast: Cast) -> None
         assert "<script>alert" not in page and "<img" not in page and "<b>bold" not in page
     assert json.dumps(override_of(cast, cast.alice)["set"]) == json.dumps(document["set"])
     delete_override(cast.greet, "user", expected=ANY, by=cast.alice)
+
+
+def test_ada_makes_her_own_change_everybodys_and_others_cannot(at_desk: Sit, cast: Cast) -> None:
+    ada, bob = at_desk(cast.ada), at_desk(cast.bob)
+    assert "everybody's at Acme" not in words(ada.see("/f/greet/mine"))
+    save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=cast.ada)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.ada)
+    asked = ada.part("/f/greet/mine?promote=1")
+    assert "Make it everybody's at Acme?" in words(asked) and 'value="vars.language" checked' in asked.content.decode()
+    none = ada.send("/f/greet/mine", act="promote")
+    assert none.status_code == 422 and "Choose at least one." in words(none)
+    done = words(ada.send("/f/greet/mine", act="promote", field="vars.language", keep="no"))
+    assert "1 change is everybody's at Acme now, as revision 1." in done
+    page = words(bob.see("/f/greet/mine"))
+    assert "Language French" in page and "Tone plain" in page
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.bob)
+    assert "everybody's at Acme" not in words(bob.see("/f/greet/mine?promote=1"))
+    assert bob.send("/f/greet/mine", act="promote", field="vars.tone").status_code == 403

@@ -3,8 +3,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from features.engine import PinRow, Policy, Situation, choose
+from features.engine import Held, Holds, PinRow, Policy, Situation, StageRow, choose, replacement
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -95,3 +97,167 @@ def test_a_choice_is_fresh_until_the_soonest_end(situation: Situation, until: da
 def test_an_ended_pin_leaves_no_trace() -> None:
     ended = replace(FREE, tenant_pin=replace(T_SNAP, until=NOW))
     assert choose(ended, NOW) == choose(FREE, NOW)
+
+
+def staying_off(*versions: int, saved_on: int = 1) -> Holds:
+    """Overrides whose owner must decide before they can move to any of these versions."""
+    held = Held("user", ("prompt",), saved_on)
+    return lambda base, tenant, user: held if base in versions else None
+
+
+LONG = replace(FREE, current=5, earlier=(4, 6, 5, 3, 2))  # 6 was current once and the vendor went back from it
+
+
+@pytest.mark.parametrize(
+    ("off", "withdrawn", "base", "held"),
+    [
+        ((), {}, 5, False),
+        ((4, 6, 3), {}, 5, False),
+        ((5,), {}, 4, True),
+        ((5, 4), {}, 6, True),
+        ((5, 4, 6), {}, 3, True),
+        ((5,), {4: 3}, 6, True),
+        ((5, 6), {4: 3}, 3, True),
+        ((5, 4, 6, 3, 2), {}, 1, True),
+        ((5, 4, 6, 3, 2), {1: 3}, 3, True),
+        ((5, 4, 6, 3, 2, 1), {}, 1, True),
+        ((5,), {5: 2}, 4, True),
+        ((), {5: 2}, 2, False),
+        ((2,), {5: 2}, 2, False),
+    ],
+)
+def test_whoever_must_decide_first_stays_on_the_newest_version_that_suits_them(
+    off: tuple[int, ...], withdrawn: dict[int, int], base: int, held: bool
+) -> None:
+    chosen = choose(replace(LONG, withdrawn=withdrawn), NOW, staying_off(*off))
+    assert (chosen.base, chosen.wanted) == (base, 5)
+    assert chosen.held == (Held("user", ("prompt",), 1) if held else None)
+
+
+def test_holds_are_asked_with_the_revisions_that_would_be_served() -> None:
+    asked: list[tuple[int | None, ...]] = []
+
+    def ask(base: int, tenant: int | None, user: int | None) -> None:
+        asked.append((base, tenant, user))
+
+    choose(FREE, NOW, ask)
+    choose(replace(FREE, policy=Policy(True, users_may_override=False)), NOW, ask)
+    assert asked == [(5, 20, 30), (5, 20, None)]  # what policy suspends holds nobody
+
+
+def test_pins_are_never_held() -> None:
+    for pinned in (replace(LONG, tenant_pin=T_BASE), replace(LONG, user_pin=U_SNAP)):
+        chosen = choose(pinned, NOW, staying_off(2, 3, 5))
+        assert chosen == choose(pinned, NOW)
+        assert chosen.held is None
+
+
+STAGE = StageRow("r", 8, "tenant", 5_000, ())
+NAMED = replace(FREE, stage=replace(STAGE, share=0, tenants=("acme",)), feature="greet", tenant="acme", user="ann")
+
+
+def test_a_rollout_moves_those_inside_and_nobody_else() -> None:
+    inside, outside = choose(NAMED, NOW), choose(replace(NAMED, tenant="globex"), NOW)
+    assert (inside.base, inside.wanted, inside.rollout) == (8, 8, NAMED.stage)
+    assert (outside.base, outside.wanted, outside.rollout) == (5, 5, None)
+
+
+def test_a_pin_beats_a_rollout() -> None:
+    chosen = choose(replace(NAMED, tenant_pin=T_BASE), NOW)
+    assert (chosen.base, chosen.wanted, chosen.rollout) == (2, 8, None)
+    chosen = choose(replace(NAMED, user_pin=replace(U_BASE, base=8)), NOW)
+    assert (chosen.base, chosen.rollout) == (8, None)  # there by their own choice
+
+
+def test_whom_the_rollouts_version_does_not_suit_stays_in_the_features_history() -> None:
+    chosen = choose(replace(NAMED, earlier=(4,)), NOW, staying_off(8))
+    assert (chosen.base, chosen.wanted, chosen.rollout) == (5, 8, None)
+    assert chosen.held == Held("user", ("prompt",), 1)
+    assert choose(replace(NAMED, earlier=(4,)), NOW, staying_off(8, 5)).base == 4
+
+
+def test_withdrawing_a_rollouts_version_moves_those_inside_to_its_replacement() -> None:
+    chosen = choose(replace(NAMED, withdrawn={8: 4}), NOW)
+    assert (chosen.base, chosen.withdrawn, chosen.rollout) == (4, 8, NAMED.stage)
+
+
+@pytest.mark.parametrize(
+    ("pins", "base", "instead_of"),
+    [
+        ({}, 5, None),
+        ({"user_pin": U_BASE}, 7, 3),
+        ({"user_pin": U_SNAP}, 7, 3),
+        ({"tenant_pin": T_BASE}, 2, None),
+        ({"tenant_pin": replace(T_SNAP, base=3)}, 7, 3),
+    ],
+)
+def test_a_withdrawal_overrides_pins_and_moves_only_those_on_the_version(
+    pins: dict[str, Any], base: int, instead_of: int | None
+) -> None:
+    chosen = choose(replace(LONG, withdrawn={3: 4, 4: 7}, **pins), NOW)
+    assert (chosen.base, chosen.withdrawn) == (base, instead_of)
+    lifted = choose(replace(LONG, **pins), NOW)
+    assert (chosen.tenant, chosen.user, chosen.pin) == (lifted.tenant, lifted.user, lifted.pin)
+
+
+def test_replacements_are_followed_and_a_circle_is_refused() -> None:
+    assert [replacement(version, {1: 2, 2: 3}) for version in (1, 2, 3, 4)] == [3, 3, 3, 4]
+    for circle in ({1: 1}, {1: 2, 2: 1}, {1: 2, 2: 3, 3: 2}):
+        with pytest.raises(ValueError, match="circle"):
+            replacement(1, circle)
+
+
+versions = st.integers(1, 9)
+pins = st.builds(
+    pin,
+    st.just("user"),
+    st.sampled_from(["base", "snapshot"]),
+    versions,
+    st.none() | versions,
+    st.none() | versions,
+    until=st.none() | st.integers(-3, 3).map(lambda days: NOW + days * DAY),
+)
+situations = st.builds(
+    Situation,
+    current=versions,
+    tenant_pin=st.none() | pins.map(lambda row: replace(row, layer="tenant")),
+    user_pin=st.none() | pins,
+    tenant_newest=st.none() | versions,
+    user_newest=st.none() | versions,
+    policy=st.builds(Policy, st.sampled_from([True, False, 1, 7]), st.booleans()),
+    changes_at=st.none(),
+    earlier=st.lists(versions, max_size=6).map(tuple),
+    stage=st.none()
+    | st.builds(StageRow, st.just("r"), versions, st.sampled_from(["tenant", "user"]), st.integers(0, 10_000)),
+    withdrawn=st.dictionaries(versions, st.integers(1, 12), max_size=6).map(
+        lambda found: {version: instead for version, instead in found.items() if instead > version}
+    ),
+    feature=st.just("greet"),
+    tenant=st.sampled_from(["acme", "globex", "initech"]),
+    user=st.none() | st.sampled_from(["ann", "ben"]),
+)
+
+
+@given(situations, st.sets(versions), versions)
+def test_whatever_the_rows_say_the_choice_is_one_and_never_a_withdrawn_version(
+    situation: Situation, off: set[int], saved_on: int
+) -> None:
+    holds = staying_off(*off, saved_on=saved_on)
+    chosen = choose(situation, NOW, holds)
+    assert chosen == choose(replace(situation, withdrawn=dict(situation.withdrawn)), NOW, holds)
+    assert chosen.base not in situation.withdrawn
+    assert (chosen.withdrawn is None) or replacement(chosen.withdrawn, situation.withdrawn) == chosen.base
+    assert chosen.withdrawn is None or chosen.withdrawn in situation.withdrawn
+    if chosen.pin:
+        assert (chosen.held, chosen.rollout) == (None, None)
+        assert chosen.base == replacement(chosen.pin.base, situation.withdrawn)
+    if chosen.held is None and not chosen.pin:
+        assert chosen.base == replacement(chosen.wanted, situation.withdrawn)
+
+
+@given(situations, versions)
+def test_withdrawing_a_version_moves_exactly_those_on_it(situation: Situation, stopped: int) -> None:
+    before = choose(replace(situation, withdrawn={}), NOW)
+    after = choose(replace(situation, withdrawn={stopped: 20}), NOW)
+    assert after.base == (20 if before.base == stopped else before.base)
+    assert (after.tenant, after.user, after.pin) == (before.tenant, before.user, before.pin)

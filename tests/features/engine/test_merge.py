@@ -192,6 +192,41 @@ def test_the_order_of_operations_on_existing_fields_does_not_matter(
         assert other.digest == resolve(a_base(), tenant, user).digest
 
 
+NEW = ["instructions.new", "examples.new", "vars.new", "checks.new"]
+
+
+@given(a_layer([*ATTACKED, *NEW]), a_layer([*ATTACKED, *NEW]), st.randoms(use_true_random=False))
+def test_nor_does_it_for_new_ones_but_for_where_sections_and_examples_stand(
+    tenant: Revision | None, user: Revision | None, random: Any
+) -> None:
+    def shuffled(revision: Revision | None) -> Revision | None:
+        return revision and Revision(
+            revision.number, tuple(random.sample(revision.operations, len(revision.operations)))
+        )
+
+    one, other = resolve(a_base(), tenant, user), resolve(a_base(), shuffled(tenant), shuffled(user))
+    assert (one.fields, one.origins) == (other.fields, other.origins)  # as mappings, which have no order
+    assert sorted(map(repr, one.suspended)) == sorted(map(repr, other.suspended))
+
+
+texts = st.text("AB\n", max_size=5)
+said = st.none() | st.builds(put, st.just(TONE), texts) | st.builds(append, st.just(TONE), texts)
+
+
+@given(texts, said | st.just(remove(TONE)), said | st.just(remove(TONE)))
+def test_the_table_holds_whatever_the_texts_are(text: str, tenant: Operation | None, user: Operation | None) -> None:
+    expected: str | None = text
+    for operation in (tenant, user):
+        if operation and operation.kind == "set":
+            expected = str(operation.value)
+        elif operation and operation.kind == "append" and expected is not None:
+            expected = f"{expected}\n\n{operation.value}"
+        elif operation and operation.kind == "remove":
+            expected = None
+    layers = [saved(operation) if operation else None for operation in (tenant, user)]
+    assert resolve(Base(1, {TONE: text}, {}), *layers).fields.get(TONE) == expected
+
+
 @given(a_layer(FREE), a_layer(FREE), st.sampled_from(FREE))
 def test_what_is_taken_out_follows_the_earlier_layer_again(
     tenant: Revision | None, user: Revision | None, field: str

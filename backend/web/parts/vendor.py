@@ -1,0 +1,93 @@
+"""The vendor's pages: features, versions, what an act on a version would do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from backend.web.words import short_digest
+
+from .timeline import Difference
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRollout:
+    """A rollout as a badge that leads to it: where it goes, at which step of how many, `running` or `paused`."""
+
+    id: str
+    to: int
+    state: str
+    step: int
+    steps: int
+    reached: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VendorFeature:
+    key: str
+    title: str
+    summary: str
+    icon: str
+    current: int
+    versions: int
+    newest: int
+    published: datetime | None
+    withdrawn: Sequence[int] = ()
+    rollout: OpenRollout | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A version's withdrawal in force."""
+
+    replacement: int
+    reason: str
+    since: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class VendorVersion:
+    """A version in the list, with what may be done to it now."""
+
+    number: int
+    published: datetime
+    by: str
+    message: str
+    digest: str
+    current: bool
+    rolling: bool = False
+    stopped: Stopped | None = None
+    may_move: bool = False
+    may_roll_out: bool = False
+    may_withdraw: bool = False
+
+    @property
+    def short(self) -> str:
+        return short_digest(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two versions side by side."""
+
+    a: int
+    b: int
+    differences: Sequence[Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionAct:
+    """What an act on a version would do, said before it is done; for a withdrawal also its form, as it was filled."""
+
+    act: Literal["current", "withdraw", "lift"]
+    version: int
+    title: str
+    verb: str
+    effects: Sequence[str]
+    replacements: Sequence[int] = ()
+    replacement: int | None = None
+    reason: str = ""
+    problems: Sequence[str] = ()
+    may: bool = True
+    impact_url: str = ""

@@ -1,0 +1,107 @@
+"""People as pages show them: what of each feature is theirs, what they stay on, exactly what they are served."""
+
+from django.utils.translation import gettext as _
+
+from features.explain import hidden_fields, titles_of
+from features.people import Own, Person
+from tenants.actor import Actor
+
+from .parts import Asked, Looked, OriginRow, OwnLine, PersonLine, StayBadge
+from .rendering import field_summary
+from .words import field_title, layer_of, plain
+
+ROLES = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer"}
+
+
+def line_of_person(person: Person, actor: Actor) -> PersonLine:
+    """Somebody with a line for each feature of which they keep something."""
+    with actor.present():
+        own = [_line(one) for one in person.own]
+    return PersonLine(
+        key=person.who.key,
+        name=person.name,
+        email=person.email if person.email != person.name else "",
+        role=_(ROLES.get(person.role, person.role)) if person.role else "",
+        left=person.left,
+        own=own,
+    )
+
+
+def looked_at(own: Own, actor: Actor) -> Looked:
+    """Exactly what they are served, field by field with whose it is, as far as an admin may see it."""
+    served = own.served
+    with actor.present():
+        hidden = hidden_fields(served, "tenant")
+        titles = titles_of(own.feature, served.choice.base)
+    rows = []
+    for field, value in served.effective.fields.items():
+        if field in hidden:
+            continue
+        origin = served.effective.origins[field]
+        text = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
+        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing")))
+    stay = _stay(own)
+    asleep = [field_title(item.operation.field, titles) for item in served.effective.suspended if item.layer == "user"]
+    notes = [stay.words] if stay else []
+    notes += [_("%(field)s is not in force.") % {"field": field} for field in asleep]
+    return Looked(
+        key=own.feature.key,
+        title=own.feature.title,
+        version=served.choice.base,
+        tenant=served.receipt.tenant,
+        user=served.receipt.user,
+        digest=served.digest,
+        rows=sorted(rows, key=lambda row: ("user", "tenant", "base").index(row.layer)),
+        hidden=len(hidden & served.effective.fields.keys()),
+        notes=notes,
+    )
+
+
+def asked_of(act: str, person: Person, own: Own | None) -> Asked | None:
+    """An act on one feature of theirs, before it is done."""
+    if own is None:
+        return None
+    words = {"name": person.name, "feature": own.feature.title, "n": own.served.choice.base}
+    fields = [("feature", own.feature.key)]
+    if act == "end" and own.pin is not None:
+        told = _(
+            "They follow the vendor again, from their next run on. Their own changes stay. Nobody else is affected."
+        )
+        return Asked("end", _("End the stay of %(name)s on version %(n)d of %(feature)s?") % words, told,
+                     _("End the stay"), fields)  # fmt: skip
+    if act == "inherit" and own.override is not None:
+        told = _("They inherit everything from the organisation and the vendor again. They can go back to it "
+                 "under Make it mine, Undo a save. Nobody else is affected.")  # fmt: skip
+        return Asked("inherit", _("Remove what %(name)s has changed in %(feature)s?") % words, told,
+                     _("Remove the changes"), fields)  # fmt: skip
+    return None
+
+
+def _line(own: Own) -> OwnLine:
+    titles = titles_of(own.feature, own.served.choice.base) if own.override else {}
+    fields = [row["field"] for row in own.override.operations] if own.override else []
+    return OwnLine(
+        key=own.feature.key,
+        title=own.feature.title,
+        version=own.served.choice.base,
+        changed=len(fields),
+        fields=[field_title(field, titles) for field in fields],
+        stay=_stay(own),
+        pinned=own.pin is not None,
+        reason=own.pin.reason if own.pin else "",
+    )
+
+
+def _stay(own: Own) -> StayBadge | None:
+    """Their own stay or hold; what the organisation decides for all is not theirs."""
+    choice, pin = own.served.choice, own.pin
+    words = {"feature": own.feature.title, "n": choice.base}
+    if pin is not None:
+        counts = choice.pin is not None and choice.pin.id == str(pin.id)
+        if not counts:
+            return StayBadge("suspended", _("%(feature)s, stay out of force") % words)
+        kept = _("%(feature)s v%(n)d, as it was") if pin.kind == "snapshot" else _("%(feature)s v%(n)d")
+        return StayBadge("chosen", kept % words, choice.pin.until if choice.pin else None)
+    if choice.held is not None and choice.held.by == "user":
+        return StayBadge("held", _("%(feature)s v%(n)d, held") % words)
+    return None

@@ -1,0 +1,82 @@
+"""The one inbox: what waits, was withdrawn, or ends; read when one says so."""
+
+from uuid import UUID
+
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from backend.web.pages import PageRequest, answer, for_members
+from backend.web.parts import NoticeLine
+from features.notices import Notice, inbox, mark_read
+
+TEMPLATE = "web/notices.html"
+ICONS = {
+    "held": "git-merge", "conflict": "git-merge", "suspended": "lock", "withdrawn": "alert-triangle",
+    "pin_ending": "pin", "model_ending": "cube", "retiring": "clock",
+}  # fmt: skip
+TO_DECIDE = ("held", "conflict")
+
+
+@require_safe
+@for_members
+def notices(request: PageRequest) -> HttpResponseBase:
+    """What there is to know and to decide, newest first; `?show=unread` leaves out what was read."""
+    return _show(request)
+
+
+@require_safe
+@for_members
+def count(request: PageRequest) -> HttpResponseBase:
+    """How many notices are unread, for the menu."""
+    unread = sum(not notice.read for notice in inbox(request.actor))
+    return answer(request, "web/parts/notice_count.html", {"count": unread})
+
+
+@require_POST
+@for_members
+def read(request: PageRequest, notice_id: UUID) -> HttpResponseBase:
+    """Mark one as read. Raises NotFound for one that is not in one's inbox."""
+    mark_read(notice_id, by=request.actor)
+    if not request.htmx:
+        return redirect("web:notices")
+    return _show(request, trigger="notices-read")
+
+
+def _show(request: PageRequest, *, trigger: str = "") -> HttpResponseBase:
+    found = [_line(notice) for notice in inbox(request.actor)]
+    show = "unread" if (request.GET.get("show") or request.POST.get("show")) == "unread" else "all"
+    context = {
+        "here": "notices",
+        "lines": [line for line in found if show == "all" or not line.read],
+        "show": show,
+        "counts": [("all", len(found)), ("unread", sum(not line.read for line in found))],
+    }
+    made = answer(request, TEMPLATE, context, part="inbox")
+    if trigger:
+        made["HX-Trigger"] = trigger
+    return made
+
+
+def _line(notice: Notice) -> NoticeLine:
+    """A notice with the page where one sees to it: what is to be decided is decided under Upgrade."""
+    href = notice.action.href
+    if notice.kind in TO_DECIDE:
+        page = "web:org_upgrade" if notice.layer == "tenant" else "web:upgrade"
+        href = reverse(page, args=[notice.feature.key])
+    elif notice.layer == "tenant" and href.startswith("/f/"):
+        href = reverse("web:org_timeline", args=[notice.feature.key])
+    return NoticeLine(
+        id=str(notice.id),
+        kind=notice.kind,
+        icon=ICONS[notice.kind],
+        feature=notice.feature.title,
+        layer=notice.layer,
+        at=notice.at,
+        title=notice.title,
+        text=notice.text,
+        href=href,
+        read=notice.read,
+        decide=notice.kind in TO_DECIDE,
+    )

@@ -1,0 +1,134 @@
+"""Who has changed what and who stays on which version, for admins: look at it, end a stay, take changes out."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from backend.actors import subject_named
+from backend.web.pages import PageRequest, answer, for_members
+from backend.web.peopled import asked_of, line_of_person, looked_at
+from features.actions.people import inherit_for, leave_to
+from features.actions.pins import end_pin_of
+from features.find import find_feature
+from features.models import Feature
+from features.people import Kind, Person, Show, people_of, person_named
+from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
+from tenants.subjects import Who
+
+TEMPLATE = "web/people.html"
+PERSON = "web/person.html"
+PAGE = 30
+SHOWS: tuple[Show, ...] = ("all", "changed", "stays")
+KINDS: dict[str, Kind] = {"members": "member", "users": "external"}
+
+
+@require_safe
+@for_members
+def people(request: PageRequest) -> HttpResponseBase:
+    """Everybody, by name. `?kind=` members or users, `?show=`, `?q=` a part of the name, `?after=` the next page."""
+    asked = request.GET
+    kind = asked["kind"] if asked.get("kind") in KINDS else "members"
+    show: Show = next((one for one in SHOWS if one == asked.get("show")), "all")
+    after = asked.get("after", "0")
+    if not (after.isascii() and after.isdecimal() and len(after) < 8):
+        raise Malformed("That is no page of this list.")
+    search = asked.get("q", "").strip()[:100]
+    found = people_of(request.actor, KINDS[kind], show=show, search=search, after=int(after), most=PAGE)
+    lines = [line_of_person(one, request.actor) for one in found.people]
+    query = asked.copy()
+    query["after"] = str(int(after) + PAGE)
+    held = [line for line in lines if any(own.stay and own.stay.kind == "held" for own in line.own)]
+    context = {
+        "here": "people", "lines": lines, "kind": kind, "show": show, "search": search,
+        "kinds": [("members", found.members), ("users", found.users)],
+        "counts": [(key, found.counts.get(key)) for key in SHOWS],
+        "more_url": f"?{query.urlencode()}" if found.more else "",
+        "held": len(held), "held_one": held[0] if len(held) == 1 else None,
+    }  # fmt: skip
+    return answer(request, TEMPLATE, context, part="list")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members
+def person(request: PageRequest, key: str) -> HttpResponseBase:
+    """One of them. `?feature=` shows exactly what they are served, `?confirm=` what an act would do."""
+    request.actor.need("behavior.others")
+    who = subject_named(request.actor, key)
+    if request.method == "POST":
+        return _act(request, who)
+    return _show(request, who)
+
+
+def _act(request: PageRequest, who: Who) -> HttpResponseBase:
+    post, actor = request.POST, request.actor
+    name = person_named(actor, who).name
+    try:
+        match post.get("act"):
+            case "end":
+                feature = _feature(request, post.get("feature"))
+                end_pin_of(feature, who, by=actor)
+                told = _("%(name)s follows the vendor again in %(feature)s. Nobody else was changed.")
+            case "inherit":
+                feature = _feature(request, post.get("feature"))
+                inherit_for(feature, who, by=actor)
+                told = _("%(name)s inherits everything again in %(feature)s. They can go back to what they had.")
+            case "leave":
+                return _leave(request, who, name)
+            case _:
+                raise Malformed("Say what to do: end, inherit or leave.")
+    except (Invalid, Conflict, NotFound) as error:
+        return _show(request, who, error=error, status=error.status)
+    messages.success(request, told % {"name": name, "feature": feature.title})
+    return redirect(request.path) if not request.htmx else _show(request, who, plain=True, oob=True)
+
+
+def _leave(request: PageRequest, who: Who, name: str) -> HttpResponseBase:
+    """Copy what they have to a colleague. Where that one has changes of their own, ask whether to replace them."""
+    post, actor = request.POST, request.actor
+    to = subject_named(actor, post.get("to", ""))
+    try:
+        left = leave_to(who, to, replace=post.get("replace") == "yes", by=actor)
+    except (Invalid, Conflict, NotFound) as error:
+        return _show(request, who, error=error, status=error.status, leaving=post.get("to", ""))
+    other = person_named(actor, to).name
+    told = ngettext(
+        "%(other)s has what %(name)s had, of %(n)d feature. Nobody else was changed.",
+        "%(other)s has what %(name)s had, of %(n)d features. Nobody else was changed.",
+        len(left),
+    )
+    messages.success(request, told % {"name": name, "other": other, "n": len(left)})
+    return redirect(request.path) if not request.htmx else _show(request, who, plain=True, oob=True)
+
+
+def _show(
+    request: PageRequest, who: Who, *, error: AppError | None = None, status: int = 200, leaving: str = "",
+    plain: bool = False, oob: bool = False,
+) -> HttpResponseBase:  # fmt: skip
+    actor = request.actor
+    found: Person = person_named(actor, who)
+    asked: Any = {} if plain or request.method == "POST" else request.GET
+    chosen = asked.get("feature")
+    feature = _feature(request, chosen) if chosen else None
+    own = next((one for one in found.own if feature and one.feature.id == feature.id), None)
+    everybody = people_of(actor, "member", most=500).people if found.own and "override.others" in actor.can else ()
+    context = {
+        "here": "people",
+        "person": line_of_person(found, actor),
+        "looked": looked_at(own, actor) if own and not asked.get("confirm") else None,
+        "asked": asked_of(asked.get("confirm", ""), found, own),
+        "error": {"title": error.title, "detail": error.detail} if error else None,
+        "others": [(one.who.key, one.name) for one in everybody if one.who.id != who.id and not one.left],
+        "leaving": leaving,
+        "may_replace": bool(leaving and isinstance(error, Conflict)),
+        "oob": oob,
+    }
+    return answer(request, PERSON, context, part="person", status=status)
+
+
+def _feature(request: PageRequest, key: str | None) -> Feature:
+    return find_feature(key or "", request.actor)

@@ -1,0 +1,131 @@
+"""Admins and the behavior of their people: who has changed what, taking it out, leaving it to somebody else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet
+
+from features.availability import features_for
+from features.models import Feature, Override, Pin
+from features.resolve import clock, revision_row
+from features.validity import bump, supersede, valid_at
+from tenants.actor import Actor
+from tenants.errors import Conflict, Invalid, NotFound, Problem
+from tenants.models import Member
+from tenants.subjects import Who, make_sure
+
+from .overrides import ANY, Content, Saved, content_of, newest, take_all_out, write
+from .pins import pin_now
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What of one feature was left to somebody: their new revision and pin, where there was one to leave."""
+
+    feature: Feature
+    saved: Saved | None
+    pin: Pin | None
+
+
+def overrides_of(feature: Feature) -> QuerySet[Override]:
+    """What the users of the present tenant change of a feature, with their subjects; not what the tenant does."""
+    rows = Override.objects.select_related("subject").filter(feature=feature, valid_to=None)
+    return rows.exclude(subject_id=F("tenant_id")).exclude(operations=[])
+
+
+def inherit_for(feature: Feature, who: Who, *, by: Actor) -> Saved:
+    """Let somebody inherit everything again, as an admin: a new revision with the admin as its author.
+
+    They can roll back to what they had. Raises NotFound when they have changed nothing.
+    """
+    return write(feature, "user", take_all_out, ANY, "Inherit everything again", by, who=who)
+
+
+def leave_to(
+    who: Who,
+    to: Who,
+    *,
+    features: Sequence[Feature] | None = None,
+    replace: bool = False,
+    by: Actor,
+    dry_run: bool = False,
+) -> tuple[Left, ...]:
+    """Copy what somebody has changed and pinned, of all features or some, to somebody else's user layer.
+
+    Nothing is taken from `who`, who may have left already. Never refused by rules: as after a rollback, what today's
+    rules forbid is suspended. Refused whole, naming the features (Conflict), where the other has changes or a pin of
+    their own, unless they are to be replaced. Raises NotFound where there is nothing to leave.
+    """
+    if who.id == to.id:
+        raise Invalid("This is the same person.", errors=[Problem("/to", "subject", "must be somebody else")])
+    with by.doing("override.others", by.in_tenant(), dry_run=dry_run) as event:
+        _refuse_gone(to)
+        make_sure(by.tenant_id, to)
+        found = _left_by(who, features, by)
+        if not found:
+            raise NotFound("There is nothing here to leave to anybody.")
+        for feature in found:
+            bump(by.tenant_id, feature.id, to.id)
+        taken = [feature.key for feature in found if _has_own(feature, to)]
+        if taken and not replace:
+            told = f"{to.key} has changes or a pin of their own there: {', '.join(taken)}."
+            raise Conflict(f"{told} Replace them, or leave these features out.", features=taken)
+        left = tuple(_leave(feature, who, to, by) for feature in found)
+        names = [feature.key for feature in found]
+        event.detail = {"what": "leave to", "from": str(who.id), "to": str(to.id), "features": names, "replaced": taken}
+    return left
+
+
+def _refuse_gone(to: Who) -> None:
+    if to.kind == "member" and not Member.objects.filter(pk=to.id, removed_at=None).exists():
+        told = Problem("/to", "member", "must be a member still")
+        raise Invalid("They have left the organisation themselves.", errors=[told])
+
+
+def _left_by(who: Who, features: Sequence[Feature] | None, by: Actor) -> list[Feature]:
+    """The features of which somebody has something of their own, always in one order, so that locks are taken in it."""
+    now = clock()
+    changed = Override.objects.filter(subject_id=who.id, valid_to=None).exclude(operations=[])
+    pinned = Pin.objects.filter(valid_at(now), subject_id=who.id)
+    ids: set[UUID] = {*changed.values_list("feature_id", flat=True), *pinned.values_list("feature_id", flat=True)}
+    rows = features_for(by).filter(pk__in=ids).order_by("pk")
+    if features is None:
+        return list(rows.filter(_still_runs(now)))
+    wanted = {feature.pk for feature in features}
+    return [feature for feature in rows if feature.pk in wanted]
+
+
+def _still_runs(now: datetime) -> Q:
+    return Q(retires_at=None) | Q(retires_at__gt=now)
+
+
+def _has_own(feature: Feature, who: Who) -> bool:
+    row = newest(feature, who)
+    return (row is not None and bool(row.operations)) or pin_now(feature, who) is not None
+
+
+def _leave(feature: Feature, who: Who, to: Who, by: Actor) -> Left:
+    row, pin = newest(feature, who), pin_now(feature, who)
+    supersede(Pin.objects.filter(feature=feature, subject_id=to.id), None)  # or their pin would move with the save
+    number, saved = None, None
+    if pin is not None and pin.user_revision is not None:
+        kept = content_of(revision_row(feature.id, who.id, pin.user_revision))
+        saved = _copy(feature, to, kept, who, by)
+        number = saved.row.number
+    if row is not None and row.operations:
+        saved = _copy(feature, to, content_of(row), who, by)
+    copied = None
+    if pin is not None:
+        copied = Pin(
+            tenant_id=by.tenant_id, feature=feature, subject_id=to.id, kind=pin.kind, base=pin.base,
+            tenant_revision=pin.tenant_revision, user_revision=number, targets=pin.targets, reason=pin.reason,
+            author=by.label, created_at=pin.created_at, until=pin.until, valid_to=pin.until, as_of=pin.as_of,
+        )  # fmt: skip
+        supersede(Pin.objects.filter(feature=feature, subject_id=to.id), copied)
+    return Left(feature, saved, copied)
+
+
+def _copy(feature: Feature, to: Who, content: Content, who: Who, by: Actor) -> Saved:
+    return write(feature, "user", lambda _: content, ANY, f"Left by {who.key}", by, judged=False, who=to)

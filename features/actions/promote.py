@@ -1,0 +1,202 @@
+"""From one layer to the other: my changes to the whole organisation, or the organisation's to chosen users alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from features.engine import Operation, document_of, parse_override
+from features.models import Feature, Override
+from features.resolve import serve
+from features.served import Served
+from features.validity import bump
+from tenants.actor import Actor
+from tenants.errors import Conflict, Invalid, NotFound, Problem
+from tenants.subjects import Who, make_sure, tenant_itself
+
+from .overrides import ANY, Content, Saved, content_of, newest, own_snapshot, revision_under, whose, write
+
+Operations = tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """The organisation's new revision; mine, where the operations were taken out of it; and what became of which field.
+
+    replaced: the organisation had changed these itself. joined: my paragraph was added to the organisation's text.
+    """
+
+    ours: Saved
+    mine: Override | None
+    fields: tuple[str, ...]
+    replaced: tuple[str, ...]
+    joined: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """The users' new revisions by subject, and the organisation's, where the operations were taken out of it."""
+
+    theirs: tuple[tuple[Who, Saved], ...]
+    ours: Override | None
+    fields: tuple[str, ...]
+
+
+def promote(
+    feature: Feature, *, fields: Sequence[str] | None = None, keep_mine: bool = True, by: Actor, dry_run: bool = False
+) -> Promoted:
+    """Copy my operations, all or those on some fields, to the organisation's override, as a new revision of it.
+
+    Judged as any save of the organisation's. Mine take the place of its operations on the same fields, but for a
+    paragraph that I append to a text of the organisation's, which is added to that: so what I am served stays the same.
+    Without `keep_mine` they are taken out of mine. Raises NotFound where I have changed nothing, and Invalid.
+    """
+    who = whose("user", by)
+    with by.doing("override.tenant", feature, dry_run=dry_run) as event:
+        if not keep_mine:
+            by.need("override.user")
+        bump(by.tenant_id, feature.id, who.id)  # users before their organisation: all who lock both do so in that order
+        mine = _chosen(_changed_by(feature, by, who), fields)
+        below = serve(feature, by.tenant_id, tenant_itself(by.tenant_id))
+        replaced: list[str] = []
+        joined: list[str] = []
+
+        def edit(was: Content) -> Content:
+            theirs = {operation.field: operation for operation in was[0]}
+            for operation in mine:
+                before = theirs.get(operation.field)
+                if before is not None and operation.kind == "append" and before.kind != "remove":
+                    joined.append(operation.field)
+                elif before is not None:
+                    replaced.append(operation.field)
+            return _laid_over(was, mine, below)
+
+        ours = write(feature, "tenant", edit, ANY, f"Promoted from {who.key}", by)
+        own = None
+        if not keep_mine:
+            taken = {operation.field for operation in mine}
+            own = write(feature, "user", lambda was: _without(was, taken), ANY, "Promoted", by, judged=False).row
+        names = tuple(operation.field for operation in mine)
+        event.detail = {"what": "promote", "subject": str(who.id), "fields": list(names), "kept": keep_mine}
+    return Promoted(ours, own, names, tuple(replaced), tuple(joined))
+
+
+def hand_out(
+    feature: Feature,
+    *,
+    fields: Sequence[str] | None = None,
+    subjects: Sequence[Who],
+    keep_ours: bool = True,
+    replace_theirs: bool = False,
+    by: Actor,
+    dry_run: bool = False,
+) -> HandedOut:
+    """Copy the organisation's operations, all or those on some fields, to chosen users' overrides.
+
+    Without `keep_ours` they are taken out of the organisation's, so that only these users have them. With it, an
+    appended paragraph is handed out as the whole text that it makes, or users would have it twice. Judged as the users'
+    own saves. Raises Conflict naming users who have changed these fields themselves, unless `replace_theirs`; Invalid.
+    """
+    if not subjects:
+        raise Invalid("Say to whom.", errors=[Problem("/subjects", "required", "name at least one user")])
+    people = sorted({who.id: who for who in subjects}.values(), key=lambda who: who.id)
+    itself = tenant_itself(by.tenant_id)
+    with by.doing("override.others", feature, dry_run=dry_run) as event:
+        for who in people:
+            make_sure(by.tenant_id, who)
+            bump(by.tenant_id, feature.id, who.id)
+        served = serve(feature, by.tenant_id, itself)
+        ours = _chosen(_changed_by(feature, by, itself), fields)
+        names = tuple(operation.field for operation in ours)
+        if not replace_theirs:
+            _refuse_taken(feature, by, people, set(names))
+        left = None
+        if keep_ours:
+            ours = tuple(_whole(operation, served) for operation in ours)
+        else:
+            by.need("override.tenant")
+            left = write(feature, "tenant", lambda was: _without(was, set(names)), ANY, "Handed out", by).row
+        theirs = tuple((who, _hand(feature, who, ours, by)) for who in people)
+        event.detail = {"what": "hand out", "subjects": [str(who.id) for who in people], "fields": list(names)}
+    return HandedOut(theirs, left, names)
+
+
+def _hand(feature: Feature, who: Who, operations: Operations, by: Actor) -> Saved:
+    message = "Handed out by the organisation"
+    try:
+        return write(feature, "user", lambda was: _put(was, operations), ANY, message, by, who=who)
+    except Invalid as refused:
+        raise Invalid(f"{who.key}: {refused.detail}", errors=refused.errors, subject=who.key) from refused
+
+
+def _changed_by(feature: Feature, by: Actor, who: Who) -> Operations:
+    """A subject's operations as they are served and edited: under one's own snapshot the pinned ones."""
+    served = serve(feature, by.tenant_id, who)
+    row = revision_under(own_snapshot(served), feature, who, newest(feature, who))
+    return content_of(row)[0]
+
+
+def _chosen(operations: Operations, fields: Sequence[str] | None) -> Operations:
+    if not operations:
+        raise NotFound("There is nothing here that is changed.")
+    if fields is None:
+        return operations
+    changed = {operation.field for operation in operations}
+    unknown = [
+        Problem(f"/fields/{i}", "absent", f"{field[:80]} is not changed here")
+        for i, field in enumerate(fields)
+        if field not in changed
+    ]
+    if unknown or not fields:
+        told = unknown or [Problem("/fields", "required", "name at least one field, or leave this out for all")]
+        raise Invalid("Only what is changed can be passed on.", errors=told)
+    return tuple(operation for operation in operations if operation.field in fields)
+
+
+def _laid_over(was: Content, operations: Operations, below: Served) -> Content:
+    """An organisation's content with a user's operations in it, to the same effect as they have on top of it."""
+    content = was
+    for operation in operations:
+        before = next((theirs for theirs in content[0] if theirs.field == operation.field), None)
+        if before is not None and operation.kind == "append" and before.kind != "remove":
+            text = f"{before.value}\n\n{operation.value}"
+            operation = replace(before, value=text, based_on=None)
+        if before is not None and operation.kind == "remove" and operation.field not in below.base.fields:
+            content = _without(content, {operation.field})  # it was the organisation's own: nothing is left to remove
+        else:
+            content = _put(content, (operation,))
+    parse_override(document_of(*content))  # what was joined may have grown too long
+    return content
+
+
+def _put(was: Content, operations: Operations) -> Content:
+    """Content with these operations in the place of its own on the same fields, each noted anew."""
+    content = list(was[0])
+    for operation in operations:
+        fresh = replace(operation, based_on=None, hold=False)
+        place = next((i for i, theirs in enumerate(content) if theirs.field == operation.field), None)
+        if place is None:
+            content.append(fresh)
+        else:
+            content[place] = fresh
+    return tuple(content), was[1]
+
+
+def _without(was: Content, fields: set[str]) -> Content:
+    return tuple(operation for operation in was[0] if operation.field not in fields), was[1]
+
+
+def _whole(operation: Operation, served: Served) -> Operation:
+    """An appended paragraph as the whole text that it makes."""
+    if operation.kind != "append" or operation.field not in served.effective.fields:
+        return operation
+    return replace(operation, kind="set", value=served.effective.fields[operation.field])
+
+
+def _refuse_taken(feature: Feature, by: Actor, people: Sequence[Who], fields: set[str]) -> None:
+    taken = {
+        who.key: both
+        for who in people
+        if (both := sorted(fields & {operation.field for operation in _changed_by(feature, by, who)}))
+    }
+    if taken:
+        told = "; ".join(f"{key}: {', '.join(both)}" for key, both in taken.items())
+        raise Conflict(f"Some have changed these fields themselves ({told}): replace them, or leave them out.")

@@ -1,0 +1,110 @@
+"""One inbox of what concerns somebody's behavior and is not of their own doing: derived when it is read, never stored.
+
+Only marks are kept: that somebody has read a notice, or was mailed it. So what was settled is gone by itself.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from django.db.models.functions import Now
+
+from tenants.actor import Actor
+from tenants.errors import NotFound
+from tenants.subjects import Who, make_sure, tenant_itself
+
+from .causes import Cause, Kind, Layer, Rows, causes_of, read_rows
+from .models import Feature, NoticeMark
+
+# Where one sees to each kind: the page for oneself, the page for an organisation, and the address of the API.
+_UPGRADE = ("/f/{feature}/upgrade", "/org/f/{feature}/upgrade", "/override/{layer}/conflicts")
+_TIMELINE = ("/f/{feature}/timeline", "/org/f/{feature}/timeline", "/behavior")
+PLACES: dict[Kind, tuple[str, str, str]] = {
+    "held": _UPGRADE,
+    "conflict": _UPGRADE,
+    "suspended": ("/f/{feature}/mine", "/org/f/{feature}", "/override/{layer}"),
+    "withdrawn": _TIMELINE,
+    "pin_ending": (_TIMELINE[0], _TIMELINE[1], "/pin/{layer}"),
+    "model_ending": _TIMELINE,
+    "retiring": _TIMELINE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Where one sees to it: the dashboard's page, and the door of the API."""
+
+    href: str
+    api: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to know or to decide. `layer` says whose it is: one's own, or the organisation's (for its admins).
+
+    `at`: when it came about, or when it will (pin_ending, model_ending, retiring). The id stays the same while the
+    cause does.
+    """
+
+    id: UUID
+    kind: Kind
+    feature: Feature
+    layer: Layer
+    at: datetime
+    title: str
+    text: str
+    action: Action
+    read: bool
+
+
+def inbox(by: Actor) -> list[Notice]:
+    """Everything that concerns an actor now, newest first: their own, and for admins the organisation's too.
+
+    What reaches both in the same way is there once, as the organisation's. Raises Forbidden for an operator.
+    """
+    who = by.acting_for()
+    by.need("feature.read")
+    with by.present():
+        return inbox_of(by.tenant_id, who, admin="override.tenant" in by.can)
+
+
+def mark_read(notice_id: UUID, *, by: Actor) -> None:
+    """Note that the actor has read a notice. Raises NotFound for one that is not in their inbox.
+
+    A bookmark in one's own inbox changes nothing for anybody: it leaves no audit row.
+    """
+    if notice_id not in {notice.id for notice in inbox(by)}:
+        raise NotFound("There is no such notice.")
+    who = by.acting_for()
+    with by.present():
+        make_sure(by.tenant_id, who)
+        NoticeMark.objects.bulk_create(
+            [NoticeMark(tenant_id=by.tenant_id, subject_id=who.id, notice=notice_id)], ignore_conflicts=True
+        )
+        NoticeMark.objects.filter(subject_id=who.id, notice=notice_id, read_at=None).update(read_at=Now())
+
+
+def inbox_of(tenant_id: UUID, who: Who, *, admin: bool) -> list[Notice]:
+    """The inbox of a subject, within its tenant's transaction; an admin's has the organisation's as well."""
+    rows = read_rows(tenant_id, who)
+    found: dict[tuple[str, UUID, str], tuple[Who, Cause]] = {}
+    for whose in dict.fromkeys([who, tenant_itself(tenant_id)] if admin else [who]):
+        found |= {(c.kind, c.feature.id, c.key): (whose, c) for c in _causes(rows, tenant_id, whose)}
+    read = set(NoticeMark.objects.filter(subject_id=who.id).exclude(read_at=None).values_list("notice", flat=True))
+    notices = [_notice(whose, cause, read) for whose, cause in found.values()]
+    return sorted(notices, key=lambda notice: (notice.at, notice.title), reverse=True)
+
+
+def _causes(rows: Rows, tenant_id: UUID, whose: Who) -> Iterator[Cause]:
+    for feature in rows.features:
+        yield from causes_of(rows, feature, tenant_id, whose)
+
+
+def _notice(whose: Who, cause: Cause, read: set[UUID]) -> Notice:
+    layer: Layer = "tenant" if whose.is_tenant else "user"
+    name = uuid5(whose.id, f"{cause.kind}\0{cause.feature.id}\0{cause.key}")
+    names = {"feature": cause.feature.key, "layer": layer}
+    mine, ours, door = (place.format(**names) for place in PLACES[cause.kind])
+    action = Action(ours if layer == "tenant" else mine, f"/api/v1/features/{cause.feature.key}{door}")
+    return Notice(name, cause.kind, cause.feature, layer, cause.at, cause.title, cause.text, action, name in read)

@@ -234,6 +234,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {"Layer": ["user", "tenant"]},
 }
 
 # The model providers that targets may name: their endpoint and the vendor's credential for it.

@@ -100,7 +100,8 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
                OR EXISTS (SELECT FROM pin WHERE (o.subject_id, o.number) IN (
                     (%(tenant)s, pin.tenant_revision), (pin.subject_id, pin.user_revision))))),
     'aliases', (SELECT json_agg(json_build_array(l.valid_to, row_to_json(x))) FROM features_modelalias l
-        JOIN features_modeltarget x ON x.id = l.target_id WHERE {_VALID.format("l")})
+        JOIN features_modeltarget x ON x.id = l.target_id WHERE {_VALID.format("l")}),
+    'endings', (SELECT json_agg(x.ends_at) FROM features_modeltarget x WHERE x.ends_at > m.t)
 )::text FROM m"""
 
 
@@ -178,7 +179,7 @@ def _situation(found: Mapping[str, Any], feature: str, tenant_id: UUID, who: Who
     ends = [current[1], *(row[2] for row in found["withdrawn"] or ()), *(row[0] for row in found["aliases"] or ())]
     ends += [row["valid_to"] for row in (stage, found["policy"], *(found["pins"] or ())) if row]
     ends += [row[4] for row in found["overrides"] or () if row[5]]
-    ends += [row["ends_at"] for _, row in found["aliases"] or ()]
+    ends += found["endings"] or ()  # of any target, since a snapshot can name one that no alias means any more
     return Situation(
         current=current[0],
         earlier=tuple(row[0] for row in earlier),

@@ -110,7 +110,7 @@ class _Subject:
         if before.base == after.base:
             return []
         if layer == "user" and not after.users_may_override:
-            return [("suspended", operation.field) for operation in self._own(after)]
+            return [("suspended", operation.field) for operation in self._own(after)] or [("carried", "")]
         found = self._rebased(layer, after.base, after)
         return [(item.outcome, item.operation.field) for item in found] or [("carried", "")]
 

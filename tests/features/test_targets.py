@@ -89,7 +89,6 @@ def test_a_restore_to_a_target_that_ended_says_that_another_stands_in(cast: Cast
     )
 
 
-@pytest.mark.xfail(strict=True, reason="reading.py: fresh_until does not know the end of a pinned target yet")
 def test_nobodys_cache_serves_a_target_beyond_its_end(cast: Cast) -> None:
     stays_on_the_first_target(cast, cast.alice)
     with cast.alice.present():

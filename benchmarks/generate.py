@@ -24,7 +24,7 @@ from django.db import connections  # noqa: E402
 
 from features.actions.targets import add_target  # noqa: E402
 from features.actions.versions import create_feature, publish  # noqa: E402
-from features.engine import ABSENT, BasedOn, Json, Operation, flatten, inherited_digest, to_rows  # noqa: E402
+from features.engine import ABSENT, BasedOn, Operation, flatten, inherited_digest, to_rows  # noqa: E402
 from features.models import EVERY_FEATURE, Feature, ModelAlias  # noqa: E402
 from tenants.actor import Actor  # noqa: E402
 from tenants.ids import uuid7  # noqa: E402

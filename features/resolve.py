@@ -72,10 +72,11 @@ def serve_warm(feature: Feature, tenant_id: UUID, who: Who) -> Served:
     """
     if unsettled():
         return serve(feature, tenant_id, who)
-    stamps, now = read_stamps(tenant_id, feature.id, who.id)
-    cached = serve_known(Known(feature, stamps, now), tenant_id, who)
-    if cached is not None:
-        return cached
+    if serve_cached(feature.id, tenant_id, who) is not None:  # else what follows reads the stamps along
+        stamps, now = read_stamps(tenant_id, feature.id, who.id)
+        cached = serve_known(Known(feature, stamps, now), tenant_id, who)
+        if cached is not None:
+            return cached
     found = read(feature, tenant_id, who)
     served = _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
     _choices.put(feature.id, tenant_id, served, _by_subject(found))

@@ -13,6 +13,7 @@ from features.impact import record_impact
 from features.models import CurrentVersion, Feature, ModelAlias, Version
 from features.samples import checked_samples, samples_that_fit
 from features.validity import bump_vendor, supersede
+from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR
@@ -96,7 +97,7 @@ def publish(
 def set_current(feature: Feature, number: int, *, by: Actor, dry_run: bool = False) -> dict[str, Any]:
     """Move the feature's current version, either way. Whoever pinned a version is not moved.
 
-    Raises NotFound, and Conflict while a rollout of the feature is under way.
+    Raises NotFound, and Conflict while a rollout of the feature is under way or for a version that is withdrawn.
 
     Returns what was moved, and the id of the impact that a worker makes up; a rehearsal has none (impact.look has).
     """
@@ -106,6 +107,10 @@ def set_current(feature: Feature, number: int, *, by: Actor, dry_run: bool = Fal
             raise NotFound(f"{feature.key} has no version {number}.")
         refuse_meanwhile(feature)
         before = current_number(feature, OPERATOR)
+        stopped = withdrawals_now(feature, OPERATOR).get(number)
+        if stopped and before != number:
+            told = f"Version {number} is withdrawn, and version {stopped.replacement} stands in for it"
+            raise Conflict(f"{told}: move to another version, or lift the withdrawal first.")
         impact = None
         if before != number:
             if before is not None and not dry_run:  # a rehearsal leaves nothing: ask for an impact by itself

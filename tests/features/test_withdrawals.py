@@ -141,6 +141,16 @@ def test_twice_or_without_a_reason_or_by_a_customer_it_is_refused(cast: Cast) ->
         lift(cast.greet, 1, by=cast.operator)
 
 
+def test_nobody_makes_a_withdrawn_version_current_until_it_is_lifted(cast: Cast) -> None:
+    version(cast)
+    version(cast, "You greet people very politely.")
+    stop(cast, 2, 1)
+    with pytest.raises(Conflict, match="version 1 stands in for it: move to another version, or lift"):
+        set_current(cast.greet, 2, by=cast.operator)
+    lift(cast.greet, 2, by=cast.operator)
+    assert set_current(cast.greet, 2, by=cast.operator)["version"] == 2
+
+
 def test_a_rehearsal_changes_nothing_and_the_real_one_leaves_its_impact_and_an_audit_row(cast: Cast) -> None:
     version(cast)
     rehearsed = stop(cast, 2, 1, dry_run=True)

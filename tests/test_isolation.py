@@ -235,6 +235,9 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/runs/<uuid:run_id>/cancel": [
         Row("post", "/api/v1/runs/{run}/cancel", "401 401 404 404 404 404 404 403", {}),
     ],
+    "api/v1/runs/<uuid:run_id>/replay": [
+        Row("post", "/api/v1/runs/{run}/replay", "401 401 404 404 403 404 404 403", {"on": "same"}),
+    ],
     "api/v1/runs/<uuid:run_id>/feedback": [
         Row("put", "/api/v1/runs/{run}/feedback", "401 401 404 404 403 404 404 403", {"verdict": "bad"}),
     ],

@@ -19,12 +19,13 @@ from features.engine import pointer
 from features.find import find_feature
 from features.reading import Known
 from features.resolve import serve_known
-from features.runs.accept import accept, find_run
+from features.runs.accept import Accepted, accept, find_run
 from features.runs.dispatch import ring
 from features.runs.events import TERMINAL
 from features.runs.finish import cancel
 from features.runs.follow import Event, follow
 from features.runs.models import FINAL, Run, State
+from features.runs.replay import On, replay
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, UnsupportedMedia
 
@@ -67,6 +68,21 @@ async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpRe
     actor.need("run.create")
     body, key, wait = _body(request), _idempotency_key(request), patience(request)
     accepted = await threaded(_accept)(actor, feature, body, key, known_of(request))
+    return await _taken_in(request, actor, accepted, feature, wait)
+
+
+@door("POST")
+async def replay_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
+    """Run a run's input again, on the same behavior, today's, or a version; answered as `create_run` answers."""
+    actor.need("run.create")
+    on, key, wait = _on(request), _idempotency_key(request), patience(request)
+    feature, accepted = await threaded(_replay)(actor, run_id, on, key)
+    return await _taken_in(request, actor, accepted, feature, wait)
+
+
+async def _taken_in(
+    request: HttpRequest, actor: Actor, accepted: Accepted, feature: str, wait: float
+) -> HttpResponseBase:
     location = {"Location": f"/api/v1/runs/{accepted.run_id}"}
     if accepted.replayed:
         location["Idempotency-Replayed"] = "true"
@@ -108,13 +124,23 @@ def _authenticate(request: HttpRequest) -> Actor:
     return actor
 
 
-def _accept(actor: Actor, feature: str, body: dict[str, Any], key: str | None, known: Known | None) -> Any:
+def _accept(actor: Actor, feature: str, body: dict[str, Any], key: str | None, known: Known | None) -> Accepted:
     served = serve_known(known, actor.tenant_id, actor.acting_for()) if known else None
     found = served.feature if served else find_feature(feature, actor)
     accepted = accept(found, body["input"], idempotency_key=key, by=actor)
     if not accepted.replayed:
         ring()
     return accepted
+
+
+def _replay(actor: Actor, run_id: UUID, on: On, key: str | None) -> tuple[str, Accepted]:
+    run = find_run(run_id, actor)
+    if run is None:
+        raise NotFound("There is no such run.")
+    accepted = replay(run, on, idempotency_key=key, by=actor)
+    if not accepted.replayed:
+        ring()
+    return run.feature.key, accepted
 
 
 def _show(actor: Actor, run_id: UUID) -> tuple[Run, dict[str, Any]]:
@@ -188,20 +214,34 @@ def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
+    return _object(request, "input", 'Send {"input": {…}}.')
+
+
+def _object(request: HttpRequest, only: str, told: str) -> dict[str, Any]:
     if request.content_type not in ("application/json", ""):
         raise UnsupportedMedia("Send application/json.")
     body = read_json(request)
     if not isinstance(body, dict):
         raise Malformed("Send one JSON object.")
     unknown = [
-        Problem(pointer(name), "unknown", "is not known here; there is: input") for name in body if name != "input"
+        Problem(pointer(name), "unknown", f"is not known here; there is: {only}") for name in body if name != only
     ]
     if unknown:
         raise Malformed("The request has fields that are not known here.", errors=unknown)
-    if "input" not in body:
-        missing = [Problem("/input", "required", "is missing")]
-        raise Invalid('Send {"input": {…}}.', errors=missing)
+    if only not in body:
+        raise Invalid(told, errors=[Problem(f"/{only}", "required", "is missing")])
     return body
+
+
+def _on(request: HttpRequest) -> On:
+    told = 'Send {"on": "same"}, {"on": "current"} or {"on": {"version": 2}}.'
+    on = _object(request, "on", told)["on"]
+    if on in ("same", "current"):
+        return on  # type: ignore[no-any-return]
+    number = on.get("version") if isinstance(on, dict) and set(on) == {"version"} else None
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 2**31:
+        raise Invalid(told, errors=[Problem("/on", "choice", 'must be "same", "current" or {"version": a number}')])
+    return number
 
 
 def patience(request: HttpRequest) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 from features.runs.preview import MOST_INPUTS
 
 from .schema import header
-from .shapes import ANYTHING, EVENTS, ID, JSON, OBJECT, PREVIEW, RUN, TEXT, Schema, choice, maybe
+from .shapes import ANYTHING, EVENTS, ID, JSON, OBJECT, PREVIEW, RUN, TEXT, Schema, choice, maybe, shape
 
 _TAG = "Runs"
 _RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": ID}
@@ -60,6 +60,16 @@ def _answer(description: str, content: Schema, **headers: Schema) -> Schema:
     return {"description": description, "content": content, "headers": headers}
 
 
+_ASKING = _headers(
+    Prefer="`wait=N` seconds, or `respond-async`",
+    Idempotency_Key="a quoted string or bare `[A-Za-z0-9._:~-]{1,255}`, good for 24 hours: the same request makes one "
+    "run, and another one with this key is refused with 422",
+)
+_TAKEN_IN: Schema = {
+    "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED),
+    "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED),
+}
+
 RUN_PATHS: dict[str, Schema] = {
     "/api/v1/features/{feature}/runs": {
         "post": {
@@ -69,14 +79,7 @@ RUN_PATHS: dict[str, Schema] = {
             "answers 202 with a Location when that is over. `Accept: text/event-stream` streams the events `queued`, "
             "`started`, `delta`, `repair`, and `done`, `failed` or `cancelled`.",
             "tags": [_TAG],
-            "parameters": [
-                _FEATURE,
-                *_headers(
-                    Prefer="`wait=N` seconds, or `respond-async`",
-                    Idempotency_Key="a quoted string or bare `[A-Za-z0-9._:~-]{1,255}`, good for 24 hours: the same "
-                    "request makes one run, and another one with this key is refused with 422",
-                ),
-            ],
+            "parameters": [_FEATURE, *_ASKING],
             "requestBody": {
                 "required": True,
                 "content": {
@@ -90,10 +93,32 @@ RUN_PATHS: dict[str, Schema] = {
                     }
                 },
             },
-            "responses": {
-                "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED),
-                "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED),
+            "responses": _TAKEN_IN,
+        }
+    },
+    "/api/v1/runs/{run_id}/replay": {
+        "post": {
+            "operationId": "post_run_replay",
+            "summary": "Run its input again: on the same behavior, today's, or a version",
+            "description": "`same` is the behavior of the run's receipt, with the model that it named (a version that "
+            "was withdrawn since is replaced); `current` what the caller is served now; a version comes with the "
+            "caller's own changes on it. Nothing of the caller's moves. Waits and streams as running a feature does.",
+            "tags": [_TAG],
+            "parameters": [_RUN_ID, *_ASKING],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    JSON: {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"on": {"oneOf": [choice("same", "current"), shape(version=_ONE)]}},
+                            "required": ["on"],
+                            "additionalProperties": False,
+                        }
+                    }
+                },
             },
+            "responses": _TAKEN_IN,
         }
     },
     "/api/v1/runs/{run_id}/events": {

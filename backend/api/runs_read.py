@@ -187,6 +187,7 @@ def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
         "attempts": run.attempts,
         "cached": run.cached,
         "feedback": run.feedback,
+        "replay_of": run.replay_of,
         "created": run.created_at,
         "started": run.started_at,
         "finished": run.finished_at,

@@ -268,6 +268,7 @@ RUN = named("Run", shape(
     state=choice("queued", "running", "succeeded", "failed", "cancelled"), input=ANYTHING, output=ANYTHING,
     error=maybe(shape("detail", "problems", type=TEXT, title=TEXT, detail=TEXT, problems=array(OBJECT))),
     receipt=RECEIPT, usage=maybe(USAGE), cost=COST, attempts=NUMBER, cached=TRUTH, feedback=maybe(OBJECT),
+    replay_of={**maybe(ID), "description": "the run whose input was asked again"},
     created=TIME, started=maybe(TIME), finished=maybe(TIME), calls=array(CALL),
 ))  # fmt: skip
 _TRIED = shape(

@@ -92,6 +92,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>", runs_read.OneRun.as_view(), name="run"),
     path("runs/<uuid:run_id>/events", runs.run_events, name="run-events"),
     path("runs/<uuid:run_id>/cancel", runs.cancel_run, name="cancel-run"),
+    path("runs/<uuid:run_id>/replay", runs.replay_run, name="replay-run"),
     path("runs/<uuid:run_id>/feedback", runs_read.RunFeedback.as_view()),
     path("notices", notices.Notices.as_view()),
     path("notices/<uuid:notice_id>/read", notices.ReadNotice.as_view()),

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -27,9 +28,9 @@ TRIES = 5  # a run resolved under stamps that have moved is resolved again; five
 _INSERT = f"""
 WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t)
 INSERT INTO runs_run (id, tenant_id, feature_id, subject_id, state, input, receipt, now, author, attempts, cost, cached,
-                      created_at)
+                      replay_of, created_at)
 SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'queued', %(input)s, %(receipt)s::jsonb, m.t, %(author)s, 0, 0,
-       false, m.t
+       false, %(replay_of)s, m.t
 FROM m WHERE {STAMPS_SQL} = %(stamps)s::bigint[] AND (%(fresh_until)s::timestamptz IS NULL OR m.t < %(fresh_until)s)"""
 
 
@@ -41,28 +42,37 @@ class Accepted:
     replayed: bool
 
 
-def accept(feature: Feature, question: Json, *, idempotency_key: str | None = None, by: Actor) -> Accepted:
+def accept(
+    feature: Feature, question: Json, *, idempotency_key: str | None = None,
+    replays: tuple[UUID, str | int] | None = None, choosing: Callable[[Served], Served] | None = None, by: Actor,
+) -> Accepted:  # fmt: skip
     """Check an input against the caller's effective behavior and write the run with its receipt.
+
+    `replays` is the run that is asked again, and on what; `choosing` then says what is served instead of what is served
+    now (runs/replay.py).
 
     Raises Invalid with each violation's pointer, TooLarge, Forbidden, and Invalid for an idempotency key that came with
     another request before. Nothing is written then.
     """
     by.need("run.create")
     tenant, who = by.in_tenant(), by.acting_for()
-    fingerprint = _fingerprint(feature, who.id, question) if idempotency_key else ""
+    replay_of = replays[0] if replays else None
+    asked: Json = question if replays is None else [str(replays[0]), replays[1]]
+    fingerprint = _fingerprint(feature, who.id, asked) if idempotency_key else ""
     for number in range(TRIES):
         with by.present():
             if idempotency_key and (known := _known(by, idempotency_key, fingerprint)):
                 return known
-            served = serve_cached(feature.id, tenant.id, who) if number == 0 else None
+            served = serve_cached(feature.id, tenant.id, who) if number == 0 and choosing is None else None
             if served is None or not _fits(served, question):  # what is stale may take in, never turn away
-                served = serve_warm(feature, tenant.id, who)
+                now = serve_warm(feature, tenant.id, who)
+                served = now if choosing is None else replace(choosing(now), stamps=now.stamps)
                 _check(served, question)
             make_sure(tenant.id, who)
             run_id = uuid7()
             if idempotency_key and not _promise(by, idempotency_key, fingerprint, run_id):
                 continue
-            if _insert(run_id, served, question, by):
+            if _insert(run_id, served, question, replay_of, by):
                 Queued.objects.create(id=run_id, tenant=tenant, feature=feature.id)
                 return Accepted(run_id, replayed=False)
             IdempotencyKey.objects.filter(run=run_id).delete()
@@ -92,7 +102,7 @@ def _check(served: Served, question: Json) -> None:
         raise Invalid(f"The input is not what {served.feature.key} takes.", errors=told)
 
 
-def _insert(run_id: UUID, served: Served, question: Json, by: Actor) -> bool:
+def _insert(run_id: UUID, served: Served, question: Json, replay_of: UUID | None, by: Actor) -> bool:
     """Insert the run if its stamps still stand and nothing it rests on has ended; False says to resolve again."""
     parameters: dict[str, Any] = {
         **stamp_parameters(by.tenant_id, served.feature.id, served.who.id),
@@ -101,6 +111,7 @@ def _insert(run_id: UUID, served: Served, question: Json, by: Actor) -> bool:
         "receipt": json.dumps(served.receipt.as_json()),
         "fresh_until": earliest(served.choice.fresh_until, served.feature.retires_at),
         "author": by.label,
+        "replay_of": replay_of,
         "stamps": list(served.stamps),
     }
     with connections[APP].cursor() as cursor:

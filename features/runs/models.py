@@ -40,6 +40,7 @@ class Run(TenantModel):
     cost = models.PositiveBigIntegerField(default=0)
     cached = models.BooleanField(default=False)
     feedback = OrderedJSONField(null=True)
+    replay_of = models.UUIDField(null=True)  # the run whose input this one was asked again
     preview = models.UUIDField(null=True)  # the preview that it belongs to: it is nobody's run, and goes with that
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)

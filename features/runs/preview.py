@@ -19,9 +19,9 @@ from django.db.models.functions import Now
 from features.actions.conflicts import resolve
 from features.actions.overrides import ANY, Layer, save_override, whose
 from features.actions.pins import pin, pin_now, restore, unpin
-from features.engine import Json, PinRow, Situation, dumps, pointer
+from features.engine import Json, dumps, pointer
 from features.models import Feature
-from features.resolve import choice_now, clock, released, serve, serve_choice
+from features.resolve import clock, released, serve
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import AppError, Invalid, NotFound, Problem, TooMany
@@ -33,6 +33,7 @@ from tenants.subjects import Who, make_sure
 from .accept import find_run
 from .dispatch import ring
 from .models import FINAL, Preview, Queued, Run, State
+from .replay import on_version
 from .sides import newest_saved, side_of
 
 MOST_INPUTS = 10
@@ -150,7 +151,7 @@ def _granted(feature: Feature, layer: Layer, wish: Wish, who: Who, before: Serve
     if wish.version is not None:
         if wish.version not in released(feature, by.tenant_id, who):
             raise NotFound(f"{feature.key} has no version {wish.version}.")
-        return _on_version(feature, wish.version, who, before, by)
+        return on_version(feature, wish.version, who, before, by)
     if wish.override is not None:
         with _pointing_into("override"):
             save_override(feature, layer, wish.override, expected=ANY, by=by)
@@ -167,23 +168,8 @@ def _granted(feature: Feature, layer: Layer, wish: Wish, who: Who, before: Serve
     elif pin_now(feature, who) is not None:
         unpin(feature, layer, by=by)
     else:
-        return _on_version(feature, before.choice.wanted, who, before, by)
+        return on_version(feature, before.choice.wanted, who, before, by)
     return serve(feature, by.tenant_id, who)
-
-
-def _on_version(feature: Feature, number: int, who: Who, before: Served, by: Actor) -> Served:
-    """As if the subject had decided for a version, with its own newest operations on it, and no pin."""
-
-    def there(situation: Situation) -> Situation:
-        decided = PinRow(
-            layer="tenant" if who.is_tenant else "user", kind="base", base=number, tenant_revision=None,
-            user_revision=None, targets={}, created=before.at, until=None, id="",
-        )  # fmt: skip
-        allowed = replace(situation, policy=replace(situation.policy, users_may_pin=True))
-        return replace(allowed, tenant_pin=decided) if who.is_tenant else replace(allowed, user_pin=decided)
-
-    choice = choice_now(feature, by.tenant_id, who, change=there)
-    return serve_choice(feature, by.tenant_id, who, replace(choice, pin=None), before.at, before.stamps)
 
 
 def _receipt_of(feature: Feature, run_id: UUID, who: Who, by: Actor) -> Mapping[str, Any]:

@@ -419,6 +419,9 @@ TABLE: dict[str, list[Row]] = {
     "runs/<uuid:run_id>/stop": [
         Row("post", "/runs/{run}/stop", "302 302 404 404 404 404 302 302", {}),
     ],
+    "runs/<uuid:run_id>/again": [
+        Row("post", "/runs/{run}/again", "302 302 404 404 404 404 302 302", {}),
+    ],
     "runs/<uuid:run_id>/rate": [
         Row("post", "/runs/{run}/rate", "302 302 404 404 404 404 302 302", {"verdict": "bad"}),
     ],

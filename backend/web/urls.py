@@ -25,6 +25,7 @@ urlpatterns = [
     path("runs", runs.runs, name="runs"),
     path("runs/<uuid:run_id>", runs.run, name="run"),
     path("runs/<uuid:run_id>/stop", runs.stop, name="stop"),
+    path("runs/<uuid:run_id>/again", runs.again, name="again"),
     path("runs/<uuid:run_id>/rate", runs.rate, name="rate"),
     path("vendor/features", vendor.features, name="vendor_features"),
     path("vendor/f/<str:key>/versions", vendor.versions, name="vendor_versions"),

@@ -13,10 +13,12 @@ from backend.web.pages import PageRequest, answer, for_members
 from features.find import find_feature
 from features.resolve import serve_warm
 from features.runs.accept import find_run
+from features.runs.dispatch import ring
 from features.runs.finish import cancel
 from features.runs.finish import rate as keep_rating
 from features.runs.listing import my_runs
 from features.runs.models import Run
+from features.runs.replay import replay
 from tenants.actor import Actor
 from tenants.errors import Conflict, Malformed, NotFound
 
@@ -59,7 +61,11 @@ def run(request: PageRequest, run_id: UUID) -> HttpResponseBase:
     found = found_run(run_id, actor)
     with actor.present():
         now = serve_warm(found.feature, actor.tenant_id, actor.acting_for())
-        context = {"here": "runs", "run": view_of(found, actor), "origins": origins_of(found, now)}
+        mine = found.subject_id == actor.acting_for().id
+        context = {
+            "here": "runs", "run": view_of(found, actor), "origins": origins_of(found, now),
+            "may_replay": mine and "run.create" in actor.can, "replay_of": found.replay_of,
+        }  # fmt: skip
     return answer(request, "web/run.html", context)
 
 
@@ -72,6 +78,15 @@ def stop(request: PageRequest, run_id: UUID) -> HttpResponseBase:
     with suppress(Conflict):  # it was quicker
         cancel(found, by=actor)
     return _after(request, run_id, oob=True)
+
+
+@require_POST
+@for_members
+def again(request: PageRequest, run_id: UUID) -> HttpResponseBase:
+    """Ask a run's input again on the behavior that it was asked with, and show the new run."""
+    accepted = replay(found_run(run_id, request.actor), "same", by=request.actor)
+    ring()
+    return redirect("web:run", accepted.run_id)
 
 
 @require_POST

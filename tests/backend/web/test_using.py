@@ -140,6 +140,22 @@ def test_why_this_answer_names_the_layer_of_each_field(at_desk: Sit, cast: Cast,
     assert "Tone warm Yours" in page and "Language English Vendor" in page and "Your revision 1" in page
 
 
+def test_alice_asks_again_as_it_was_and_ada_cannot_for_her(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    alice, ada = at_desk(cast.alice), at_desk(cast.ada)
+    first = ran(alice, cast.alice)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
+    assert "Run it again as it was" in words(alice.see(f"/runs/{first.id}"))
+    answer = alice.send(f"/runs/{first.id}/again", htmx=False)
+    again = runs_of(cast.alice)[0]
+    assert (answer.status_code, answer["Location"], again.replay_of) == (302, f"/runs/{again.id}", first.id)
+    assert again.receipt["digest"] == first.receipt["digest"]
+    look()
+    assert f'href="/runs/{first.id}"' in alice.see(f"/runs/{again.id}")
+    assert "Run it again as it was" not in words(ada.see(f"/runs/{first.id}"))
+    assert ada.send(f"/runs/{first.id}/again", htmx=False).status_code == 403
+    assert runs_of(cast.alice)[0] == again
+
+
 def test_older_runs_are_a_page_away(at_desk: Sit, cast: Cast) -> None:
     alice = at_desk(cast.alice)
     for number in range(32):

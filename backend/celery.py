@@ -34,6 +34,7 @@ app.conf.update(
         "reap": {"task": "features.runs.tasks.reap", "schedule": 5.0, "options": {"expires": 10}},
         "sweep": {"task": "features.runs.tasks.sweep", "schedule": 60.0, "options": {"expires": 50}},
         "watch": {"task": "features.runs.tasks.watch", "schedule": 10.0, "options": {"expires": 20}},
+        "retain": {"task": "features.runs.tasks.retain", "schedule": HOURLY, "options": {"expires": 3000}},
         "mail": {"task": "features.tasks.mail_notices", "schedule": HOURLY, "options": {"expires": 3000}},
         "impacts": {"task": "features.tasks.impacts", "schedule": 2.0, "options": {"expires": 5}},
     },

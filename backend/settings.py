@@ -257,9 +257,11 @@ DEFAULT_MODEL = {
 
 # The worker: how many runs one process drives at once, how many of one tenant, and how long a claim stands unrenewed.
 WORKER_SLOTS = env_int("BESPOKE_WORKER_SLOTS", 16)
-TENANT_SLOTS = env_int("BESPOKE_TENANT_SLOTS", max(1, WORKER_SLOTS // 2))
+TENANT_SLOTS = env_int("BESPOKE_TENANT_SLOTS", 0)  # over all workers; 0: half of the slots there are
 LEASE_SECONDS = env_int("BESPOKE_LEASE_SECONDS", 30)
 CURRENCY = env("BESPOKE_CURRENCY", "EUR")
+CACHE_SECONDS = env_int("BESPOKE_CACHE_SECONDS", 86_400)  # for features that say nothing of it; 0 turns caching off
+UNSTORED_SECONDS = env_int("BESPOKE_UNSTORED_SECONDS", 60)  # to fetch an output that is not to be stored
 PREVIEW_COST = env_int("BESPOKE_PREVIEW_COST", 1_000_000)  # micro-units that one preview may cost at the worst
 
 LOGGING = {

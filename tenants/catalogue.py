@@ -40,6 +40,7 @@ GLOBAL = {
     "features_modeltarget": "the vendor's, the same for all",
     "features_modelalias": "the vendor's, the same for all",
     "features_vendorstamp": "the vendor's, the same for all",
+    "runs_worker": "the vendor's processes, readable by the operator role only",
 }
 
 _TABLES = """

@@ -82,6 +82,24 @@ class GlobalTable(_TableOperation):
         yield from grant(model._meta.db_table, "bespoke_operator", self.operator)
 
 
+class OperatorGrant(_TableOperation):
+    """Grant the operator more columns of a tenant's table; `first` where it had none, and so no policy, until now."""
+
+    def __init__(self, model_name: str, grants: Grants, *, first: bool = False) -> None:
+        super().__init__(model_name)
+        self.grants, self.first = grants, first
+
+    def statements(self, model: type[models.Model]) -> Iterator[str]:
+        table = model._meta.db_table
+        if self.first:
+            yield _operator_policy(table)
+        yield from grant(table, "bespoke_operator", self.grants)
+
+
+def _operator_policy(table: str) -> str:
+    return f"CREATE POLICY {table}_operator ON {table} TO bespoke_operator USING (true) WITH CHECK (true)"
+
+
 class TenantTable(_TableOperation):
     """Turn a fresh table into a tenant's: (tenant_id, id) as its key, foreign keys led by the tenant, forced policies.
 
@@ -150,7 +168,7 @@ class TenantTable(_TableOperation):
             yield f"ALTER TABLE {table}_default ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
         yield f"CREATE POLICY {table}_tenant ON {table} TO bespoke_app USING ({mine}) WITH CHECK ({mine})"
         if self.operator:
-            yield f"CREATE POLICY {table}_operator ON {table} TO bespoke_operator USING (true) WITH CHECK (true)"
+            yield _operator_policy(table)
         if self.of_user:
             yield f"CREATE POLICY {table}_user ON {table} FOR SELECT TO bespoke_app USING ({self.of_user})"
 

@@ -13,6 +13,7 @@ from psycopg import sql
 
 from features.resolve import forget
 from features.runs.events import client as broker
+from features.runs.execute import breakers, retries
 from tests.cast import Cast, make_cast
 from tests.fakes.model import FakeModel
 
@@ -41,6 +42,8 @@ def _empty() -> None:
         )
         cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
     forget()
+    breakers.clear()
+    retries.clear()
     broker.flushdb()
 
 

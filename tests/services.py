@@ -40,6 +40,7 @@ os.environ.update(
     BESPOKE_DB_POOLED="0",
     BESPOKE_LOG_LEVEL="WARNING",
     BESPOKE_LEASE_SECONDS="3",
+    BESPOKE_CACHE_SECONDS="0",  # tests of the cache make a feature that says otherwise
     ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
 )
 _take_own(os.environ.get("PYTEST_XDIST_WORKER", "main"))

@@ -66,6 +66,7 @@ class Policy(TenantModel, Validity):
     users_may_pin = models.CharField(max_length=5, default="yes")  # yes, no, or a number of days
     users_may_override = models.BooleanField(default=True)
     retention_days = models.PositiveIntegerField(null=True)
+    store = models.BooleanField(default=True)  # False: what runs were given and gave is not kept
     author = models.CharField(max_length=100)
 
     class Meta:

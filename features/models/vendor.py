@@ -21,6 +21,7 @@ class Feature(models.Model):
     summary = models.CharField(max_length=300, blank=True)
     verb = models.CharField(max_length=40, blank=True)
     icon = models.CharField(max_length=40, blank=True)
+    cache_seconds = models.PositiveIntegerField(null=True)  # how long an output answers equal runs; 0 never, null usual
     listed_only = models.BooleanField(default=False)  # served to those tenants alone that have an Availability
     retires_at = models.DateTimeField(null=True)
     retiring = models.CharField(max_length=500, blank=True)  # what the vendor tells people of it

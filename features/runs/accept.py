@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connections
 
 from features.availability import earliest, refuse_retired
@@ -16,49 +18,97 @@ from features.reading import STAMPS_SQL, stamp_parameters
 from features.resolve import serve_cached, serve_warm
 from features.served import Served
 from tenants.actor import Actor
-from tenants.errors import AppError, Conflict, Invalid, TooLarge
+from tenants.errors import AppError, Conflict, Invalid, OverBudget, TooLarge
 from tenants.ids import uuid7
 from tenants.isolation import APP
 from tenants.subjects import make_sure
 
-from .models import IdempotencyKey, Queued, Run
+from .costs import MICRO, most_per_run, worst
+from .models import IdempotencyKey, Run
+from .outputs import cache_key, find_equal, find_equal_alone, still_works
+from .reservations import APPLIES, Hold, Payer, reserve
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
 
-_INSERT = f"""
-WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t)
-INSERT INTO runs_run (id, tenant_id, feature_id, subject_id, state, input, receipt, now, author, attempts, cost, cached,
-                      replay_of, created_at)
-SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'queued', %(input)s, %(receipt)s::jsonb, m.t, %(author)s, 0, 0,
-       false, %(replay_of)s, m.t
-FROM m WHERE {STAMPS_SQL} = %(stamps)s::bigint[] AND (%(fresh_until)s::timestamptz IS NULL OR m.t < %(fresh_until)s)"""
+# What is looked up for a run in one statement: whether its subject has a row, whether budgets bind it, and whether the
+# organisation keeps what its runs are given and give.
+_LOOK = f"""
+SELECT EXISTS (SELECT FROM tenants_subject WHERE tenant_id = %(tenant)s AND id = %(subject)s),
+       EXISTS (SELECT FROM runs_budget b WHERE {APPLIES}),
+       coalesce((SELECT p.store FROM features_policy p WHERE p.tenant_id = %(tenant)s AND p.valid_to IS NULL), true)"""
+
+_STANDS = f"""{STAMPS_SQL} = %(stamps)s::bigint[]
+    AND (%(fresh_until)s::timestamptz IS NULL OR m.t < %(fresh_until)s)"""
+_COLUMNS = """id, tenant_id, feature_id, subject_id, state, input, output, receipt, now, author, attempts, usage, cost,
+    cached, replay_of, cache_key, store, forget_at, input_digest, output_digest, created_at, started_at, finished_at"""
+
+_QUEUE = f"""
+WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
+    INSERT INTO runs_run ({_COLUMNS})
+    SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'queued', %(input)s, NULL, %(receipt)s::jsonb, m.t, %(author)s,
+           0, NULL, 0, false, %(replay_of)s, %(cache_key)s, %(store)s, NULL, '', '', m.t, NULL, NULL
+    FROM m WHERE {_STANDS} RETURNING tenant_id, id, feature_id, created_at)
+INSERT INTO runs_queued (tenant_id, id, feature, batch, quarantined, not_before, follows, lost, alone, reserved, budgets)
+SELECT tenant_id, id, feature_id, false, false, created_at, %(follows)s, 0, 0, %(reserved)s, %(budgets)s FROM run"""
+
+# A run whose output there is already: it ends as it begins, with a ledger row like every other and at no cost.
+_COPY = f"""
+WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
+    INSERT INTO runs_run ({_COLUMNS})
+    SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'succeeded', %(input)s, source.output, %(receipt)s::jsonb, m.t,
+           %(author)s, 0, '{{"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}}'::jsonb, 0, true,
+           %(replay_of)s, NULL, %(store)s, CASE WHEN %(store)s THEN NULL ELSE m.t + %(kept)s END, '', '', m.t, m.t, m.t
+    FROM m, runs_run source
+    WHERE source.tenant_id = %(tenant)s AND source.id = %(source)s AND source.output IS NOT NULL AND {_STANDS}
+    RETURNING tenant_id, id, feature_id, subject_id, receipt)
+INSERT INTO runs_ledger (id, tenant_id, run, feature, subject, at, state, cached, model, version, error, repairs,
+    malformed, preview, calls, input_tokens, cached_input_tokens, output_tokens, cost, base_tokens, tenant_tokens,
+    user_tokens)
+SELECT gen_random_uuid(), tenant_id, id, feature_id, subject_id, clock_timestamp(), 'succeeded', true,
+       coalesce(receipt->'model_target'->>'alias', ''), (receipt->>'base')::int, '', 0, false, false, 0, 0, 0, 0, 0, 0,
+       0, 0
+FROM run"""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A run that was taken in, or the one that an idempotency key has made before."""
+    """A run that was taken in, or the one that an idempotency key has made before. `ended`: it has its output."""
 
     run_id: UUID
     replayed: bool
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a caller asks for besides the input.
+
+    `store`: False keeps neither input nor output (the organisation's policy may say so for all). `fresh`: the model
+    is asked even if there is an output of an equal run. `replays`: the run that is asked again, and on what.
+    """
+
+    store: bool = True
+    fresh: bool = False
+    replays: tuple[UUID, str | int] | None = None
 
 
 def accept(
-    feature: Feature, question: Json, *, idempotency_key: str | None = None,
-    replays: tuple[UUID, str | int] | None = None, choosing: Callable[[Served], Served] | None = None, by: Actor,
+    feature: Feature, question: Json, *, idempotency_key: str | None = None, asked: Asked = Asked(),
+    choosing: Callable[[Served], Served] | None = None, by: Actor,
 ) -> Accepted:  # fmt: skip
     """Check an input against the caller's effective behavior and write the run with its receipt.
 
-    `replays` is the run that is asked again, and on what; `choosing` then says what is served instead of what is served
-    now (runs/replay.py).
+    An equal run's output is taken at once, an equal run in flight is followed (runs/outputs.py); else what the first
+    call can cost at the worst is held of every budget. `choosing` says what is served instead of what is served now
+    (runs/replay.py).
 
-    Raises Invalid with each violation's pointer, TooLarge, Forbidden, and Invalid for an idempotency key that came with
-    another request before. Nothing is written then.
+    Raises Invalid with each violation's pointer, TooLarge, Forbidden, OverBudget, and Invalid for an idempotency key
+    that came with another request before. Nothing is written then.
     """
     by.need("run.create")
     tenant, who = by.in_tenant(), by.acting_for()
-    replay_of = replays[0] if replays else None
-    asked: Json = question if replays is None else [str(replays[0]), replays[1]]
-    fingerprint = _fingerprint(feature, who.id, asked) if idempotency_key else ""
+    told: Json = question if asked.replays is None else [str(asked.replays[0]), asked.replays[1]]
+    fingerprint = _fingerprint(feature, who.id, told, asked) if idempotency_key else ""
     for number in range(TRIES):
         with by.present():
             if idempotency_key and (known := _known(by, idempotency_key, fingerprint)):
@@ -67,27 +117,98 @@ def accept(
             if served is None or not _fits(served, question):  # what is stale may take in, never turn away
                 now = serve_warm(feature, tenant.id, who)
                 served = now if choosing is None else replace(choosing(now), stamps=now.stamps)
-                _check(served, question)
-            make_sure(tenant.id, who)
+                check(served, question)
             run_id = uuid7()
             if idempotency_key and not _promise(by, idempotency_key, fingerprint, run_id):
                 continue
-            if _insert(run_id, served, question, replay_of, by):
-                Queued.objects.create(id=run_id, tenant=tenant, feature=feature.id)
-                return Accepted(run_id, replayed=False)
+            taken = _Taking(run_id, served, question, asked, by).take()
+            if taken is not None:
+                return taken
             IdempotencyKey.objects.filter(run=run_id).delete()
     raise Conflict("Behavior is being changed faster than this run can be taken in. Send it again.")
 
 
+class _Taking:
+    """One run while it is written: answered from the cache, queued behind an equal one, or queued to be carried out."""
+
+    def __init__(self, run_id: UUID, served: Served, question: Json, asked: Asked, by: Actor) -> None:
+        self.run_id, self.served, self.question, self.asked, self.by = run_id, served, question, asked, by
+        self.tenant, self.payer = by.in_tenant(), Payer(by.tenant_id, served.who.id, served.feature.id)
+        key = cache_key(served, by.tenant_id, self.tenant.name, question)
+        self.key = None if asked.fresh else key
+        self.parameters: dict[str, Any] = {
+            **stamp_parameters(by.tenant_id, served.feature.id, served.who.id),
+            "id": run_id,
+            "input": dumps(question),
+            "receipt": json.dumps(served.receipt.as_json()),
+            "fresh_until": earliest(served.choice.fresh_until, served.feature.retires_at),
+            "author": by.label,
+            "replay_of": asked.replays[0] if asked.replays else None,
+            "stamps": list(served.stamps),
+            "cache_key": key,
+        }
+
+    def take(self) -> Accepted | None:
+        """Write it; None says that its stamps have moved, and to resolve again."""
+        known, budgets, stores = self._row(_LOOK, self.payer.parameters())
+        self.parameters["store"] = self.asked.store and stores
+        if not known:
+            make_sure(self.by.tenant_id, self.served.who)
+        equal = None if self.key is None else find_equal(self.served, self.tenant.id, self.key)
+        if self.key is not None and equal is None:
+            equal = find_equal_alone(self.served, self.tenant.id, self.key)
+        if equal is not None and not equal.ended and not still_works(self.tenant.id, equal.id):
+            equal = find_equal(self.served, self.tenant.id, self.key or b"")  # it has ended in the meantime
+        if equal is not None and equal.ended:
+            copied = self._write(_COPY, source=equal.id, kept=timedelta(seconds=settings.UNSTORED_SECONDS))
+            return Accepted(self.run_id, replayed=False, ended=True) if copied else None
+        if equal is not None:
+            queued = self._write(_QUEUE, follows=equal.id, reserved=None, budgets=[], cache_key=None)
+        else:
+            hold = self._hold(budgets)
+            queued = self._write(_QUEUE, follows=None, reserved=hold.amount, budgets=list(hold.budgets))
+        return Accepted(self.run_id, replayed=False) if queued else None
+
+    def _hold(self, budgets: bool) -> Hold:
+        """Hold the first call's worst cost. Raises OverBudget also for a behavior whose own bound is below it."""
+        compiled = self.served.compiled
+        target, most = self.served.targets.get(compiled.model), most_per_run(compiled)
+        if target is None or (not budgets and most is None):
+            return Hold(0)  # without a target the run fails as rejected, before any call
+        try:
+            messages = compiled.messages(
+                self.question, tenant_name=self.tenant.name, user_key=self.served.who.key, now=self.served.at
+            )
+        except AppError:  # it will fail with the reason, before any call
+            return Hold(0)
+        amount = worst(target, messages, compiled)
+        if most is not None and amount > most:
+            told = f"may cost {amount / MICRO:g} {settings.CURRENCY}; {self.served.feature.key} lets a run cost"
+            raise OverBudget(f"This run's first call {told} {most / MICRO:g}. Send a shorter input.")
+        return reserve(self.payer, amount) if budgets else Hold(0)
+
+    def _write(self, statement: str, **more: Any) -> bool:
+        with connections[APP].cursor() as cursor:
+            cursor.execute(statement, {**self.parameters, **more})
+            return bool(cursor.rowcount)
+
+    def _row(self, statement: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
+        with connections[APP].cursor() as cursor:
+            cursor.execute(statement, parameters)
+            row: tuple[Any, ...] = cursor.fetchone()
+            return row
+
+
 def _fits(served: Served, question: Json) -> bool:
     try:
-        _check(served, question)
+        check(served, question)
     except AppError:
         return False
     return True
 
 
-def _check(served: Served, question: Json) -> None:
+def check(served: Served, question: Json) -> None:
+    """Refuse an input that the behavior does not take. Raises Invalid with each violation's pointer, and TooLarge."""
     refuse_retired(served.feature, served.at)
     wrong = check_json(question, "/input")
     if wrong:
@@ -102,26 +223,10 @@ def _check(served: Served, question: Json) -> None:
         raise Invalid(f"The input is not what {served.feature.key} takes.", errors=told)
 
 
-def _insert(run_id: UUID, served: Served, question: Json, replay_of: UUID | None, by: Actor) -> bool:
-    """Insert the run if its stamps still stand and nothing it rests on has ended; False says to resolve again."""
-    parameters: dict[str, Any] = {
-        **stamp_parameters(by.tenant_id, served.feature.id, served.who.id),
-        "id": run_id,
-        "input": dumps(question),
-        "receipt": json.dumps(served.receipt.as_json()),
-        "fresh_until": earliest(served.choice.fresh_until, served.feature.retires_at),
-        "author": by.label,
-        "replay_of": replay_of,
-        "stamps": list(served.stamps),
-    }
-    with connections[APP].cursor() as cursor:
-        cursor.execute(_INSERT, parameters)
-        return bool(cursor.rowcount)
-
-
-def _fingerprint(feature: Feature, subject_id: UUID, question: Json) -> str:
+def _fingerprint(feature: Feature, subject_id: UUID, question: Json, asked: Asked) -> str:
     """SHA-256 of the RFC 8785 bytes of what was asked, and for whom."""
-    return hashlib.sha256(canonical([feature.key, str(subject_id), question])).hexdigest()
+    options: list[Json] = [] if asked.store else ["store: false"]
+    return hashlib.sha256(canonical([feature.key, str(subject_id), question, *options])).hexdigest()
 
 
 def _known(by: Actor, key: str, fingerprint: str) -> Accepted | None:

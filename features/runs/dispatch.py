@@ -3,6 +3,8 @@
 All of it is the operator role's, across tenants, on the queue's table alone, which holds no content.
 """
 
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +21,26 @@ from tenants.isolation import APP, OPERATOR, operator_tx
 from .events import client as broker
 
 BELL = "features.runs.tasks.look"
+QUARANTINE_BELL = "features.runs.tasks.quarantine"
 QUEUE = "bells"
 SEEN_SECONDS = 15
 _SEEN = "worker:seen"
+
+
+PROCESS = UUID(os.environ["BESPOKE_PROCESS"]) if "BESPOKE_PROCESS" in os.environ else uuid4()
+NAME = f"{platform.node()}:{os.getpid()}"
+QUARANTINE_AFTER = 3  # deaths of its worker, after which a run is carried out alone
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A run whose worker died: how often that was so, and how often while the worker had nothing else to do."""
+
+    tenant_id: UUID
+    run_id: UUID
+    lost: int
+    alone: int
+    cancelled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,55 +55,104 @@ class Claim:
 
 # Tenants are walked through the partial index by a recursive loose scan (as many steps as tenants with waiting runs),
 # each gives its first few, and a tenant's turn counts what it has running: so nobody's backlog is in another's way.
+# Of all the slots that there are one tenant has at most half, unless a setting says otherwise.
 # https://wiki.postgresql.org/wiki/Loose_indexscan
-_CLAIM = """
+_FREE = "{0}.token IS NULL AND {0}.follows IS NULL AND NOT {0}.quarantined"
+_CLAIM = f"""
 WITH RECURSIVE waiting(tenant_id) AS (
-    (SELECT tenant_id FROM runs_queued WHERE token IS NULL ORDER BY tenant_id LIMIT 1)
+    (SELECT q.tenant_id FROM runs_queued q WHERE {_FREE.format("q")} ORDER BY q.tenant_id LIMIT 1)
     UNION ALL
-    SELECT (SELECT q.tenant_id FROM runs_queued q WHERE q.token IS NULL AND q.tenant_id > w.tenant_id
+    SELECT (SELECT q.tenant_id FROM runs_queued q WHERE {_FREE.format("q")} AND q.tenant_id > w.tenant_id
             ORDER BY q.tenant_id LIMIT 1)
     FROM waiting w WHERE w.tenant_id IS NOT NULL
+), slots AS MATERIALIZED (
+    SELECT CASE WHEN %(tenant_slots)s > 0 THEN %(tenant_slots)s ELSE greatest(1, coalesce(sum(slots), %(slots)s) / 2)
+           END::int AS each
+    FROM runs_worker WHERE seen_at > clock_timestamp() - make_interval(secs => %(lease)s)
 ), busy AS (
     SELECT tenant_id, count(*) AS running FROM runs_queued WHERE token IS NOT NULL GROUP BY tenant_id
 ), turns AS (
     SELECT first.tenant_id, first.id, first.batch, coalesce(busy.running, 0) + first.place AS turn
-    FROM waiting w
+    FROM waiting w CROSS JOIN slots
     LEFT JOIN busy ON busy.tenant_id = w.tenant_id
     CROSS JOIN LATERAL (
         SELECT q.tenant_id, q.id, q.batch, row_number() OVER (ORDER BY q.batch, q.id) AS place
         FROM runs_queued q
-        WHERE q.tenant_id = w.tenant_id AND q.token IS NULL AND q.not_before <= now()
-        ORDER BY q.batch, q.id LIMIT %(tenant_slots)s
+        WHERE q.tenant_id = w.tenant_id AND {_FREE.format("q")} AND q.not_before <= now()
+        ORDER BY q.batch, q.id LIMIT slots.each
     ) first
-    WHERE w.tenant_id IS NOT NULL AND coalesce(busy.running, 0) + first.place <= %(tenant_slots)s
+    WHERE w.tenant_id IS NOT NULL AND coalesce(busy.running, 0) + first.place <= slots.each
 ), chosen AS (
     SELECT q.tenant_id, q.id FROM runs_queued q JOIN turns USING (tenant_id, id)
-    WHERE q.token IS NULL
-    ORDER BY turns.batch, turns.turn, q.id LIMIT %(count)s FOR UPDATE OF q SKIP LOCKED
+    WHERE {_FREE.format("q")}
+    ORDER BY turns.batch, turns.turn, q.id LIMIT 1 FOR UPDATE OF q SKIP LOCKED
 )
 UPDATE runs_queued q
-SET token = %(token)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+SET token = %(token)s, process = %(process)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 FROM chosen WHERE q.tenant_id = chosen.tenant_id AND q.id = chosen.id
+RETURNING q.tenant_id, q.id, q.token, q.lost"""
+
+# One at a time of all those that workers died of.
+_CLAIM_QUARANTINED = """
+UPDATE runs_queued q
+SET token = %(token)s, process = %(process)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+WHERE (q.tenant_id, q.id) IN (
+    SELECT w.tenant_id, w.id FROM runs_queued w
+    WHERE w.quarantined AND w.token IS NULL AND w.not_before <= now()
+      AND NOT EXISTS (SELECT FROM runs_queued x WHERE x.quarantined AND x.token IS NOT NULL)
+    ORDER BY w.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING q.tenant_id, q.id, q.token, q.lost"""
 
 _RENEW = """
 UPDATE runs_queued SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE token = ANY(%(tokens)s) RETURNING token, cancel_requested_at IS NOT NULL"""
 
+# A process renews all its leases at once: so it is dead when the last of them has run out, and whoever is then its only
+# run was alone in it. A lease that nobody renews in a process that lives is waited for twice as long.
 _EXPIRED = """
-UPDATE runs_queued SET token = NULL, lease_until = NULL, lost = lost + 1
-WHERE (tenant_id, id) IN (
-    SELECT tenant_id, id FROM runs_queued WHERE token IS NOT NULL AND lease_until < clock_timestamp()
-    ORDER BY lease_until LIMIT 500 FOR UPDATE SKIP LOCKED)
-RETURNING tenant_id, id, lost, cancel_requested_at IS NOT NULL"""
+WITH dead AS (
+    SELECT process, count(*) AS runs FROM runs_queued WHERE token IS NOT NULL
+    GROUP BY process HAVING max(lease_until) < clock_timestamp() OR process = %(process)s::uuid
+), expired AS (
+    SELECT q.tenant_id, q.id, coalesce(dead.runs = 1, false) AS alone
+    FROM runs_queued q LEFT JOIN dead USING (process)
+    WHERE q.token IS NOT NULL
+      AND (dead.process IS NOT NULL OR q.lease_until < clock_timestamp() - make_interval(secs => %(lease)s))
+    ORDER BY q.lease_until LIMIT 500 FOR UPDATE OF q SKIP LOCKED
+)
+UPDATE runs_queued q
+SET token = NULL, process = NULL, lease_until = NULL, deadline = NULL, lost = q.lost + 1,
+    alone = q.alone + (expired.alone OR q.quarantined)::int, quarantined = q.lost + 1 >= %(most_lost)s
+FROM expired WHERE q.tenant_id = expired.tenant_id AND q.id = expired.id
+RETURNING q.tenant_id, q.id, q.lost, q.alone, q.cancel_requested_at IS NOT NULL"""
 
-_WAITING = "SELECT count(*) FROM (SELECT 1 FROM runs_queued WHERE token IS NULL AND not_before <= now() LIMIT %s) w"
+# Followers are let go in the transaction that ends whom they follow; this is for whatever ended it otherwise.
+_ORPHANS = """
+UPDATE runs_queued q SET follows = NULL WHERE q.follows IS NOT NULL
+AND NOT EXISTS (SELECT FROM runs_queued f WHERE f.tenant_id = q.tenant_id AND f.id = q.follows)"""
+
+_PRESENT = """
+INSERT INTO runs_worker (id, name, slots) VALUES (%(process)s, %(name)s, %(slots)s)
+ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()"""
+_GONE = "DELETE FROM runs_worker WHERE id = %(process)s OR seen_at < clock_timestamp() - interval '1 hour'"
+
+_WAITING = f"""
+SELECT count(*) FROM (SELECT FROM runs_queued q WHERE {_FREE.format("q")} AND q.not_before <= now() LIMIT %s) w"""
+_QUARANTINE_WAITS = """
+SELECT EXISTS (SELECT FROM runs_queued WHERE quarantined AND token IS NULL AND not_before <= now())
+   AND NOT EXISTS (SELECT FROM runs_queued WHERE quarantined AND token IS NOT NULL)"""
 
 
-def claim() -> Claim | None:
-    """Claim the fairest next run, or None: by turns between tenants, the interactive before batches."""
-    limits = {"count": 1, "token": uuid4(), "lease": settings.LEASE_SECONDS, "tenant_slots": settings.TENANT_SLOTS}
-    rows = _operate(_CLAIM, limits)
+def claim(*, quarantined: bool = False) -> Claim | None:
+    """Claim the fairest next run, or None: by turns between tenants, the interactive before batches.
+
+    With `quarantined` one of those that workers have died of, if no other of them is being carried out.
+    """
+    limits = {
+        "token": uuid4(), "process": PROCESS, "lease": settings.LEASE_SECONDS, "slots": settings.WORKER_SLOTS,
+        "tenant_slots": settings.TENANT_SLOTS,
+    }  # fmt: skip
+    rows = _operate(_CLAIM_QUARANTINED if quarantined else _CLAIM, limits)
     return Claim(*rows[0]) if rows else None
 
 
@@ -93,9 +161,33 @@ def renew(tokens: Sequence[UUID]) -> dict[UUID, bool]:
     return dict(_operate(_RENEW, {"tokens": list(tokens), "lease": settings.LEASE_SECONDS}))
 
 
-def take_back() -> list[tuple[UUID, UUID, int, bool]]:
-    """Free the claims whose leases ran out: (tenant, run, times lost, cancel asked) of each."""
-    return _operate(_EXPIRED, {})
+def take_back(dead: UUID | None = None) -> list[Lost]:
+    """Free the claims of processes that no longer renew them, and of one that is known to be dead."""
+    limits = {"process": dead, "lease": settings.LEASE_SECONDS, "most_lost": QUARANTINE_AFTER}
+    return [Lost(*row) for row in _operate(_EXPIRED, limits)]
+
+
+def free_orphans() -> None:
+    """Let those be carried out themselves who follow a run that is no longer there."""
+    with operator_tx(), connections[OPERATOR].cursor() as cursor:
+        cursor.execute(_ORPHANS)
+
+
+def say_present() -> None:
+    """Say that this worker process is there, with its slots: what one tenant may have is a share of all of them."""
+    with operator_tx(), connections[OPERATOR].cursor() as cursor:
+        cursor.execute(_PRESENT, {"process": PROCESS, "name": NAME, "slots": settings.WORKER_SLOTS})
+
+
+def say_gone() -> None:
+    """Take this process out of those that are there, and with it whoever has not been seen for an hour."""
+    with operator_tx(), connections[OPERATOR].cursor() as cursor:
+        cursor.execute(_GONE, {"process": PROCESS})
+
+
+def quarantine_waits() -> bool:
+    """Whether a quarantined run could be carried out now."""
+    return bool(_operate(_QUARANTINE_WAITS, {})[0][0])
 
 
 def waiting(most: int) -> int:
@@ -109,9 +201,21 @@ def ring(bells: int = 1) -> None:
     try:
         bells = min(bells, most - int(broker.llen(QUEUE)))
         for _ in range(bells):
-            current_app.send_task(BELL, ignore_result=True, retry=False, expires=60)
+            _send(BELL, expires=60)
     except (redis.RedisError, kombu.exceptions.OperationalError, OSError):
         return
+
+
+def ring_quarantine() -> None:
+    """Tell a worker that a quarantined run waits."""
+    try:
+        _send(QUARANTINE_BELL, expires=5)
+    except (redis.RedisError, kombu.exceptions.OperationalError, OSError):
+        return
+
+
+def _send(task: str, expires: int) -> None:
+    current_app.send_task(task, ignore_result=True, retry=False, expires=expires)
 
 
 def forget_bells() -> None:

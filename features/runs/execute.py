@@ -1,38 +1,51 @@
-"""Work on one claimed run: render, call, check, repair, finish. No transaction stays open across a model call."""
+"""Work on one claimed run: render, call, check, repair, finish. No transaction stays open across a model call.
+
+What a call came to is written in the transaction that comes next anyway, that of the next call or of the run's end: the
+attempt's row stands before the call, so a worker that dies in between leaves an attempt that is known to be lost.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from functools import partial
+from typing import Any, Literal
 
 import structlog
-from django.db.models import Max
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from features.engine import Json
 from features.models import ModelTarget
 from features.served import Served
-from tenants.errors import AppError
-from tenants.isolation import tenant_tx
+from tenants.errors import AppError, OverBudget
+from tenants.isolation import APP, tenant_tx
 from tenants.models import Tenant
 
+from .breakers import Breakers, RetryBudgets, full_jitter
+from .costs import MICRO, most_per_run, price, worst
 from .dispatch import Claim, let_go
 from .events import tell
 from .finish import Ending, failed, finish, settle_lost
 from .flow import Call, ProviderFailed, RunFailed, converse
-from .leases import Lease
+from .leases import Lease, leases
 from .models import Attempt, Queued, Run, State
 from .output import Reply
 from .provider import Stopped, ask
 from .receipts import served_by, served_instead
+from .reservations import Hold, Payer, reserve, settle
+from .tokens import LayerTokens, layer_tokens
 
 log = structlog.get_logger(__name__)
 
 TRIES = 3  # calls that found the model unavailable, before the run fails as such
-PATIENCE = (0.5, 2.0)  # seconds to wait before the second and the third, unless the provider says
-LONGEST_WAIT = 120.0  # a Retry-After beyond this is not worth waiting for
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0  # seconds: bounds of the jittered pause before the second and the third
+
+breakers, retries = Breakers(), RetryBudgets()
+Conversation = Generator[Call, Reply, Json]
 
 
 def execute(claim: Claim, lease: Lease) -> State | None:
@@ -40,170 +53,318 @@ def execute(claim: Claim, lease: Lease) -> State | None:
 
     Returns the state it ended in; None when it was requeued, or is no longer ours.
     """
-    with tenant_tx(claim.tenant_id):
-        run = Run.objects.select_related("feature", "tenant").get(pk=claim.run_id)
-        Run.objects.filter(pk=run.pk, state=State.QUEUED).update(state=State.RUNNING)
-        Run.objects.filter(pk=run.pk, started_at=None).update(started_at=Now())
-        settle_lost(run.pk)
-        tries = Attempt.objects.filter(run=run.pk, outcome="unavailable").count()
-        served = served_instead(run) or served_by(run)
-    tell(claim.tenant_id, claim.run_id, "started", id=str(claim.run_id), digest=served.digest)
+    work = _Work(claim, lease)
     try:
-        ending = Ending(State.SUCCEEDED, output=_converse(run, served, lease))
+        ending = Ending(State.SUCCEEDED, output=work.converse(), tokens=work.tokens)
+    except _NotOurs:
+        return None
     except RunFailed as failure:
-        ending = failed(failure)
+        ending = failed(failure, work.tokens)
     except Stopped:
-        ending = Ending(State.CANCELLED)
+        ending = Ending(State.CANCELLED, tokens=work.tokens)
     except AppError as unfit:  # a template that compiled, over its bounds with this input
         ending = failed(RunFailed("unrenderable", unfit.errors, unfit.detail))
     except ProviderFailed as away:
-        if _wait_for_model(claim, away, tries + 1):
+        if work.wait_for_model(away):
             return None
-        ending = failed(RunFailed(away.outcome, detail=away.detail))
+        ending = failed(RunFailed(away.outcome, detail=away.detail), work.tokens)
     if lease.lost:
         return None
-    state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token)
+    state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token, before=work.settle)
     log.info("run.finished", run=str(claim.run_id), tenant=str(claim.tenant_id), state=state)
     return state
 
 
-class _Replaced(Exception):
-    """The version that a run is on was withdrawn while it was carried out."""
-
-    def __init__(self, served: Served) -> None:
-        self.served = served
-
-
-def _converse(run: Run, served: Served, lease: Lease) -> Json:
-    """Hold the conversation; begin it anew with the replacement when the version is withdrawn before a call."""
-    began = time.monotonic()
-    while True:
-        try:
-            return _talk(run, served, lease, began)
-        except _Replaced as replaced:
-            served = replaced.served
-            tell(run.tenant_id, run.pk, "repair", id=str(run.pk))  # what was heard so far does not count
-
-
-def _talk(run: Run, served: Served, lease: Lease, began: float) -> Json:
-    """Drive one conversation; every call has its attempt row before it is made, and its outcome after."""
-    tenant: Tenant = run.tenant
-    if run.receipt.get("withdrawn") and (wrong := served.compiled.input_problems(run.input)):
-        raise RunFailed("unrenderable", tuple(wrong), "The version that replaces a withdrawn one takes other input.")
-    messages = served.compiled.messages(run.input, tenant_name=tenant.name, user_key=served.who.key, now=run.now)
-    deadline = began + served.compiled.limits.timeout_seconds
-    flow = converse(served.compiled, messages, run.input)
-    step: Callable[[], Call] = lambda: next(flow)  # noqa: E731
-    while True:
-        try:
-            call = step()
-        except StopIteration as ended:
-            output: Json = ended.value
-            return output
-        try:
-            reply = _call(run, served, call, deadline, lease)
-        except ProviderFailed as failure:
-            step = _thrower(flow, failure)
-        else:
-            step = _sender(flow, reply)
-
-
-def _sender(flow: Any, reply: Reply) -> Callable[[], Call]:
-    return lambda: flow.send(reply)
-
-
-def _thrower(flow: Any, failure: ProviderFailed) -> Callable[[], Call]:
-    return lambda: flow.throw(failure)
-
-
-def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -> Reply:
-    target = served.targets.get(call.model)
-    if target is None:
-        raise ProviderFailed("rejected", f"No model is called {call.model} any more.")
-    if call.kind == "repair":
-        tell(run.tenant_id, run.pk, "repair", id=str(run.pk))
-    with tenant_tx(run.tenant_id):
-        instead = served_instead(run)
-        number = 0 if instead else _begin(run, call, target)
-    let_go()
-    if instead is not None:
-        raise _Replaced(instead)
-    reply = Reply(None, None)
-    outcome, detail = "answered", call.wrong
+def carry_out(claim: Claim) -> None:
+    """Carry a claimed run out, its lease renewed meanwhile."""
+    lease = leases.hold(claim.token)
     try:
-        reply = ask(
-            call, target, served.compiled, deadline=deadline, stop=lambda: lease.stop,
-            on_text=lambda text: tell(run.tenant_id, run.pk, "delta", text=text),
-        )  # fmt: skip
-        return reply
-    except Stopped as stopped:
-        reply, outcome = stopped.reply, "stopped"
-        raise
-    except ProviderFailed as failure:
-        outcome, detail = failure.outcome, "; ".join(filter(None, (call.wrong, failure.detail)))[:500]
-        raise
+        execute(claim, lease)
     finally:
-        _settle(run, number, target, reply, outcome, detail)
+        leases.drop(lease)
+        let_go()
 
 
-def _begin(run: Run, call: Call, target: ModelTarget) -> int:
-    last = Attempt.objects.filter(run=run.pk).aggregate(last=Max("number"))["last"] or 0
-    Attempt.objects.create(
-        tenant_id=run.tenant_id, run=run.pk, number=last + 1, kind=call.kind, target=target, detail=call.wrong
-    )
-    return last + 1
+class _NotOurs(Exception):
+    """The claim has passed to somebody else."""
 
 
-def _settle(run: Run, number: int, target: ModelTarget, reply: Reply, outcome: str, detail: str) -> None:
-    with tenant_tx(run.tenant_id):
-        Attempt.objects.filter(run=run.pk, number=number).update(
-            finished_at=Now(),
-            outcome=outcome,
-            detail=detail,
-            input_tokens=reply.input_tokens,
-            cached_input_tokens=reply.cached_input_tokens,
-            output_tokens=reply.output_tokens,
-            cost=price(target, reply),
+@dataclass(slots=True)
+class _Called:
+    """A call whose attempt stands, and in the end what it came to."""
+
+    number: int
+    call: Call
+    target: ModelTarget
+    hold: Hold
+    reply: Reply = field(default_factory=lambda: Reply(None, None))
+    outcome: str = "lost"
+    detail: str = ""
+
+
+class _Work:
+    """One run in a worker's hands."""
+
+    def __init__(self, claim: Claim, lease: Lease) -> None:
+        self.claim, self.lease = claim, lease
+        self.run: Run
+        self.served: Served
+        self.begun = False  # whether that it runs is written, by us
+        self.calls = self.tries = self.spent = 0
+        self.deadline = 0.0  # as time.monotonic() has it
+        self.unsettled: _Called | None = None
+
+    @property
+    def tokens(self) -> LayerTokens:
+        return layer_tokens(self.served) if self.calls else LayerTokens()
+
+    def converse(self) -> Json:
+        """Hold the conversation; begin it anew with the replacement when the version is withdrawn before a call."""
+        flow: Conversation | None = None
+        step: Callable[[Conversation], Call] = next
+        while True:
+            if flow is not None:
+                try:
+                    call = step(flow)
+                except StopIteration as ended:
+                    output: Json = ended.value
+                    return output
+            replaced = self.begun and self.calls > 0
+            try:
+                with tenant_tx(self.claim.tenant_id):
+                    self.settle()
+                    claim = self._claimed()
+                    if not self.begun:
+                        self._start(claim)
+                    if self._withdrawn() or flow is None:
+                        flow = converse(self.served.compiled, self._messages(), self.run.input)
+                        call = next(flow)
+                    else:
+                        replaced = False
+                    called = self._begin(call, claim)
+            except ProviderFailed as failure:  # nobody was called
+                step = _thrower(failure)
+                continue
+            finally:
+                let_go()
+            self.unsettled, self.begun = called, True
+            self._say(call, replaced)
+            step = self._ask(called)
+
+    def _claimed(self) -> Queued:
+        """Our row in the queue, locked. Raises _NotOurs when somebody else has it."""
+        rows = Queued.objects.select_for_update().filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id)
+        row = rows.filter(token=self.claim.token).first()
+        if row is None or self.lease.lost:
+            raise _NotOurs
+        return row
+
+    def _start(self, claim: Queued) -> None:
+        """Read the run and what it is served, note that it runs, and from when on its time counts."""
+        rows = Run.objects.select_related("feature", "tenant")
+        self.run = rows.get(tenant_id=self.claim.tenant_id, pk=self.claim.run_id)
+        if self.run.started_at is not None:
+            settle_lost(self.run.pk)
+            self._recount()
+        Run.objects.filter(
+            tenant_id=self.run.tenant_id, pk=self.run.pk, state__in=(State.QUEUED, State.RUNNING)
+        ).update(state=State.RUNNING, started_at=self.run.started_at or Now())
+        self.served = served_instead(self.run) or served_by(self.run)
+        now, seconds = timezone.now(), self.served.compiled.limits.timeout_seconds
+        until = claim.deadline or now + timedelta(seconds=seconds)
+        if claim.deadline is None:
+            Queued.objects.filter(tenant_id=claim.tenant_id, pk=claim.pk).update(deadline=until)
+        self.deadline = time.monotonic() + min((until - now).total_seconds(), seconds)
+
+    def _recount(self) -> None:
+        """What earlier tries, here or elsewhere, have come to."""
+        earlier = Attempt.objects.filter(tenant_id=self.run.tenant_id, run=self.run.pk).aggregate(
+            last=Max("number"), cost=Sum("cost"), away=Count("number", filter=Q(outcome="unavailable"))
         )
+        self.calls, self.spent, self.tries = earlier["last"] or 0, earlier["cost"] or 0, earlier["away"]
 
+    def _withdrawn(self) -> bool:
+        """Whether the version served was withdrawn since; what replaces it is served from here on."""
+        instead = served_instead(self.run) if self.begun else None
+        if instead is None:
+            return False
+        self.served = instead
+        return True
 
-def price(target: ModelTarget, reply: Reply) -> int:
-    """What a reply costs in micro-units, rounded up: prices are micro-units per million tokens."""
-    fresh = max(0, reply.input_tokens - reply.cached_input_tokens)
-    total = (
-        fresh * target.input_price
-        + reply.cached_input_tokens * target.cached_input_price
-        + reply.output_tokens * target.output_price
-    )
-    return -(-total // 1_000_000)
+    def _messages(self) -> list[dict[str, Any]]:
+        run, compiled = self.run, self.served.compiled
+        if run.receipt.get("withdrawn") and (wrong := compiled.input_problems(run.input)):
+            told = "The version that replaces a withdrawn one takes other input."
+            raise RunFailed("unrenderable", tuple(wrong), told)
+        tenant: Tenant = run.tenant
+        return list(compiled.messages(run.input, tenant_name=tenant.name, user_key=self.served.who.key, now=run.now))
 
+    def _begin(self, call: Call, claim: Queued) -> _Called:
+        """Write the attempt and hold what it may cost. Raises ProviderFailed where nobody can be called."""
+        target = self.served.targets.get(call.model)
+        if target is None:
+            raise ProviderFailed("rejected", f"No model is called {call.model} any more.")
+        pause = breakers.wait(_breaker(target), time.monotonic())
+        if pause:
+            told = f"{call.model} has failed again and again, and is left alone for a while."
+            raise ProviderFailed("unavailable", told, pause, called=False)
+        try:
+            hold = self._hold(call, target, claim)
+            number = self.calls + 1
+            Attempt.objects.create(
+                tenant_id=self.run.tenant_id, run=self.run.pk, number=number, kind=call.kind, target=target,
+                detail=call.wrong, reserved=hold.amount,
+            )  # fmt: skip
+        except BaseException:
+            breakers.forget_trial(_breaker(target))
+            raise
+        self.calls = number
+        return _Called(number, call, target, hold)
 
-def _wait_for_model(claim: Claim, away: ProviderFailed, tries: int) -> bool:
-    """Put the run back into the queue for later, never sleeping in a worker; False when it has waited enough."""
-    if away.outcome != "unavailable" or tries >= TRIES:
-        return False
-    seconds = PATIENCE[min(tries, len(PATIENCE)) - 1] if away.retry_after is None else away.retry_after
-    if seconds > LONGEST_WAIT:
-        return False
-    with tenant_tx(claim.tenant_id):
-        ours = Queued.objects.filter(pk=claim.run_id, token=claim.token, cancel_requested_at=None)
-        moved = ours.update(token=None, lease_until=None, not_before=timezone.now() + timedelta(seconds=seconds))
+    def _hold(self, call: Call, target: ModelTarget, claim: Queued) -> Hold:
+        """Hold the call's worst cost, instead of what the queue's row holds. Raises RunFailed where it is too much."""
+        amount, most = worst(target, call.messages, self.served.compiled), most_per_run(self.served.compiled)
+        spent = self.spent + (price(self.unsettled.target, self.unsettled.reply) if self.unsettled else 0)
+        if most is not None and spent + amount > most:
+            told = f"{spent / MICRO:g} {settings.CURRENCY} is spent; the next call may cost {amount / MICRO:g}."
+            raise RunFailed("over_cost", detail=told)
+        held = claim.reserved
+        if held is not None and (held == amount or not claim.budgets):
+            return Hold(held, claim.budgets)
+        payer = self._payer()
+        settle(payer, Hold(held or 0, claim.budgets), cost=0)
+        try:
+            hold = reserve(payer, amount)
+        except OverBudget as short:
+            raise RunFailed("over_budget", detail=short.detail) from short
+        self._keep(hold.amount, hold.budgets)
+        return hold
+
+    def settle(self) -> None:
+        """Write what the last call came to, and give back what it held; in the transaction that comes next anyway.
+
+        An attempt that the reaper has settled as lost meanwhile stays as it is.
+        """
+        called = self.unsettled
+        if called is None:
+            return
+        cost = price(called.target, called.reply)
+        ours = Attempt.objects.filter(tenant_id=self.run.tenant_id, run=self.run.pk, number=called.number)
+        written = ours.filter(finished_at=None).update(
+            finished_at=Now(),
+            outcome=called.outcome,
+            detail=called.detail,
+            input_tokens=called.reply.input_tokens,
+            cached_input_tokens=called.reply.cached_input_tokens,
+            output_tokens=called.reply.output_tokens,
+            cost=cost,
+        )
+        if written and called.hold.budgets and self._keep(None, []):
+            settle(self._payer(), called.hold, cost)
+        # Not before COMMIT is it certain: whoever rolls back settles again, in the transaction after.
+        transaction.on_commit(partial(self._settled, cost), using=APP)
+
+    def _settled(self, cost: int) -> None:
+        self.unsettled, self.spent = None, self.spent + cost
+
+    def _keep(self, amount: int | None, budgets: Any) -> bool:
+        ours = Queued.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id, token=self.claim.token)
+        return bool(ours.update(reserved=amount, budgets=list(budgets)))
+
+    def _payer(self) -> Payer:
+        return Payer(self.run.tenant_id, self.run.subject_id, self.run.feature_id)
+
+    def _say(self, call: Call, replaced: bool) -> None:
+        run_id = str(self.claim.run_id)
+        if self.calls == 1:
+            tell(self.claim.tenant_id, self.claim.run_id, "started", id=run_id, digest=self.served.digest)
+        if call.kind == "repair" or replaced:  # what was heard so far does not count
+            tell(self.claim.tenant_id, self.claim.run_id, "repair", id=run_id)
+
+    def _ask(self, called: _Called) -> Callable[[Conversation], Call]:
+        """Make the call. Returns how the conversation goes on; raises Stopped."""
+        key, told = _breaker(called.target), called.call.wrong
+        retries.earn(self.claim.tenant_id) if called.number == 1 else None
+        try:
+            called.reply = ask(
+                called.call, called.target, self.served.compiled, deadline=self.deadline,
+                stop=lambda: self.lease.stop, on_text=self._tell_text, name=f"{self.claim.run_id}-{called.number}",
+            )  # fmt: skip
+        except Stopped as stopped:
+            called.reply, called.outcome, called.detail = stopped.reply, "stopped", told
+            breakers.forget_trial(key)
+            raise
+        except ProviderFailed as failure:
+            called.reply = failure.reply or called.reply
+            called.outcome, called.detail = failure.outcome, "; ".join(filter(None, (told, failure.detail)))[:500]
+            breakers.report(key, failure.outcome == "rejected", time.monotonic())
+            return _thrower(failure)
+        called.outcome, called.detail = "answered", told
+        breakers.report(key, True, time.monotonic())
+        return _sender(called.reply)
+
+    def _tell_text(self, text: str) -> None:
+        tell(self.claim.tenant_id, self.claim.run_id, "delta", text=text)
+
+    def wait_for_model(self, away: ProviderFailed) -> bool:
+        """Put the run back into the queue for later, never sleeping in a worker; False when it has waited enough.
+
+        It has while its deadline would pass, after three calls that found nobody, and when the tenant has made too
+        many calls again already.
+        """
+        if away.outcome != "unavailable":
+            return False
+        tries = self.tries + 1
+        seconds = full_jitter(tries, base=FIRST_PAUSE, most=LONGEST_PAUSE)
+        if away.retry_after is not None:
+            seconds += away.retry_after
+        if seconds >= self.deadline - time.monotonic():
+            return False
+        if away.called and (tries >= TRIES or not retries.spend(self.claim.tenant_id)):
+            return False
+        return self._requeue(seconds)
+
+    def _requeue(self, seconds: float) -> bool:
+        with tenant_tx(self.claim.tenant_id):
+            self.settle()
+            ours = Queued.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id, token=self.claim.token)
+            later = timezone.now() + timedelta(seconds=seconds)
+            moved = ours.filter(cancel_requested_at=None).update(
+                token=None, process=None, lease_until=None, not_before=later
+            )
+            if moved:
+                Run.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id).update(state=State.QUEUED)
         if moved:
-            Run.objects.filter(pk=claim.run_id).update(state=State.QUEUED)
-    if moved:
-        tell(claim.tenant_id, claim.run_id, "queued", id=str(claim.run_id), wait_seconds=seconds)
-    return bool(moved)
+            tell(self.claim.tenant_id, self.claim.run_id, "queued", id=str(self.claim.run_id), wait_seconds=seconds)
+        return bool(moved)
 
 
-def attempts_of(run_id: UUID) -> list[dict[str, Any]]:
+def _breaker(target: ModelTarget) -> tuple[Literal["vendor"], str, str]:
+    """Whose calls share a fate: those with the same credential, to the same provider and model."""
+    return ("vendor", target.provider, target.model)
+
+
+def _sender(reply: Reply) -> Callable[[Conversation], Call]:
+    return lambda flow: flow.send(reply)
+
+
+def _thrower(failure: ProviderFailed) -> Callable[[Conversation], Call]:
+    return lambda flow: flow.throw(failure)
+
+
+def attempts_of(run_id: Any) -> list[dict[str, Any]]:
     """A run's calls, as the API shows them; within the tenant's transaction."""
     rows = Attempt.objects.select_related("target").filter(run=run_id).order_by("number")
     return [
         {
             "number": row.number, "kind": row.kind, "outcome": row.outcome or None, "detail": row.detail or None,
             "model": row.target.model, "provider": row.target.provider, "started": row.started_at,
-            "finished": row.finished_at, "input_tokens": row.input_tokens, "output_tokens": row.output_tokens,
-            "cost": row.cost,
+            "finished": row.finished_at, "input_tokens": row.input_tokens,
+            "cached_input_tokens": row.cached_input_tokens, "output_tokens": row.output_tokens, "cost": row.cost,
+            "prices": {
+                "input": row.target.input_price, "cached_input": row.target.cached_input_price,
+                "output": row.target.output_price,
+            },
         }
         for row in rows
     ]  # fmt: skip

@@ -1,25 +1,74 @@
 """How runs end: each once, in one transaction, with one ledger row. And how a person cancels or rates one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
+from django.conf import settings
+from django.db import connections
 from django.db.models.functions import Now
 
-from features.engine import Json, check_json
+from features.engine import Json, check_json, dumps
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, Problem
-from tenants.isolation import tenant_tx
+from tenants.isolation import APP, tenant_tx
 
+from .dispatch import Lost
 from .events import tell
 from .flow import MALFORMED, TITLES, RunFailed, only_checks
-from .models import FINAL, Attempt, Ledger, Queued, Run, State
+from .models import Attempt, Queued, Run, State
 from .receipts import served_by
+from .reservations import Hold, Payer, settle
+from .tokens import LayerTokens
 
 NO_FORM = ("invalid", "empty", "truncated")  # errors of an answer that had not the output's form
-LOST_TIMES = 6  # a run whose worker died this often is not tried again
+ALONE_TIMES = 3  # a run that was alone with its worker when it died so often is not tried again
+A_FEW = 100  # followers that end in one transaction
+
+# The end of a run, whole: its row in the queue goes (if the claim still stands), its own says what became of it, and
+# one ledger row what it cost. A cancel that was asked for in the meantime wins over any other end.
+_END = f"""
+WITH gone AS (
+    DELETE FROM runs_queued
+    WHERE tenant_id = %(tenant)s AND id = %(run)s AND token IS NOT DISTINCT FROM %(token)s::uuid
+      AND (%(follows)s::uuid IS NULL OR follows = %(follows)s)
+    RETURNING cancel_requested_at IS NOT NULL AS cancelled, coalesce(reserved, 0) AS reserved, budgets
+), used AS (
+    SELECT coalesce(sum(input_tokens), 0) AS input, coalesce(sum(cached_input_tokens), 0) AS cached,
+           coalesce(sum(output_tokens), 0) AS output, coalesce(sum(cost), 0) AS cost, count(*) AS calls,
+           count(*) FILTER (WHERE kind = 'repair') AS repairs,
+           coalesce(bool_or(kind = 'repair' AND starts_with(detail, '{MALFORMED}')), false) AS malformed
+    FROM runs_attempt WHERE tenant_id = %(tenant)s AND run = %(run)s
+), run AS (
+    UPDATE runs_run r SET
+        state = CASE WHEN gone.cancelled THEN 'cancelled' ELSE %(state)s END,
+        output = CASE WHEN gone.cancelled THEN NULL ELSE %(output)s END,
+        error = CASE WHEN gone.cancelled THEN NULL ELSE %(error)s::jsonb END,
+        usage = jsonb_build_object('input_tokens', used.input, 'cached_input_tokens', used.cached,
+                                   'output_tokens', used.output),
+        cost = used.cost, attempts = used.calls, cached = %(cached)s, finished_at = clock_timestamp(),
+        started_at = CASE WHEN %(begun)s THEN coalesce(r.started_at, clock_timestamp()) ELSE r.started_at END,
+        forget_at = CASE WHEN NOT r.store THEN clock_timestamp() + %(kept)s END
+    FROM gone, used
+    WHERE r.tenant_id = %(tenant)s AND r.id = %(run)s AND r.state IN ('queued', 'running')
+    RETURNING r.*
+), entered AS (
+    INSERT INTO runs_ledger (id, tenant_id, run, feature, subject, at, state, cached, model, version, error, repairs,
+        malformed, preview, calls, input_tokens, cached_input_tokens, output_tokens, cost, base_tokens, tenant_tokens,
+        user_tokens)
+    SELECT gen_random_uuid(), run.tenant_id, run.id, run.feature_id, run.subject_id, clock_timestamp(), run.state,
+           run.cached, coalesce(run.receipt->'model_target'->>'alias', ''), (run.receipt->>'base')::int,
+           CASE WHEN gone.cancelled THEN '' ELSE %(error_type)s END, used.repairs,
+           (NOT gone.cancelled AND %(no_form)s) OR used.malformed, run.preview IS NOT NULL, used.calls, used.input,
+           used.cached, used.output, used.cost, used.calls * %(base_tokens)s, used.calls * %(tenant_tokens)s,
+           used.calls * %(user_tokens)s
+    FROM run, gone, used
+)
+SELECT run.state, gone.reserved, gone.budgets, run.subject_id, run.feature_id, run.author, run.cache_key
+FROM gone LEFT JOIN run ON true"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,34 +77,97 @@ class Ending:
 
     state: State
     output: Json = None
-    error: dict[str, Any] | None = field(default=None)
+    error: dict[str, Any] | None = None
+    tokens: LayerTokens = LayerTokens()
 
 
-def failed(failure: RunFailed) -> Ending:
+def failed(failure: RunFailed, tokens: LayerTokens = LayerTokens()) -> Ending:  # noqa: B008
     """The typed end of a run that has no output."""
     error: dict[str, Any] = {"type": failure.outcome, "title": TITLES[failure.outcome]}
     if failure.detail:
         error["detail"] = failure.detail
     if failure.problems:
         error["problems"] = [{"pointer": p.pointer, "rule": p.rule, "message": p.message} for p in failure.problems]
-    return Ending(State.FAILED, error=error)
+    return Ending(State.FAILED, error=error, tokens=tokens)
 
 
-def finish(tenant_id: UUID, run_id: UUID, ending: Ending, *, token: UUID | None) -> State | None:
+def finish(
+    tenant_id: UUID, run_id: UUID, ending: Ending, *, token: UUID | None, before: Callable[[], None] = lambda: None
+) -> State | None:
     """End a run if the claim is still ours; a cancel that was asked for in the meantime wins over any other end.
 
-    Returns the state it ended in, or None for a late finisher, whose write matches no row and changes nothing.
+    `before` is done in the same transaction: what its last call came to is written there. Returns the state it ended
+    in, or None for a late finisher, whose write matches no row and changes nothing.
     """
     with tenant_tx(tenant_id):
-        claim = Queued.objects.select_for_update().filter(pk=run_id, token=token).first()
-        if claim is None:
-            return None
-        if claim.cancel_requested_at is not None:
-            ending = Ending(State.CANCELLED)
-        claim.delete()
-        _write(run_id, ending)
+        before()
+        ended = _end(tenant_id, run_id, ending, token)
+    if ended is None:
+        return None
+    if ended.state != ending.state:
+        ending = Ending(ended.state)
     _announce(tenant_id, run_id, ending)
-    return ending.state
+    if ended.leads and ending.state == State.SUCCEEDED:
+        while _end_followers(tenant_id, run_id, ending):
+            pass
+    return ended.state
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    state: State
+    leads: bool
+
+
+def _end(
+    tenant_id: UUID, run_id: UUID, ending: Ending, token: UUID | None, follows: UUID | None = None
+) -> _Ended | None:
+    """Write the end of a run, and give back what it still held; within the tenant's transaction."""
+    tokens, error_type = ending.tokens, _error_type(ending)
+    parameters: dict[str, Any] = {
+        "tenant": tenant_id, "run": run_id, "token": token, "follows": follows, "state": ending.state,
+        "cached": follows is not None, "begun": token is not None or follows is not None, "output": None if ending.output is None else dumps(ending.output),
+        "error": None if ending.error is None else json.dumps(ending.error), "error_type": error_type,
+        "no_form": error_type in NO_FORM, "kept": timedelta(seconds=settings.UNSTORED_SECONDS),
+        "base_tokens": tokens.base, "tenant_tokens": tokens.tenant, "user_tokens": tokens.user,
+    }  # fmt: skip
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_END, parameters)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    state, reserved, budgets, subject_id, feature_id, _author, cache_key = row
+    if state is None:
+        raise RuntimeError(f"run {run_id} had a queue row although it had ended")
+    settle(Payer(tenant_id, subject_id, feature_id), Hold(reserved, budgets), cost=0)
+    leads = cache_key is not None
+    if leads and state != State.SUCCEEDED:
+        _let_followers_go(tenant_id, run_id, cache_key)
+    return _Ended(State(state), leads)
+
+
+def _let_followers_go(tenant_id: UUID, run_id: UUID, cache_key: Any) -> None:
+    """Whoever waited for an output that never came is carried out by themselves."""
+    followers = Queued.objects.filter(tenant_id=tenant_id, follows=run_id)
+    found = list(followers.select_for_update().values_list("id", flat=True))
+    if found:
+        Run.objects.filter(tenant_id=tenant_id, pk__in=found).update(cache_key=cache_key)
+        followers.update(follows=None)
+
+
+def _end_followers(tenant_id: UUID, run_id: UUID, ending: Ending) -> bool:
+    """Give the output of a run to a few of those who wait for it; True while there may be more.
+
+    A crash in between leaves them to the reaper, which lets them be carried out themselves.
+    """
+    with tenant_tx(tenant_id):
+        waiting = Queued.objects.filter(tenant_id=tenant_id, follows=run_id, token=None).order_by("id")
+        found = list(waiting.values_list("id", flat=True)[:A_FEW])
+        ended = {one: _end(tenant_id, one, ending, None, follows=run_id) for one in found}
+    for follower, one in ended.items():
+        if one is not None:
+            _announce(tenant_id, follower, ending if one.state == ending.state else Ending(one.state))
+    return len(found) == A_FEW
 
 
 def cancel(run: Run, *, by: Actor) -> bool:
@@ -70,8 +182,7 @@ def cancel(run: Run, *, by: Actor) -> bool:
         if claim.token is not None:
             Queued.objects.filter(pk=run.pk, cancel_requested_at=None).update(cancel_requested_at=Now())
             return False
-        claim.delete()
-        _write(run.pk, Ending(State.CANCELLED))
+        _end(run.tenant_id, run.pk, Ending(State.CANCELLED), None)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
     return True
 
@@ -92,54 +203,27 @@ def rate(run: Run, feedback: Mapping[str, Any], *, by: Actor) -> Run:
     return run
 
 
-def give_up(tenant_id: UUID, run_id: UUID, lost: int, cancelled: bool) -> None:
-    """After a lease ran out: settle what the dead worker left; end the run that was lost too often or cancelled."""
-    with tenant_tx(tenant_id):
-        if not Queued.objects.select_for_update().filter(pk=run_id, token=None).exists():
+def give_up(lost: Lost) -> None:
+    """After a lease ran out: settle what the dead worker left; end the run that was cancelled, or kills its workers."""
+    with tenant_tx(lost.tenant_id):
+        claim = Queued.objects.select_for_update().filter(pk=lost.run_id, token=None).first()
+        if claim is None:
             return  # claimed again in the meantime: what it does now is not ours to settle
-        settle_lost(run_id)
-        Run.objects.filter(pk=run_id, state=State.RUNNING).update(state=State.QUEUED)
-    if cancelled:
-        finish(tenant_id, run_id, Ending(State.CANCELLED), token=None)
-    elif lost >= LOST_TIMES:
-        finish(tenant_id, run_id, failed(RunFailed("worker_lost")), token=None)
+        settle_lost(lost.run_id)
+        Run.objects.filter(pk=lost.run_id, state=State.RUNNING).update(state=State.QUEUED)
+        if claim.budgets:
+            run = Run.objects.only("subject_id").get(pk=lost.run_id)
+            settle(Payer(lost.tenant_id, run.subject_id, claim.feature), Hold(claim.reserved or 0, claim.budgets), 0)
+        Queued.objects.filter(pk=lost.run_id).update(reserved=None, budgets=[])
+    if lost.cancelled:
+        finish(lost.tenant_id, lost.run_id, Ending(State.CANCELLED), token=None)
+    elif lost.alone >= ALONE_TIMES:
+        finish(lost.tenant_id, lost.run_id, failed(RunFailed("worker_lost")), token=None)
 
 
 def settle_lost(run_id: UUID) -> None:
     """Mark the calls that a dead worker began and nobody ended; within the tenant's transaction, by who has the run."""
     Attempt.objects.filter(run=run_id, finished_at=None).update(finished_at=Now(), outcome="lost")
-
-
-def _write(run_id: UUID, ending: Ending) -> None:
-    run = Run.objects.select_for_update().get(pk=run_id)
-    if run.state in FINAL:
-        raise RuntimeError(f"run {run_id} had a queue row although it had ended")
-    used = Attempt.objects.filter(run=run_id).aggregate(
-        input=Sum("input_tokens"), cached=Sum("cached_input_tokens"), output=Sum("output_tokens"), cost=Sum("cost")
-    )
-    run.usage = {
-        "input_tokens": used["input"] or 0,
-        "cached_input_tokens": used["cached"] or 0,
-        "output_tokens": used["output"] or 0,
-    }
-    run.cost, run.attempts = used["cost"] or 0, Attempt.objects.filter(run=run_id).count()
-    run.state, run.output, run.error = ending.state, ending.output, ending.error
-    run.save(update_fields=["usage", "cost", "attempts", "state", "output", "error"])
-    Run.objects.filter(pk=run_id).update(finished_at=Now())
-    _enter_ledger(run, ending)
-
-
-def _enter_ledger(run: Run, ending: Ending) -> None:
-    target = run.receipt["model_target"] or {}
-    repairs = Attempt.objects.filter(run=run.pk, kind="repair")
-    error, used = _error_type(ending), run.usage or {}
-    Ledger.objects.create(
-        tenant_id=run.tenant_id, run=run.pk, feature=run.feature_id, subject=run.subject_id, state=ending.state,
-        cached=run.cached, model=target.get("alias", ""), version=run.receipt["base"], error=error,
-        repairs=repairs.count(), preview=run.preview is not None,
-        malformed=error in NO_FORM or repairs.filter(detail__startswith=MALFORMED).exists(),
-        input_tokens=used["input_tokens"], output_tokens=used["output_tokens"], cost=run.cost,
-    )  # fmt: skip
 
 
 def _error_type(ending: Ending) -> str:

@@ -21,6 +21,8 @@ TITLES = {
     "unavailable": "The model could not be reached.",
     "rejected": "The provider rejected the request.",
     "unrenderable": "The behavior's texts cannot be made with this input.",
+    "over_budget": "A budget is spent.",
+    "over_cost": "The run came to more than the behavior lets it cost.",
     "worker_lost": "The worker died again and again while it worked on this run.",
 }
 
@@ -40,11 +42,19 @@ class Call:
 
 
 class ProviderFailed(Exception):
-    """A call that brought no answer. `outcome` is timeout, unavailable or rejected."""
+    """A call that brought no answer. `outcome` is timeout, unavailable or rejected.
 
-    def __init__(self, outcome: str, detail: str, retry_after: float | None = None) -> None:
+    `retry_after`: in how many seconds to come back. `called` is False where nobody was asked at all; `reply` is what
+    came until it failed, and was used.
+    """
+
+    def __init__(
+        self, outcome: str, detail: str, retry_after: float | None = None, *, called: bool = True,
+        reply: Reply | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(detail)
-        self.outcome, self.detail, self.retry_after = outcome, detail, retry_after
+        self.outcome, self.detail, self.retry_after, self.called = outcome, detail, retry_after, called
+        self.reply = reply
 
 
 class RunFailed(Exception):

@@ -1,6 +1,7 @@
 """The leases of a process's runs: one thread renews them all in one statement, and learns of cancels and losses."""
 
 import threading
+import time
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.db import Error, connections
 
 from tenants.isolation import OPERATOR
 
-from .dispatch import renew
+from .dispatch import renew, say_present
 
 log = structlog.get_logger(__name__)
 
@@ -34,16 +35,27 @@ class Leases:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
+        self._serves = False
+        self._said = float("-inf")
 
     def hold(self, token: UUID) -> Lease:
         """Keep a claim alive until `drop`."""
         lease = Lease(token)
         with self._lock:
             self._held[token] = lease
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
-                self._thread.start()
+            self._start()
         return lease
+
+    def serve(self) -> None:
+        """Say from now on, and regularly, that this process is there to be given runs."""
+        with self._lock:
+            self._serves = True
+            self._start()
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+            self._thread.start()
 
     def drop(self, lease: Lease) -> None:
         """Let a claim go that has ended."""
@@ -57,6 +69,19 @@ class Leases:
                 held = dict(self._held)
             if held:
                 self._renew(held)
+            if self._serves:
+                self._say_present()
+
+    def _say_present(self) -> None:
+        if time.monotonic() - self._said < settings.LEASE_SECONDS / 3:
+            return
+        try:
+            say_present()
+            self._said = time.monotonic()
+        except Error as error:
+            log.warning("worker.not_present", error=type(error).__name__)
+        finally:
+            connections[OPERATOR].close()
 
     def _renew(self, held: dict[UUID, Lease]) -> None:
         try:

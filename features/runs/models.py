@@ -3,6 +3,7 @@
 The run's row is the truth and the queue's row beside it says who works on it; Celery only rings bells.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -42,6 +43,11 @@ class Run(TenantModel):
     feedback = OrderedJSONField(null=True)
     replay_of = models.UUIDField(null=True)  # the run whose input this one was asked again
     preview = models.UUIDField(null=True)  # the preview that it belongs to: it is nobody's run, and goes with that
+    cache_key = models.BinaryField(max_length=32, null=True)  # runs with the same key would have the same answer
+    store = models.BooleanField(default=True)  # False: input and output go soon after the end, their digests stay
+    forget_at = models.DateTimeField(null=True)  # when they go
+    input_digest = models.CharField(max_length=64, blank=True)  # SHA-256 of what was forgotten
+    output_digest = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -50,6 +56,12 @@ class Run(TenantModel):
         indexes = [
             models.Index(fields=["tenant", "subject", "-id"], name="run_of_subject"),
             models.Index(fields=["tenant", "feature", "-id"], name="run_of_feature"),
+            models.Index(
+                fields=["tenant", "cache_key", "-id"],
+                name="run_of_cache_key",
+                condition=models.Q(cache_key__isnull=False),
+            ),
+            models.Index(fields=["forget_at"], name="run_forgotten", condition=models.Q(forget_at__isnull=False)),
         ]
 
 
@@ -73,22 +85,37 @@ class Preview(TenantModel):
 
 
 class Queued(TenantModel):
-    """A run that waits or is worked on; its id is the run's. A claim is the token, good while the lease is renewed."""
+    """A run that waits or is worked on; its id is the run's. A claim is the token, good while the lease is renewed.
+
+    `reserved` micro-units are held of `budgets` for its next call; null where nothing was looked up yet. One that
+    `follows` another waits for that one's output, which will be its own.
+    """
 
     feature = models.UUIDField()
     batch = models.BooleanField(default=False)
+    quarantined = models.BooleanField(default=False)  # carried out alone in a process of its own
     not_before = models.DateTimeField(db_default=Now())
+    follows = models.UUIDField(null=True)
+    deadline = models.DateTimeField(null=True)  # counts from the first start, anew after a worker died
     token = models.UUIDField(null=True)
+    process = models.UUIDField(null=True)  # of the worker that holds the claim
     lease_until = models.DateTimeField(null=True)
-    lost = models.PositiveIntegerField(default=0)
+    lost = models.PositiveIntegerField(default=0)  # how often its worker died
+    alone = models.PositiveIntegerField(default=0)  # and how often while it had nothing else to do
     cancel_requested_at = models.DateTimeField(null=True)
+    reserved = models.PositiveBigIntegerField(null=True)
+    budgets = ArrayField(models.UUIDField(), default=list)
 
     class Meta:
         indexes = [
             models.Index(
-                fields=["tenant", "batch", "id"], name="queued_waiting", condition=models.Q(token__isnull=True)
+                fields=["tenant", "batch", "id"],
+                name="queued_waiting",
+                condition=models.Q(token__isnull=True, follows__isnull=True, quarantined=False),
             ),
             models.Index(fields=["lease_until"], name="queued_leases", condition=models.Q(token__isnull=False)),
+            models.Index(fields=["tenant", "follows"], name="queued_follow", condition=~models.Q(follows=None)),
+            models.Index(fields=["id"], name="queued_quarantined", condition=models.Q(quarantined=True)),
         ]
 
 
@@ -106,6 +133,7 @@ class Attempt(TenantModel):
     input_tokens = models.PositiveIntegerField(default=0)
     cached_input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
+    reserved = models.PositiveBigIntegerField(default=0)  # what the call could cost at the worst, in micro-units
     cost = models.PositiveBigIntegerField(default=0)
 
 
@@ -124,9 +152,15 @@ class Ledger(TenantModel):
     repairs = models.PositiveIntegerField(default=0)
     malformed = models.BooleanField(default=False)  # an answer had not the output's form, repaired later or not
     preview = models.BooleanField(default=False)
+    calls = models.PositiveIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)  # of these, what the provider's prefix cache had
     output_tokens = models.PositiveBigIntegerField(default=0)
     cost = models.PositiveBigIntegerField(default=0)
+    # Which layer's text made how many of the input tokens: an estimate (runs/tokens.py).
+    base_tokens = models.PositiveBigIntegerField(default=0)
+    tenant_tokens = models.PositiveBigIntegerField(default=0)
+    user_tokens = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         indexes = [models.Index(fields=["feature", "version", "run"], name="ledger_of_version")]
@@ -143,3 +177,54 @@ class IdempotencyKey(TenantModel):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "caller", "key"], name="idempotency_once")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_age")]
+
+
+class Budget(TenantModel):
+    """What may be spent in a day or a month (UTC): by the tenant, one user or each, on one feature or all together.
+
+    Amounts are micro-units: at `soft` people are told, a call that could cost more than is left of `hard` is not made.
+    """
+
+    class Period(models.TextChoices):
+        DAY = "day"
+        MONTH = "month"
+
+    subject = TenantForeignKey(Subject, null=True)
+    each_user = models.BooleanField(default=False)
+    feature = models.ForeignKey(Feature, models.PROTECT, related_name="+", null=True, db_index=False)
+    period = models.CharField(max_length=5, choices=Period.choices)
+    soft = models.PositiveBigIntegerField(null=True)
+    hard = models.PositiveBigIntegerField(null=True)
+    author = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "subject", "each_user", "feature", "period"], name="budget_once", nulls_distinct=False
+            )
+        ]
+
+
+class BudgetUse(TenantModel):
+    """What was spent of a budget in its present period and what calls in flight may cost; of each user by itself.
+
+    `subject` is the nil id unless the budget is each user's.
+    """
+
+    budget = TenantForeignKey(Budget)
+    subject = models.UUIDField()
+    began = models.DateField()
+    spent = models.PositiveBigIntegerField(default=0)
+    reserved = models.PositiveBigIntegerField(default=0)
+
+
+class Worker(models.Model):
+    """A worker process that is there: how many runs it can drive at once, and when it last said so."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    name = models.CharField(max_length=200)
+    slots = models.PositiveIntegerField()
+    started_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now())

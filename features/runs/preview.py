@@ -20,7 +20,7 @@ from features.actions.conflicts import resolve
 from features.actions.overrides import ANY, Layer, save_override, whose
 from features.actions.pins import pin, pin_now, restore, unpin
 from features.engine import Json, dumps, pointer
-from features.models import Feature
+from features.models import Feature, ModelTarget
 from features.resolve import clock, released, serve
 from features.served import Served
 from tenants.actor import Actor
@@ -31,6 +31,7 @@ from tenants.models import Subject
 from tenants.subjects import Who, make_sure
 
 from .accept import find_run
+from .costs import MICRO, most_input, most_output
 from .dispatch import ring
 from .models import FINAL, Preview, Queued, Run, State
 from .replay import on_version
@@ -40,8 +41,6 @@ MOST_INPUTS = 10
 MOST_AT_ONCE = 2  # previews of one subject that have not ended
 KEPT = timedelta(hours=1)
 LOOKED_THROUGH = 200  # of one's newest runs, for inputs that differ
-BYTES_PER_TOKEN = 3  # a cautious guess of what a model counts
-MOST_OUTPUT = 16_384  # tokens taken for the worst where a behavior sets no bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,14 +233,14 @@ def _worst_of_run(served: Served, question: Any, plan: Plan, tenant_name: str) -
         messages = compiled.messages(question, tenant_name=tenant_name, user_key=plan.who.key, now=plan.before.at)
     except AppError:  # the run will say so, before it asks a model
         return 0
-    asked = sum(len(message["content"].encode()) for message in messages) // BYTES_PER_TOKEN + 1
-    bound = compiled.settings.get("max_output_tokens")
-    answered = int(bound) if isinstance(bound, int | float) else MOST_OUTPUT
-    calls, repairs = 1 + compiled.limits.repairs, compiled.limits.repairs
-    into = calls * asked + repairs * 2 * answered  # a repair brings the answer back, and what is wrong with it
-    out = calls * answered
-    costs = (into * target.input_price + out * target.output_price for target in served.targets.values())
-    return -(-max(costs, default=0) // 1_000_000)
+    calls, repairs, asked = 1 + compiled.limits.repairs, compiled.limits.repairs, most_input(messages, compiled)
+
+    def most(target: ModelTarget) -> int:
+        answered = most_output(compiled, target)
+        into = calls * asked + repairs * 2 * answered  # a repair brings the answer back, and what is wrong with it
+        return into * target.input_price + calls * answered * target.output_price
+
+    return -(-max(map(most, served.targets.values()), default=0) // MICRO)
 
 
 def _take_turn(plan: Plan) -> None:

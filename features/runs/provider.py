@@ -6,10 +6,11 @@ still connecting, waiting for the first word or between two, when its deadline p
 """
 
 import asyncio
+import concurrent.futures
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -23,8 +24,10 @@ from openai.types.chat import ChatCompletionChunk
 from features.engine import Compiled
 from features.models import ModelTarget
 
+from .costs import most_output
 from .flow import Call, ProviderFailed
 from .output import Reply
+from .tokens import estimated
 
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 0.2  # how soon a call is hung up on once `stop` says so
@@ -66,10 +69,11 @@ class _Gathered:
         self.length += len(added)
         return added
 
-    def reply(self) -> Reply:
-        """Return the whole as a Reply. Tokens are the provider's count, or, without one, estimated from the text."""
+    def reply(self, asked: Sequence[Mapping[str, Any]]) -> Reply:
+        """Return the whole as a Reply. Tokens are the provider's count or, where it gave none, estimated."""
         text = "".join(self.parts)
         used = self.usage
+        told = used is not None and bool(used.prompt_tokens)  # a count of nothing is no count
         details = getattr(used, "prompt_tokens_details", None)
         return Reply(
             text=text or None,
@@ -77,9 +81,9 @@ class _Gathered:
             refusal=self.refusal or None,
             choices=len(self.indexes),
             tool_call=self.tool_call,
-            input_tokens=used.prompt_tokens if used else 0,
+            input_tokens=used.prompt_tokens if told else sum(estimated(message["content"]) for message in asked),
             cached_input_tokens=(getattr(details, "cached_tokens", 0) or 0) if details else 0,
-            output_tokens=used.completion_tokens if used else len(text) // 4,
+            output_tokens=used.completion_tokens if told else estimated(text + self.refusal),
         )
 
 
@@ -103,10 +107,13 @@ def ask(
     deadline: float,
     on_text: Callable[[str], None],
     stop: Callable[[], bool],
+    name: str,
 ) -> Reply:
     """Make one call and stream its text to `on_text`; `deadline` is a time.monotonic() for the whole of it.
 
+    `name` is ours for the call: the provider gets it as X-Client-Request-Id, and has it in its logs.
     Raises ProviderFailed (timeout, unavailable, rejected) and Stopped when `stop` says so, having closed the stream.
+    Both carry what was used until then, where the answer had begun.
     """
     configured = settings.PROVIDERS.get(target.provider)
     if configured is None:
@@ -114,12 +121,40 @@ def ask(
     client = _client(target.provider, configured["base_url"], configured["api_key"])
     gathered = _Gathered()
     texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    reading = _read(client, _request(call, target, compiled), gathered, deadline, texts.put)
+    request = {**_request(call, target, compiled), "extra_headers": {"X-Client-Request-Id": name}}
+    reading = _read(client, request, gathered, deadline, texts.put)
     done = asyncio.run_coroutine_threadsafe(_until_stopped(reading, stop, texts.put), _loop())
-    for text in iter(texts.get, None):
+    while (text := _heard(texts)) is not None:
         on_text(text)
     try:
-        stopped = done.result()
+        _wait(done, deadline)
+    except ProviderFailed as failure:
+        failure.reply = gathered.reply(call.messages) if gathered.indexes else None
+        raise
+    reply = gathered.reply(call.messages)
+    if done.result():
+        raise Stopped(reply)
+    if gathered.indexes and gathered.finish is None:
+        raise ProviderFailed("unavailable", "The answer broke off before its end.", reply=reply)
+    return reply
+
+
+def _heard(texts: "queue.SimpleQueue[str | None]") -> str | None:
+    """All the text that has come by now, once any has; None when no more will come, but never before what came."""
+    text = texts.get()
+    while text is not None and not texts.empty():
+        more = texts.get()
+        if more is None:
+            texts.put(None)
+            return text
+        text += more
+    return text
+
+
+def _wait(done: "concurrent.futures.Future[bool]", deadline: float) -> None:
+    """Wait for the end of a call. Raises ProviderFailed for whatever it ended with that was no answer."""
+    try:
+        done.result()
     except openai.APITimeoutError as error:
         if time.monotonic() < deadline:  # the only limit below the deadline is that for connecting
             raise ProviderFailed("unavailable", "The model could not be reached in time.") from error
@@ -132,11 +167,6 @@ def ask(
         raise ProviderFailed("unavailable", f"The connection to the model failed ({type(error).__name__}).") from error
     except (ValueError, TypeError, AttributeError) as error:  # the SDK reads streams without checking their shape
         raise ProviderFailed("unavailable", f"The answer was no chat stream ({type(error).__name__}).") from error
-    if stopped:
-        raise Stopped(gathered.reply())
-    if gathered.indexes and gathered.finish is None:
-        raise ProviderFailed("unavailable", "The answer broke off before its end.")
-    return gathered.reply()
 
 
 async def _until_stopped(
@@ -179,9 +209,7 @@ async def _read(
 def _request(call: Call, target: ModelTarget, compiled: Compiled) -> dict[str, Any]:
     settings_of_model: Mapping[str, Any] = compiled.settings
     request = {key: value for key, value in settings_of_model.items() if key != "max_output_tokens"}
-    if "max_output_tokens" in settings_of_model:
-        name = target.capabilities.get("max_tokens_parameter", "max_completion_tokens")
-        request[name] = settings_of_model["max_output_tokens"]
+    request[target.capabilities.get("max_tokens_parameter", "max_completion_tokens")] = most_output(compiled, target)
     return {
         **request,
         "model": target.model,

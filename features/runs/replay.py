@@ -9,10 +9,10 @@ from features.models import Feature
 from features.resolve import choice_now, released, serve_choice
 from features.served import Served
 from tenants.actor import Actor
-from tenants.errors import Forbidden, NotFound
+from tenants.errors import Conflict, Forbidden, NotFound
 from tenants.subjects import Who
 
-from .accept import Accepted, accept
+from .accept import Accepted, Asked, accept
 from .models import Run
 from .receipts import served_by
 
@@ -33,6 +33,9 @@ def replay(run: Run, on: On, *, idempotency_key: str | None = None, by: Actor) -
     if run.subject_id != by.acting_for().id:
         raise Forbidden("This run was made for somebody else: only they, or who acts for them, can replay it.")
 
+    if run.input is None:
+        raise Conflict("This run's input was not kept: there is nothing to ask again.")
+
     def chosen(now: Served) -> Served:
         if on == "current":
             return now
@@ -46,7 +49,8 @@ def replay(run: Run, on: On, *, idempotency_key: str | None = None, by: Actor) -
             raise NotFound(f"{run.feature.key} has no version {on}.")
         return on_version(run.feature, on, now.who, now, by)
 
-    return accept(run.feature, run.input, idempotency_key=idempotency_key, replays=(run.pk, on), choosing=chosen, by=by)
+    asked = Asked(store=run.store, fresh=True, replays=(run.pk, on))
+    return accept(run.feature, run.input, idempotency_key=idempotency_key, asked=asked, choosing=chosen, by=by)
 
 
 def on_version(feature: Feature, number: int, who: Who, before: Served, by: Actor) -> Served:

@@ -1,29 +1,45 @@
 """The Celery tasks: a bell, a dispatcher, a reaper. None takes an argument, each may come twice or not at all."""
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import shared_task
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error
 
 from tenants.catalogue import refuse_unsafe
 
-from .dispatch import claim, forget_bells, let_go, note_worker, ring, take_back, waiting
-from .execute import execute
+from .dispatch import (
+    claim,
+    forget_bells,
+    free_orphans,
+    let_go,
+    note_worker,
+    quarantine_waits,
+    ring,
+    ring_quarantine,
+    say_gone,
+    take_back,
+    waiting,
+)
+from .execute import carry_out
 from .finish import give_up
+from .forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from .guards import watch_rollouts
 from .leases import leases
 from .previewed import put_expired_away
+from .quarantine import carry_out_apart
 
 log = structlog.get_logger(__name__)
 
-SPARE_THREADS = 3  # more than there are slots, so that bells, dispatcher and reaper never wait behind runs
+SPARE_THREADS = 4  # more than there are slots: bells, dispatcher, reaper and quarantine never wait behind runs
 
 _slots = threading.BoundedSemaphore(settings.WORKER_SLOTS)
+_quarantine = threading.BoundedSemaphore(1)
 _stopping = threading.Event()
 
 
@@ -45,18 +61,33 @@ def look() -> int:
 def dispatch() -> None:
     """Each second: ring for runs that wait, so that none depends on the bell that its door rang."""
     note_worker()
-    bells = waiting(2 * settings.WORKER_SLOTS)
+    bells, quarantined = waiting(2 * settings.WORKER_SLOTS), quarantine_waits()
     let_go()
     if bells:
         ring(bells)
+    if quarantined:
+        ring_quarantine()
+
+
+@shared_task(ignore_result=True)
+def quarantine() -> None:
+    """A bell for a run that workers have died of: carried out by a process of its own, which is all it can take."""
+    if _stopping.is_set() or not _quarantine.acquire(blocking=False):
+        return
+    try:
+        carry_out_apart()
+    finally:
+        _quarantine.release()
+        let_go()
 
 
 @shared_task(ignore_result=True)
 def reap() -> None:
     """Each few seconds: take back the runs of workers that died, so that others carry them out."""
-    for tenant_id, run_id, lost, cancelled in take_back():
-        log.warning("run.lease_expired", run=str(run_id), tenant=str(tenant_id), lost=lost)
-        give_up(tenant_id, run_id, lost, cancelled)
+    for lost in take_back():
+        log.warning("run.lease_expired", run=str(lost.run_id), tenant=str(lost.tenant_id), lost=lost.lost)
+        give_up(lost)
+    free_orphans()
     let_go()
 
 
@@ -69,8 +100,17 @@ def watch() -> None:
 
 @shared_task(ignore_result=True)
 def sweep() -> None:
-    """Each minute: put away the previews whose hour is over."""
+    """Each minute: put away the previews whose hour is over, and forget what was not to be kept."""
     put_expired_away()
+    forget_unstored()
+    let_go()
+
+
+@shared_task(ignore_result=True)
+def retain() -> None:
+    """Each hour: delete runs that are older than their organisation keeps them, and idempotency keys after a day."""
+    delete_old_runs()
+    delete_old_keys()
     let_go()
 
 
@@ -80,6 +120,7 @@ def _begin(sender: Any, **_: object) -> None:
         refuse_unsafe()
     except (ImproperlyConfigured, Error) as unfit:  # which Celery would write down, and start the worker all the same
         raise SystemExit(str(unfit)) from unfit
+    leases.serve()
     let_go()
     forget_bells()  # those that rang while no worker was there: the dispatcher rings again for what waits
     sender.concurrency += SPARE_THREADS
@@ -91,15 +132,16 @@ def _stop_claiming(**_: object) -> None:
     _stopping.set()
 
 
+@worker_shutdown.connect
+def _leave(**_: object) -> None:
+    with suppress(Error):
+        say_gone()
+
+
 def _next() -> bool:
     claimed = claim()
     let_go()
     if claimed is None:
         return False
-    lease = leases.hold(claimed.token)
-    try:
-        execute(claimed, lease)
-    finally:
-        leases.drop(lease)
-        let_go()
+    carry_out(claimed)
     return True

@@ -111,7 +111,7 @@ def test_a_worker_that_wakes_up_late_cannot_end_what_another_works_on(cast: Cast
     assert late is not None
     _let_leases_run_out()
     for lost in take_back():
-        give_up(*lost)
+        give_up(lost)
     ours = claim()
     assert ours is not None and ours.run_id == run_id
     assert (

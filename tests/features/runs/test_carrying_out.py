@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 
 from features.runs.accept import accept, find_run
-from features.runs.dispatch import claim, take_back
+from features.runs.dispatch import Lost, claim, take_back
 from features.runs.execute import execute
 from features.runs.finish import Ending, cancel, finish, give_up
 from features.runs.leases import Lease
@@ -133,6 +133,8 @@ def test_a_model_that_stays_down_fails_the_run_with_a_type(cast: Cast, model: Fa
     run_id = run_of(cast)
     for _ in range(5):
         look()
+        with cast.alice.present():
+            Queued.objects.update(not_before=shown(cast, run_id).created_at)
     run = shown(cast, run_id)
     assert (run.state, run.error["type"], len(model.requests)) == (State.FAILED, "unavailable", 3)
 
@@ -154,7 +156,7 @@ def test_a_late_finisher_changes_nothing(cast: Cast, model: FakeModel) -> None:
         cursor.execute("UPDATE runs_queued SET lease_until = now() - interval '1 second'")
         cursor.execute("ALTER TABLE runs_queued FORCE ROW LEVEL SECURITY")
     for lost in take_back():
-        give_up(*lost)
+        give_up(lost)
     look()
     assert finish(first.tenant_id, run_id, Ending(State.FAILED, error={"type": "x"}), token=first.token) is None
     assert shown(cast, run_id).state == State.SUCCEEDED
@@ -301,9 +303,9 @@ def test_a_text_that_outgrows_its_bounds_with_some_input_fails_the_run_at_once(c
     assert (run.state, run.error["type"], model.requests) == (State.FAILED, "unrenderable", [])
 
 
-def test_a_run_whose_workers_die_six_times_ends_with_a_type(cast: Cast) -> None:
+def test_a_run_that_was_alone_when_its_worker_died_three_times_ends_with_a_type(cast: Cast) -> None:
     run_id = run_of(cast)
-    give_up(cast.alice.tenant_id, run_id, lost=6, cancelled=False)
+    give_up(Lost(cast.alice.tenant_id, run_id, lost=6, alone=3, cancelled=False))
     run = shown(cast, run_id)
     assert (run.state, run.error["type"]) == (State.FAILED, "worker_lost")
     assert json.dumps(run.error)

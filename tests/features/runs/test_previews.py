@@ -365,7 +365,7 @@ def test_a_dead_workers_preview_run_is_taken_back_like_any_other(cast: Cast, mod
         cursor.execute("UPDATE runs_queued SET lease_until = now() - interval '1 second' WHERE token IS NOT NULL")
         cursor.execute("ALTER TABLE runs_queued FORCE ROW LEVEL SECURITY")
     for lost in take_back():
-        give_up(*lost)
+        give_up(lost)
     while look():
         pass
     [pair] = compared(preview.id, by=cast.alice).pairs

@@ -1,0 +1,89 @@
+"""The output cache: an equal run is answered with the output that there is, and of equal runs in flight one asks.
+
+Exact, and without a store of its own: an output is found by its key among the tenant's runs, so that whatever deletes
+a run's content empties the cache too, and row level security stands between tenants here as everywhere. The key is
+SHA-256 over all that the model's messages, the answer's form and its checks are made of: tenant, digest, model targets,
+input and, where they took part, the organisation's name and the subject (docs/decisions/0009).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connections
+from django.utils import timezone
+
+from features.engine import Json, dumps
+from features.served import Served
+from tenants.ids import floor_of
+from tenants.isolation import APP
+
+# Newest first, and one that has an output before one that still works.
+FIND = """
+SELECT r.id, r.state = 'succeeded' FROM runs_run r
+WHERE r.tenant_id = %(tenant)s AND r.cache_key = %(cache_key)s AND r.id >= %(oldest)s
+  AND (r.state IN ('queued', 'running') OR r.state = 'succeeded' AND r.output IS NOT NULL)
+ORDER BY (r.state = 'succeeded') DESC, r.id DESC LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """A run that has the same key: with an output already, or on its way to one."""
+
+    id: UUID
+    ended: bool
+
+
+def lifetime(served: Served) -> timedelta:
+    """How long an output of the feature answers equal runs; zero: never."""
+    seconds = served.feature.cache_seconds
+    return timedelta(seconds=settings.CACHE_SECONDS if seconds is None else seconds)
+
+
+def cache_key(served: Served, tenant_id: UUID, tenant_name: str, question: Json) -> bytes | None:
+    """The key of a run's output, None where none may be kept: the feature's cache is off, or the text names the time.
+
+    What a subject's own layer took part in, or its key, is answered to that subject alone.
+    """
+    uses = served.compiled.uses
+    if not lifetime(served) or "now" in uses:
+        return None
+    personal = served.user is not None or "user" in uses
+    parts = [
+        str(tenant_id),
+        served.digest,
+        *(f"{alias}={target.id}" for alias, target in sorted(served.targets.items())),
+        tenant_name if "tenant" in uses else "",
+        f"{served.who.id} {served.who.key}" if personal else "",
+        dumps(question),  # in its own order: a template may show an object as it came
+    ]
+    return hashlib.sha256("\0".join(f"{len(part)}:{part}" for part in parts).encode()).digest()
+
+
+def find_equal(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:
+    """An equal run of the tenant that is young enough, within its transaction."""
+    parameters = {"tenant": tenant_id, "cache_key": key, "oldest": floor_of(timezone.now() - lifetime(served))}
+    return _one(FIND, parameters, Equal)
+
+
+def find_equal_alone(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:
+    """As `find_equal`, one caller at a time for each key until COMMIT, so that of many at once one is the first."""
+    with connections[APP].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(key[:8], "big", signed=True)])
+    return find_equal(served, tenant_id, key)
+
+
+def still_works(tenant_id: UUID, run_id: UUID) -> bool:
+    """Whether a run has not ended, and hold off its end until this transaction's: so a follower is never missed."""
+    statement = "SELECT true FROM runs_queued WHERE tenant_id = %(tenant)s AND id = %(run)s FOR KEY SHARE"
+    return _one(statement, {"tenant": tenant_id, "run": run_id}, bool) is not None
+
+
+def _one(statement: str, parameters: dict[str, Any], made: Any) -> Any:
+    with connections[APP].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        row = cursor.fetchone()
+    return None if row is None else made(*row)

@@ -48,7 +48,8 @@ WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
     SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'queued', %(input)s, NULL, %(receipt)s::jsonb, m.t, %(author)s,
            0, NULL, 0, false, %(replay_of)s, %(cache_key)s, %(store)s, NULL, '', '', m.t, NULL, NULL
     FROM m WHERE {_STANDS} RETURNING tenant_id, id, feature_id, created_at)
-INSERT INTO runs_queued (tenant_id, id, feature, batch, quarantined, not_before, follows, lost, alone, reserved, budgets)
+INSERT INTO runs_queued (tenant_id, id, feature, batch, quarantined, not_before, follows, lost, alone, reserved,
+    budgets)
 SELECT tenant_id, id, feature_id, false, false, created_at, %(follows)s, 0, 0, %(reserved)s, %(budgets)s FROM run"""
 
 # A run whose output there is already: it ends as it begins, with a ledger row like every other and at no cost.

@@ -37,7 +37,7 @@ from .output import Reply
 from .provider import Stopped, ask
 from .receipts import served_by, served_instead
 from .reservations import Hold, Payer, reserve, settle
-from .tokens import LayerTokens, layer_tokens
+from .tokens import NO_TOKENS, LayerTokens, layer_tokens
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +116,7 @@ class _Work:
 
     @property
     def tokens(self) -> LayerTokens:
-        return layer_tokens(self.served) if self.calls else LayerTokens()
+        return layer_tokens(self.served) if self.calls else NO_TOKENS
 
     def converse(self) -> Json:
         """Hold the conversation; begin it anew with the replacement when the version is withdrawn before a call."""
@@ -284,7 +284,8 @@ class _Work:
     def _ask(self, called: _Called) -> Callable[[Conversation], Call]:
         """Make the call. Returns how the conversation goes on; raises Stopped."""
         key, told = _breaker(called.target), called.call.wrong
-        retries.earn(self.claim.tenant_id) if called.number == 1 else None
+        if called.number == 1:
+            retries.earn(self.claim.tenant_id)
         try:
             called.reply = ask(
                 called.call, called.target, self.served.compiled, deadline=self.deadline,

@@ -22,7 +22,7 @@ from .flow import MALFORMED, TITLES, RunFailed, only_checks
 from .models import Attempt, Queued, Run, State
 from .receipts import served_by
 from .reservations import Hold, Payer, settle
-from .tokens import LayerTokens
+from .tokens import NO_TOKENS, LayerTokens
 
 NO_FORM = ("invalid", "empty", "truncated")  # errors of an answer that had not the output's form
 ALONE_TIMES = 3  # a run that was alone with its worker when it died so often is not tried again
@@ -78,10 +78,10 @@ class Ending:
     state: State
     output: Json = None
     error: dict[str, Any] | None = None
-    tokens: LayerTokens = LayerTokens()
+    tokens: LayerTokens = NO_TOKENS
 
 
-def failed(failure: RunFailed, tokens: LayerTokens = LayerTokens()) -> Ending:  # noqa: B008
+def failed(failure: RunFailed, tokens: LayerTokens = NO_TOKENS) -> Ending:
     """The typed end of a run that has no output."""
     error: dict[str, Any] = {"type": failure.outcome, "title": TITLES[failure.outcome]}
     if failure.detail:
@@ -126,7 +126,8 @@ def _end(
     tokens, error_type = ending.tokens, _error_type(ending)
     parameters: dict[str, Any] = {
         "tenant": tenant_id, "run": run_id, "token": token, "follows": follows, "state": ending.state,
-        "cached": follows is not None, "begun": token is not None or follows is not None, "output": None if ending.output is None else dumps(ending.output),
+        "cached": follows is not None, "begun": token is not None or follows is not None,
+        "output": None if ending.output is None else dumps(ending.output),
         "error": None if ending.error is None else json.dumps(ending.error), "error_type": error_type,
         "no_form": error_type in NO_FORM, "kept": timedelta(seconds=settings.UNSTORED_SECONDS),
         "base_tokens": tokens.base, "tenant_tokens": tokens.tenant, "user_tokens": tokens.user,

@@ -22,6 +22,7 @@ class LayerTokens:
     user: int = 0
 
 
+NO_TOKENS = LayerTokens()
 _kept: dict[tuple[object, ...], LayerTokens] = {}
 MOST_KEPT = 20_000
 

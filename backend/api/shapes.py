@@ -260,7 +260,8 @@ USAGE = shape(input_tokens=NUMBER, cached_input_tokens=NUMBER, output_tokens=NUM
 COST = named("Cost", shape(micro={**NUMBER, "description": "millionths of the currency"}, currency=TEXT))
 CALL = shape(
     number=NUMBER, kind=TEXT, outcome=maybe(TEXT), detail=maybe(TEXT), model=TEXT, provider=TEXT, started=TIME,
-    finished=maybe(TIME), input_tokens=NUMBER, output_tokens=NUMBER, cost=NUMBER,
+    finished=maybe(TIME), input_tokens=NUMBER, cached_input_tokens=NUMBER, output_tokens=NUMBER, cost=NUMBER,
+    prices=shape(input=NUMBER, cached_input=NUMBER, output=NUMBER),
 )  # fmt: skip
 RUN = named("Run", shape(
     "calls",

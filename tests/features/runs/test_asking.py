@@ -10,7 +10,7 @@ from django.db import connections
 from features.actions.overrides import ANY, save_operation
 from features.runs import accept as accepting
 from features.runs.accept import accept, find_run
-from features.runs.dispatch import claim, take_back
+from features.runs.dispatch import Lost, claim, take_back
 from features.runs.execute import execute
 from features.runs.finish import Ending, finish, give_up
 from features.runs.leases import Lease
@@ -61,7 +61,7 @@ def test_nobody_listening_is_unavailable(cast: Cast, model: FakeModel, settings:
 def test_behavior_that_changes_between_resolving_and_writing_is_resolved_again(
     cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checks, checked = accepting._check, []
+    checks, checked = accepting.check, []
 
     def check_while_alice_saves(served: Any, question: Any) -> None:
         checks(served, question)
@@ -71,7 +71,7 @@ def test_behavior_that_changes_between_resolving_and_writing_is_resolved_again(
             saving.start()
             saving.join()
 
-    monkeypatch.setattr(accepting, "_check", check_while_alice_saves)
+    monkeypatch.setattr(accepting, "check", check_while_alice_saves)
     run_id = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
     assert checked == [None, 1]
     look()
@@ -94,7 +94,7 @@ def test_a_run_claimed_again_before_the_reaper_settles_is_left_to_its_new_worker
     worker = threading.Thread(target=lambda: (execute(ours, Lease(ours.token)), connections.close_all()))
     worker.start()
     assert begun.begun.wait(10)
-    give_up(ours.tenant_id, run_id, lost=1, cancelled=True)  # of the lease before, a moment late
+    give_up(Lost(ours.tenant_id, run_id, lost=1, alone=1, cancelled=True))  # of the lease before, a moment late
     with cast.alice.present():
         assert Run.objects.get(pk=run_id).state == State.RUNNING
         assert [row.outcome for row in Attempt.objects.filter(run=run_id)] == [""]
@@ -159,7 +159,7 @@ def test_the_deadline_holds_for_a_model_that_falls_silent_in_mid_answer(cast: Ca
         with pytest.raises(ProviderFailed) as failure:
             ask(
                 Call("standard", "first", []), served.targets["standard"], served.compiled,
-                deadline=began + 1, on_text=lambda _: None, stop=lambda: False,
+                deadline=began + 1, on_text=lambda _: None, stop=lambda: False, name="1",
             )  # fmt: skip
         assert failure.value.outcome == "timeout"
         assert 0.9 < time.monotonic() - began < 1.9

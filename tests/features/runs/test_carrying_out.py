@@ -285,10 +285,17 @@ def test_a_worker_whose_lease_was_lost_does_not_write(cast: Cast, model: FakeMod
     ours = claim()
     assert ours is not None
     lease = Lease(ours.token)
-    lease.lost = True
+
+    def lose(_: object) -> Answer:
+        lease.lost = True
+        return greeting()
+
+    model.default = lose
     assert execute(ours, lease) is None
     assert shown(cast, run_id).state == State.RUNNING
     assert rows(cast, Ledger, run=run_id) == []
+    assert execute(ours, lease) is None  # and does not begin another call
+    assert len(model.requests) == 1
 
 
 def test_a_text_that_outgrows_its_bounds_with_some_input_fails_the_run_at_once(cast: Cast, model: FakeModel) -> None:

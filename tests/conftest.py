@@ -12,7 +12,7 @@ from django.test import Client
 from psycopg import sql
 
 from features.resolve import forget
-from features.runs.events import client as broker
+from tenants import valkey
 from tests.cast import Cast, make_cast
 from tests.fakes.model import FakeModel
 
@@ -41,7 +41,8 @@ def _empty() -> None:
         )
         cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
     forget()
-    broker.flushdb()
+    valkey.client.flushdb()
+    valkey.forget_failure()
 
 
 @pytest.fixture

@@ -16,11 +16,12 @@ from features.reading import STAMPS_SQL, stamp_parameters
 from features.resolve import serve_cached, serve_warm
 from features.served import Served
 from tenants.actor import Actor
-from tenants.errors import AppError, Conflict, Invalid, TooLarge
+from tenants.errors import AppError, Conflict, Invalid, TooLarge, TooMany
 from tenants.ids import uuid7
 from tenants.isolation import APP
 from tenants.subjects import make_sure
 
+from .inflight import enter, leave
 from .models import IdempotencyKey, Queued, Run
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
@@ -52,13 +53,34 @@ def accept(
     now (runs/replay.py).
 
     Raises Invalid with each violation's pointer, TooLarge, Forbidden, and Invalid for an idempotency key that came with
-    another request before. Nothing is written then.
+    another request before, and TooMany for a run more than may be in flight. Nothing is written then.
     """
     by.need("run.create")
     tenant, who = by.in_tenant(), by.acting_for()
     replay_of = replays[0] if replays else None
     asked: Json = question if replays is None else [str(replays[0]), replays[1]]
     fingerprint = _fingerprint(feature, who.id, asked) if idempotency_key else ""
+    run_id = uuid7()
+    try:
+        enter(run_id, by)
+    except TooMany:
+        if idempotency_key and (known := _made_before(by, idempotency_key, fingerprint)):
+            return known  # what was taken in before is no run more
+        raise
+    taken: Accepted | None = None
+    try:
+        taken = _take_in(feature, question, run_id, idempotency_key, fingerprint, replay_of, choosing, by)
+        return taken
+    finally:
+        if taken is None or taken.replayed:
+            leave(tenant.id, by.label, run_id)
+
+
+def _take_in(
+    feature: Feature, question: Json, run_id: UUID, idempotency_key: str | None, fingerprint: str,
+    replay_of: UUID | None, choosing: Callable[[Served], Served] | None, by: Actor,
+) -> Accepted:  # fmt: skip
+    tenant, who = by.in_tenant(), by.acting_for()
     for number in range(TRIES):
         with by.present():
             if idempotency_key and (known := _known(by, idempotency_key, fingerprint)):
@@ -69,7 +91,6 @@ def accept(
                 served = now if choosing is None else replace(choosing(now), stamps=now.stamps)
                 _check(served, question)
             make_sure(tenant.id, who)
-            run_id = uuid7()
             if idempotency_key and not _promise(by, idempotency_key, fingerprint, run_id):
                 continue
             if _insert(run_id, served, question, replay_of, by):
@@ -122,6 +143,11 @@ def _insert(run_id: UUID, served: Served, question: Json, replay_of: UUID | None
 def _fingerprint(feature: Feature, subject_id: UUID, question: Json) -> str:
     """SHA-256 of the RFC 8785 bytes of what was asked, and for whom."""
     return hashlib.sha256(canonical([feature.key, str(subject_id), question])).hexdigest()
+
+
+def _made_before(by: Actor, key: str, fingerprint: str) -> Accepted | None:
+    with by.present():
+        return _known(by, key, fingerprint)
 
 
 def _known(by: Actor, key: str, fingerprint: str) -> Accepted | None:

@@ -15,6 +15,7 @@ from tenants.isolation import tenant_tx
 
 from .events import tell
 from .flow import MALFORMED, TITLES, RunFailed, only_checks
+from .inflight import leave
 from .models import FINAL, Attempt, Ledger, Queued, Run, State
 from .receipts import served_by
 
@@ -53,7 +54,8 @@ def finish(tenant_id: UUID, run_id: UUID, ending: Ending, *, token: UUID | None)
         if claim.cancel_requested_at is not None:
             ending = Ending(State.CANCELLED)
         claim.delete()
-        _write(run_id, ending)
+        author = _write(run_id, ending).author
+    leave(tenant_id, author, run_id)
     _announce(tenant_id, run_id, ending)
     return ending.state
 
@@ -72,6 +74,7 @@ def cancel(run: Run, *, by: Actor) -> bool:
             return False
         claim.delete()
         _write(run.pk, Ending(State.CANCELLED))
+    leave(run.tenant_id, run.author, run.pk)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
     return True
 
@@ -110,7 +113,7 @@ def settle_lost(run_id: UUID) -> None:
     Attempt.objects.filter(run=run_id, finished_at=None).update(finished_at=Now(), outcome="lost")
 
 
-def _write(run_id: UUID, ending: Ending) -> None:
+def _write(run_id: UUID, ending: Ending) -> Run:
     run = Run.objects.select_for_update().get(pk=run_id)
     if run.state in FINAL:
         raise RuntimeError(f"run {run_id} had a queue row although it had ended")
@@ -127,6 +130,7 @@ def _write(run_id: UUID, ending: Ending) -> None:
     run.save(update_fields=["usage", "cost", "attempts", "state", "output", "error"])
     Run.objects.filter(pk=run_id).update(finished_at=Now())
     _enter_ledger(run, ending)
+    return run
 
 
 def _enter_ledger(run: Run, ending: Ending) -> None:

@@ -1,4 +1,4 @@
-"""The one client for what may be lost in Valkey (limits, bells, events), and the gate that keeps a hung one harmless."""
+"""The one client for what may be lost in Valkey (limits, bells, events), and what keeps a hung one harmless."""
 
 import threading
 import time

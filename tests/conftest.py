@@ -12,7 +12,8 @@ from django.test import Client
 from psycopg import sql
 
 from features.resolve import forget
-from tenants import valkey
+from tenants.valkey import client as broker
+from tenants.valkey import forget_failure
 from tests.cast import Cast, make_cast
 from tests.fakes.model import FakeModel
 
@@ -41,8 +42,8 @@ def _empty() -> None:
         )
         cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
     forget()
-    valkey.client.flushdb()
-    valkey.forget_failure()
+    broker.flushdb()
+    forget_failure()
 
 
 @pytest.fixture

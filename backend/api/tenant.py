@@ -29,7 +29,6 @@ from .fields import Address, MayPin, Moment, Strict, Text, Truth, Whole
 from .schema import PAGING
 from .shapes import EVENT, KEY, ME, MEMBER, NEW_KEY, SUBJECT, TENANT, answers, listed
 
-
 HIGHEST_LIMIT = 1_000_000
 
 

@@ -85,7 +85,7 @@ def limit_tenant(tenant: Tenant, limits: Mapping[str, int | None], *, by: Actor)
 
 
 def limit_key(key: ApiKey, limits: Mapping[str, int | None], *, by: Actor) -> ApiKey:
-    """Give a key its own `requests_per_minute` and `concurrent_runs`. Raises Invalid for more than the organisation's."""
+    """Give a key its own `requests_per_minute` and `concurrent_runs`. Raises Invalid above the organisation's."""
     with by.doing("key.manage", key) as event:
         _check_limits(limits, by.in_tenant())
         event.detail = dict(limits)

@@ -11,6 +11,7 @@ money is held in PostgreSQL.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
@@ -99,10 +100,8 @@ def count_request(by: Actor) -> dict[str, str]:
     if found is None:
         return {}
     admitted, gone, *counts = found
-    policies = [
-        Policy(name, quota, counts[2 * i], counts[2 * i + 1], gone / 1e6)
-        for i, (name, quota) in enumerate(quotas.items())
-    ]
+    counted = zip(quotas.items(), counts[::2], counts[1::2], strict=True)
+    policies = [Policy(name, quota, now, before, gone / 1e6) for (name, quota), now, before in counted]
     if not admitted:
         raise _too_many(policies)
     return headers_of(policies, policies)
@@ -142,7 +141,11 @@ def runs_of_key(key: ApiKey | None, tenant: Tenant) -> int:
 
 
 def _take(places: list[str], quotas: list[int]) -> list[int] | None:
-    return valkey.ask(lambda: _TAKE(keys=places, args=[WINDOW, *quotas], client=valkey.client), None)
+    def take() -> list[int] | None:
+        found: list[int] = _TAKE(keys=places, args=[WINDOW, *quotas], client=valkey.client)
+        return found
+
+    return valkey.ask(take, None)
 
 
 def _too_many(policies: Sequence[Policy]) -> TooMany:
@@ -152,7 +155,8 @@ def _too_many(policies: Sequence[Policy]) -> TooMany:
     wait = _seconds(worst.wait)
     told = f"{whose} may make {worst.quota} requests per minute. Wait {wait} s; an admin or the vendor can raise it."
     headers = {**headers_of(policies, spent), "Retry-After": str(wait)}
-    return TooMany(told, headers=headers, **{"violated-policies": [p.name for p in spent]})
+    extra: dict[str, Any] = {"violated-policies": [p.name for p in spent]}
+    return TooMany(told, headers=headers, **extra)
 
 
 def _seconds(wait: float) -> int:

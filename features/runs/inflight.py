@@ -37,7 +37,8 @@ def enter(run_id: UUID, by: Actor) -> None:
     """Count a run in flight for the actor and its tenant. Raises TooMany, and counts it for neither, if one is full."""
     tenant = by.in_tenant()
     most = [runs_of_tenant(tenant), runs_of_key(by.key, tenant)]
-    keys, args = _sets(tenant.id, by.label), [str(run_id), KEPT_SECONDS, *most]
+    keys = _sets(tenant.id, by.label)
+    args: list[str | int] = [str(run_id), KEPT_SECONDS, *most]
     full, held = valkey.ask(lambda: _ENTER(keys=keys, args=args, client=valkey.client), (0, 0))
     if full:
         whose = "Your organisation has" if full == 1 else "You have"

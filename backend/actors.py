@@ -73,7 +73,7 @@ def _arrive(text: str, acts_for: str | None, feature: str | None) -> tuple[Actor
     member: Member | None = row.member if row.member_id else None
     if member is None or member.removed_at is not None or not member.user.is_active:
         raise _no_good()
-    return _member(member, row.tenant), known
+    return _member(member, row.tenant, row), known
 
 
 def _key_rows(tenant_id: UUID, acts_for: str | None, feature: str | None) -> QuerySet[ApiKey]:
@@ -130,7 +130,7 @@ def _acts_for(request: HttpRequest) -> str | None:
         raise Malformed("Bespoke-User is the user's key in UTF-8.") from None
 
 
-def _member(member: Member, tenant: Tenant) -> Actor:
+def _member(member: Member, tenant: Tenant, key: ApiKey | None = None) -> Actor:
     return Actor(
         kind="member",
         label=f"member:{member.id}",
@@ -139,6 +139,7 @@ def _member(member: Member, tenant: Tenant) -> Actor:
         tenant=tenant,
         subject=member_subject(member.id),
         name=str(member.user),
+        key=key,
     )
 
 
@@ -153,6 +154,7 @@ def _service(row: ApiKey, acts_for: str | None) -> Actor:
         tenant=row.tenant,
         subject=subject,
         name=row.name,
+        key=row,
     )
 
 

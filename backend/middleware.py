@@ -58,6 +58,8 @@ class ErrorPages(MiddlewareMixin):
             return None
         context = {"error": error, "request_id": getattr(request, "id", "")}
         answer = render(request, "web/error.html", context, status=error.status)
+        for name, value in error.headers.items():
+            answer[name] = value
         if getattr(request, "htmx", False):  # a part of a page was asked for; an error takes the whole
             answer["HX-Retarget"], answer["HX-Reswap"] = "body", "innerHTML"
         return answer

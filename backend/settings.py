@@ -31,10 +31,10 @@ def env_bool(name: str, default: str = "0") -> bool:
     return value in ("1", "true")
 
 
-def env_int(name: str, default: int) -> int:
+def env_int(name: str, default: int, least: int = 0) -> int:
     value = env(name, str(default))
-    if not value.isdecimal():
-        raise ImproperlyConfigured(f"{name} is a whole number, not {value!r}.")
+    if not value.isdecimal() or int(value) < least:
+        raise ImproperlyConfigured(f"{name} is a whole number from {least}, not {value!r}.")
     return int(value)
 
 
@@ -263,6 +263,12 @@ CURRENCY = env("BESPOKE_CURRENCY", "EUR")
 CACHE_SECONDS = env_int("BESPOKE_CACHE_SECONDS", 86_400)  # for features that say nothing of it; 0 turns caching off
 UNSTORED_SECONDS = env_int("BESPOKE_UNSTORED_SECONDS", 60)  # to fetch an output that is not to be stored
 PREVIEW_COST = env_int("BESPOKE_PREVIEW_COST", 1_000_000)  # micro-units that one preview may cost at the worst
+
+# What a tenant and each of its credentials may ask for, where no number of their own says otherwise.
+REQUESTS_PER_MINUTE = env_int("BESPOKE_REQUESTS_PER_MINUTE", 6000, 1)
+KEY_REQUESTS_PER_MINUTE = env_int("BESPOKE_KEY_REQUESTS_PER_MINUTE", 3000, 1)
+CONCURRENT_RUNS = env_int("BESPOKE_CONCURRENT_RUNS", 1000, 1)
+KEY_CONCURRENT_RUNS = env_int("BESPOKE_KEY_CONCURRENT_RUNS", 500, 1)
 
 LOGGING = {
     "version": 1,

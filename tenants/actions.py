@@ -1,5 +1,6 @@
 """What people do to organisations, memberships and keys."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -13,6 +14,7 @@ from .errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from .ids import uuid7
 from .isolation import NOBODY, OPERATOR, operator_tx
 from .keys import mint
+from .limits import requests_of_tenant, runs_of_tenant
 from .models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
 from .roles import Role
 from .subjects import make_sure, member_subject, tenant_itself
@@ -73,8 +75,33 @@ def remove_member(member: Member, *, by: Actor) -> None:
         member.save(update_fields=["removed_at"])
 
 
-def create_key(*, kind: str, name: str, expires_at: datetime | None = None, by: Actor) -> tuple[ApiKey, str]:
-    """Make a member key for oneself or a service key for the organisation. Returns the row and the text, shown once."""
+def limit_tenant(tenant: Tenant, limits: Mapping[str, int | None], *, by: Actor) -> Tenant:
+    """Give an organisation its own `requests_per_minute` and `concurrent_runs`; None is the default again (vendor)."""
+    with by.doing("tenant.limits", tenant) as event:
+        event.detail = dict(limits)
+        Tenant.objects.using(OPERATOR).filter(pk=tenant.pk).update(**limits)
+        tenant.refresh_from_db(using=OPERATOR)
+    return tenant
+
+
+def limit_key(key: ApiKey, limits: Mapping[str, int | None], *, by: Actor) -> ApiKey:
+    """Give a key its own `requests_per_minute` and `concurrent_runs`. Raises Invalid above the organisation's."""
+    with by.doing("key.manage", key) as event:
+        _check_limits(limits, by.in_tenant())
+        event.detail = dict(limits)
+        ApiKey.objects.filter(pk=key.pk).update(**limits)
+        key.refresh_from_db()
+    return key
+
+
+def create_key(
+    *, kind: str, name: str, expires_at: datetime | None = None, limits: Mapping[str, int | None] | None = None,
+    by: Actor,
+) -> tuple[ApiKey, str]:  # fmt: skip
+    """Make a member key for oneself or a service key for the organisation. Returns the row and the text, shown once.
+
+    `limits` of its own are for who manages keys: as in `limit_key`.
+    """
     tenant, who = by.in_tenant(), by.acting_for()
     if expires_at is not None and expires_at <= timezone.now():
         raise Invalid("A key cannot end in the past.", errors=[Problem("/expires", "min", "must be in the future")])
@@ -84,9 +111,16 @@ def create_key(*, kind: str, name: str, expires_at: datetime | None = None, by: 
         row = ApiKey(id=key_id, tenant=tenant, kind=kind, name=name, secret_hash=kept, expires_at=expires_at)
         row.member_id = who.id if kind == ApiKey.Kind.MEMBER else None
         row.created_by = by.label
+        if limits:
+            by.need("key.manage")
+            _check_limits(limits, tenant)
+            row.requests_per_minute, row.concurrent_runs = (
+                limits.get("requests_per_minute"),
+                limits.get("concurrent_runs"),
+            )
         row.save(force_insert=True)
         row.refresh_from_db(fields=["created_at"])
-        event.detail = {"key": str(key_id), "kind": kind}
+        event.detail = {"key": str(key_id), "kind": kind, **(limits or {})}
     return row, text
 
 
@@ -118,6 +152,17 @@ def create_operator_key(operator: Operator, *, name: str) -> tuple[OperatorKey, 
         key = OperatorKey(id=key_id, operator=operator, name=name, secret_hash=kept)
         key.save(using=OPERATOR, force_insert=True)
     return key, text
+
+
+def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:
+    most = {"requests_per_minute": requests_of_tenant(tenant), "concurrent_runs": runs_of_tenant(tenant)}
+    wrong = [
+        Problem(f"/{name}", "max_value", f"must be at most the organisation's {most[name]}")
+        for name, number in limits.items()
+        if number is not None and number > most[name]
+    ]
+    if wrong:
+        raise Invalid("A key cannot have more than its organisation.", errors=wrong)
 
 
 def _check_role(role: str, by: Actor, was: str = "") -> None:

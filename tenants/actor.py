@@ -10,7 +10,7 @@ from django.db import transaction
 
 from .errors import Forbidden, NotFound
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
-from .models import AuditEvent, Tenant, VendorAuditEvent
+from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
 from .subjects import Who
 
 
@@ -34,6 +34,7 @@ class Actor:
     tenant: Tenant | None = None
     subject: Who | None = None
     name: str = ""
+    key: ApiKey | None = None  # what is asked with; None for a person who is signed in, and for an operator
 
     @property
     def db(self) -> str:

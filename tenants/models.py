@@ -38,6 +38,12 @@ class User(AbstractBaseUser):
         return self.name or self.email
 
 
+def limits_are_positive(name: str) -> list[models.BaseConstraint]:
+    """What holds for the limits of a tenant and of a key."""
+    columns = {"requests_per_minute": f"{name}_requests", "concurrent_runs": f"{name}_runs"}
+    return [models.CheckConstraint(condition=models.Q(**{f"{c}__gte": 1}), name=n) for c, n in columns.items()]
+
+
 class Tenant(models.Model):
     """A customer organisation."""
 
@@ -45,6 +51,11 @@ class Tenant(models.Model):
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
+    requests_per_minute = models.IntegerField(null=True)  # the vendor's to set; null: what the settings say
+    concurrent_runs = models.IntegerField(null=True)
+
+    class Meta:
+        constraints = limits_are_positive("tenant")
 
     def __str__(self) -> str:
         return self.name
@@ -119,9 +130,12 @@ class ApiKey(TenantModel):
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    requests_per_minute = models.IntegerField(null=True)  # admins' to set; null: what the settings say
+    concurrent_runs = models.IntegerField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "member"], name="apikey_member")]
+        constraints = limits_are_positive("apikey")
 
 
 class AuditEvent(TenantModel):

@@ -55,6 +55,7 @@ VERBS: dict[str, frozenset[str]] = {
             "model.manage",
             "tenant.create",
             "tenant.list",
+            "tenant.limits",
             "usage.vendor",
             "audit.vendor",
             "key.own",

@@ -12,8 +12,9 @@ from django.test import Client
 from psycopg import sql
 
 from features.resolve import forget
-from features.runs.events import client as broker
 from features.runs.execute import breakers, retries
+from tenants.valkey import client as broker
+from tenants.valkey import forget_failure
 from tests.cast import Cast, make_cast
 from tests.fakes.model import FakeModel
 
@@ -45,6 +46,7 @@ def _empty() -> None:
     breakers.clear()
     retries.clear()
     broker.flushdb()
+    forget_failure()
 
 
 @pytest.fixture

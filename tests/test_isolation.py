@@ -274,6 +274,7 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/api/v1/keys", "401 401 403 201 403 403 403 403", {"kind": "service", "name": "mine"}),
     ],
     "api/v1/keys/<uuid:key_id>": [
+        Row("patch", "/api/v1/keys/{key}", "401 401 403 404 403 403 403 403", {"requests_per_minute": 1}),
         Row("delete", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
     ],
     "api/v1/audit": [
@@ -294,6 +295,9 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/tenants": [
         Row("get", "/api/v1/tenants", "401 401 403 403 403 403 403 200"),
         Row("post", "/api/v1/tenants", "401 401 403 403 403 403 403 201", {"slug": "x", "name": "X", "owner": "x@y.example"}),
+    ],
+    "api/v1/tenants/<slug:slug>": [
+        Row("patch", "/api/v1/tenants/acme", "401 401 403 403 403 403 403 200", {"requests_per_minute": None}),
     ],
     "api/v1/operator/audit": [
         Row("get", "/api/v1/operator/audit", "401 401 403 403 403 403 403 200"),

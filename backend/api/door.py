@@ -21,6 +21,7 @@ from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound
 
 from .asking import refuse_nul
+from .counting import count, with_limits
 from .fields import Strict, read_time
 
 LIMIT, MOST = 50, 200
@@ -34,11 +35,12 @@ class Door(APIView):
     def initial(self, request: Request, *arguments: Any, **named: Any) -> None:
         refuse_nul(request._request)
         super().initial(request, *arguments, **named)
+        count(request._request, self.actor)
 
     def finalize_response(self, request: Request, response: Any, *arguments: Any, **named: Any) -> Any:
         response = super().finalize_response(request, response, *arguments, **named)
         response.headers.setdefault("Cache-Control", PRIVATE)
-        return response
+        return with_limits(response, request._request)
 
     @property
     def actor(self) -> Actor:

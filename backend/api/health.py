@@ -1,12 +1,11 @@
 """Whether this process lives, and whether what it stands on is there."""
 
-import redis
 from django.db import Error, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from features.runs.dispatch import worker_seen
-from features.runs.events import client
+from tenants import valkey
 from tenants.isolation import APP, OPERATOR
 
 
@@ -36,7 +35,4 @@ def _database() -> bool:
 
 
 def _broker() -> bool:
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
+    return valkey.ask(lambda: bool(valkey.client.ping()), False)

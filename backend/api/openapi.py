@@ -16,6 +16,19 @@ from .shapes import PROBLEM, SCHEMAS, TEXT, Schema
 
 METHODS = ("get", "post", "put", "patch", "delete")
 BESPOKE_REQUEST = {"schema": TEXT, "description": "an id that is also in the logs"}
+LIMITS = {
+    "RateLimit-Policy": {
+        "schema": TEXT,
+        "example": '"tenant";q=6000;w=60, "key";q=3000;w=60',
+        "description": "how many requests (q) in how many seconds (w) the organisation and this credential may make; "
+        "absent while nothing is counted",
+    },
+    "RateLimit": {
+        "schema": TEXT,
+        "example": '"tenant";r=5871;t=60, "key";r=2990;t=60',
+        "description": "how many are left (r), and for how many seconds there may be no more (t)",
+    },
+}
 BESPOKE_USER = {
     "name": "Bespoke-User",
     "in": "header",
@@ -31,8 +44,8 @@ PATH_WORDS: dict[str, Schema] = {
     "alias": {"description": "the name that behavior calls a model by"},
     "revision": {"description": "the number of one of its targets"},
 }
-ALWAYS = ("malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "unavailable")
-ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid", "too-many")
+ALWAYS = ("malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "too-many", "unavailable")
+ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid")
 
 
 @lru_cache(maxsize=1)
@@ -59,6 +72,8 @@ def document() -> dict[str, Any]:
 def _problem(kind: str) -> Schema:
     told = KINDS[kind]
     headers: dict[str, Schema] = {"Bespoke-Request": BESPOKE_REQUEST}
+    if kind != "unauthenticated":
+        headers |= LIMITS
     if told.status in (429, 503):
         headers["Retry-After"] = {"schema": {"type": "integer"}, "description": "seconds"}
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -76,7 +91,7 @@ def _complete(method: str, operation: Schema) -> None:
     operation["security"] = [{name: []} for name in SECURITY]
     conditional = any(parameter["name"] == IF_MATCH.name for parameter in parameters)
     for answer in operation["responses"].values():
-        answer.setdefault("headers", {})["Bespoke-Request"] = BESPOKE_REQUEST
+        answer.setdefault("headers", {}).update({"Bespoke-Request": BESPOKE_REQUEST, **LIMITS})
         if conditional or operation["operationId"] in ("get_override", "get_pin"):
             answer["headers"]["ETag"] = {"schema": TEXT, "description": "the state that this is: what If-Match names"}
     kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",)), *(("stale",) if conditional else ())]

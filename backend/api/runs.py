@@ -30,6 +30,7 @@ from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, UnsupportedMedia
 
 from .asking import read_json, refuse_nul
+from .counting import count, with_limits
 from .door import PRIVATE
 from .problems import MethodNotAllowed, answer, unauthenticated
 from .runs_read import run_json
@@ -51,9 +52,9 @@ def door(*methods: str) -> Callable[[View], View]:
                     raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
                 refuse_nul(request)
                 actor = await threaded(_authenticate)(request)
-                return await view(request, actor, **arguments)
+                return with_limits(await view(request, actor, **arguments), request)
             except Exception as error:  # noqa: BLE001 (raised again when it is none of ours)
-                return answer(error, request)
+                return with_limits(answer(error, request), request)
 
         behind.csrf_exempt = True  # type: ignore[attr-defined]  # keys need none; sessions are checked in _authenticate
         behind.__doc__, behind.__name__ = view.__doc__, view.__name__
@@ -121,6 +122,7 @@ def _authenticate(request: HttpRequest) -> Actor:
         raise unauthenticated()
     if "Authorization" not in request.headers and request.method != "GET":
         SessionAuthentication().enforce_csrf(Request(request))
+    count(request, actor)
     return actor
 
 

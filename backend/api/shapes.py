@@ -302,15 +302,21 @@ ME = shape(
 )  # fmt: skip
 MEMBER = named("Member", shape(id=ID, email=TEXT, name=TEXT, role=TEXT, subject=TEXT))
 SUBJECT = shape(key=TEXT, kind=choice("member", "external"), created=TIME)
+_LIMITS: dict[str, Schema] = {
+    name: {**maybe(NUMBER), "description": "a limit of its own; null: the default"}
+    for name in ("requests_per_minute", "concurrent_runs")
+}
 _KEY: dict[str, Schema] = {
     "id": ID, "kind": choice("member", "service"), "name": TEXT, "created": TIME, "expires": maybe(TIME),
-    "revoked": maybe(TIME), "last_used": maybe(TIME),
+    "revoked": maybe(TIME), "last_used": maybe(TIME), **_LIMITS,
 }  # fmt: skip
 KEY = named("Key", shape(**_KEY))
 NEW_KEY = shape(**_KEY, key={**TEXT, "description": "the whole key: shown once, when it is made"})
 POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER))
-TENANT = shape(id=ID, slug=TEXT, name=TEXT, policy=POLICY)
-TENANT_ROW = shape(id=ID, slug=TEXT, name=TEXT)
+TENANT = shape(
+    id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)
+)
+TENANT_ROW = shape(id=ID, slug=TEXT, name=TEXT, **_LIMITS)
 EVENT = named("AuditEvent", shape(id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT))
 _TARGET: dict[str, Schema] = {
     "alias": TEXT, "revision": NUMBER, "provider": TEXT, "model": TEXT, "input_price": NUMBER,

@@ -10,7 +10,17 @@ from rest_framework.response import Response
 
 from features.actions.policy import policy_now, set_policy
 from features.models import Policy
-from tenants.actions import add_member, change_role, create_key, find_member, keys_seen_by, remove_member, revoke_key
+from tenants.actions import (
+    add_member,
+    change_role,
+    create_key,
+    find_member,
+    keys_seen_by,
+    limit_key,
+    remove_member,
+    revoke_key,
+)
+from tenants.limits import requests_of_tenant, runs_of_tenant
 from tenants.models import ApiKey, AuditEvent, Member, Subject
 from tenants.roles import Role
 
@@ -18,6 +28,9 @@ from .door import Door, found, page
 from .fields import Address, MayPin, Moment, Strict, Text, Truth, Whole
 from .schema import PAGING
 from .shapes import EVENT, KEY, ME, MEMBER, NEW_KEY, SUBJECT, TENANT, answers, listed
+
+HIGHEST_LIMIT = 1_000_000
+LIMITS = ("requests_per_minute", "concurrent_runs")
 
 
 class PolicyBody(Strict):
@@ -48,7 +61,14 @@ class RoleBody(Strict):
     role = serializers.ChoiceField([role.value for role in Role])
 
 
-class KeyBody(Strict):
+class LimitsBody(Strict):
+    """Limits of a tenant's or a key's own; null is the default, and what is not given stays."""
+
+    requests_per_minute = Whole(min_value=1, max_value=HIGHEST_LIMIT, required=False, allow_null=True)
+    concurrent_runs = Whole(min_value=1, max_value=HIGHEST_LIMIT, required=False, allow_null=True)
+
+
+class KeyBody(LimitsBody):
     """A key to make."""
 
     kind = serializers.ChoiceField(ApiKey.Kind.values)
@@ -97,7 +117,8 @@ class TenantDoor(Door):
             "users_may_override": policy.users_may_override,
             "retention_days": policy.retention_days,
         }
-        return {"id": str(tenant.id), "slug": tenant.slug, "name": tenant.name, "policy": told}
+        limits = {"requests_per_minute": requests_of_tenant(tenant), "concurrent_runs": runs_of_tenant(tenant)}
+        return {"id": str(tenant.id), "slug": tenant.slug, "name": tenant.name, "policy": told, "limits": limits}
 
 
 class Members(Door):
@@ -156,12 +177,21 @@ class Keys(Door):
     def post(self, request: Request) -> Response:
         self.actor.in_tenant()
         body = self.read(KeyBody)
-        row, text = create_key(kind=body["kind"], name=body["name"], expires_at=body.get("expires"), by=self.actor)
+        limits = {name: body[name] for name in LIMITS if name in body}
+        row, text = create_key(
+            kind=body["kind"], name=body["name"], expires_at=body.get("expires"), limits=limits, by=self.actor
+        )
         return Response({**key_json(row), "key": text}, status=201, headers={"Cache-Control": "no-store"})
 
 
 class OneKey(Door):
     """One key."""
+
+    @extend_schema(request=LimitsBody, responses=answers(KEY), summary="Give a key limits of its own (admins)")
+    def patch(self, request: Request, key_id: UUID) -> Response:
+        self.actor.need("key.manage")
+        limits = self.read(LimitsBody)
+        return Response(key_json(limit_key(found(keys_seen_by(self.actor), key_id, self.actor), limits, by=self.actor)))
 
     @extend_schema(responses={204: None}, summary="Revoke a key, at once")
     def delete(self, request: Request, key_id: UUID) -> Response:
@@ -204,6 +234,8 @@ def key_json(row: ApiKey) -> dict[str, Any]:
         "expires": row.expires_at,
         "revoked": row.revoked_at,
         "last_used": row.last_used_at,
+        "requests_per_minute": row.requests_per_minute,
+        "concurrent_runs": row.concurrent_runs,
     }
 
 

@@ -18,8 +18,8 @@ from features.actions.targets import (
     target_of,
 )
 from features.models import ModelAlias, ModelTarget
-from tenants.actions import create_tenant, login_for
-from tenants.errors import Malformed
+from tenants.actions import create_tenant, limit_tenant, login_for
+from tenants.errors import Malformed, NotFound
 from tenants.isolation import OPERATOR
 from tenants.models import Tenant, VendorAuditEvent
 from tenants.workshop import customers
@@ -28,7 +28,7 @@ from .door import Door, flag, page, whole
 from .fields import Address, Moment, Object, Strict, Text, Whole
 from .schema import DRY_RUN, PAGING
 from .shapes import EVENT, REMAPPED, TARGET, TENANT_ROW, answers, listed
-from .tenant import event_json
+from .tenant import LimitsBody, event_json
 
 REPLACEMENT = OpenApiParameter("replacement", int, description="what the alias is to mean from now on, if this")
 HIGHEST_PRICE = 10**12  # a million of the currency per million tokens
@@ -161,6 +161,23 @@ class Tenants(Door):
         return Response(_tenant_json(tenant), status=201)
 
 
+class OneTenant(Door):
+    """One organisation."""
+
+    @extend_schema(
+        request=LimitsBody, responses=answers(TENANT_ROW),
+        summary="Give an organisation limits of its own, or the default again (operators)",
+    )  # fmt: skip
+    def patch(self, request: Request, slug: str) -> Response:
+        self.actor.need("tenant.limits")
+        limits = self.read(LimitsBody)
+        with self.actor.present():
+            tenant = customers().filter(slug=slug).first()
+        if tenant is None:
+            raise NotFound("There is no such organisation.")
+        return Response(_tenant_json(limit_tenant(tenant, limits, by=self.actor)))
+
+
 class VendorAudit(Door):
     """What operators did."""
 
@@ -192,4 +209,5 @@ def _remapped(done: Remapped, dry_run: bool) -> dict[str, Any]:
 
 
 def _tenant_json(row: Tenant) -> dict[str, Any]:
-    return {"id": str(row.id), "slug": row.slug, "name": row.name}
+    limits = {"requests_per_minute": row.requests_per_minute, "concurrent_runs": row.concurrent_runs}
+    return {"id": str(row.id), "slug": row.slug, "name": row.name, **limits}

@@ -16,6 +16,7 @@ from django_htmx.middleware import HtmxDetails
 from backend.actors import TENANT_OF_SESSION, actor_of_login
 from tenants.actor import Actor
 from tenants.errors import Forbidden
+from tenants.limits import count_request
 from tenants.models import User
 
 P = ParamSpec("P")
@@ -44,6 +45,7 @@ def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespo
         actor = actor_of_login(person, request.session.get(TENANT_OF_SESSION))
         if actor is None:
             raise Forbidden(_("You are not a member of any organisation. An admin of yours can add you."))
+        count_request(actor)
         request.actor = actor
         answer = view(request, *arguments, **named)
         patch_vary_headers(answer, ["HX-Request"])  # one address, two answers: the page, and a part of it

@@ -18,12 +18,13 @@ from features.reading import STAMPS_SQL, stamp_parameters
 from features.resolve import serve_cached, serve_warm
 from features.served import Served
 from tenants.actor import Actor
-from tenants.errors import AppError, Conflict, Invalid, OverBudget, TooLarge
+from tenants.errors import AppError, Conflict, Invalid, OverBudget, TooLarge, TooMany
 from tenants.ids import uuid7
 from tenants.isolation import APP
 from tenants.subjects import make_sure
 
 from .costs import MICRO, most_per_run, worst
+from .inflight import enter, leave
 from .models import IdempotencyKey, Run
 from .outputs import cache_key, find_equal, find_equal_alone, still_works
 from .reservations import APPLIES, Hold, Payer, reserve
@@ -103,13 +104,34 @@ def accept(
     call can cost at the worst is held of every budget. `choosing` says what is served instead of what is served now
     (runs/replay.py).
 
-    Raises Invalid with each violation's pointer, TooLarge, Forbidden, OverBudget, and Invalid for an idempotency key
-    that came with another request before. Nothing is written then.
+    Raises Invalid with each violation's pointer, TooLarge, Forbidden, OverBudget, Invalid for an idempotency key that
+    came with another request before, and TooMany for a run more than may be in flight. Nothing is written then.
     """
     by.need("run.create")
     tenant, who = by.in_tenant(), by.acting_for()
     told: Json = question if asked.replays is None else [str(asked.replays[0]), asked.replays[1]]
     fingerprint = _fingerprint(feature, who.id, told, asked) if idempotency_key else ""
+    run_id = uuid7()
+    try:
+        enter(run_id, by)
+    except TooMany:
+        if idempotency_key and (known := _made_before(by, idempotency_key, fingerprint)):
+            return known  # what was taken in before is no run more
+        raise
+    taken: Accepted | None = None
+    try:
+        taken = _take_in(feature, question, run_id, idempotency_key, fingerprint, asked, choosing, by)
+        return taken
+    finally:
+        if taken is None or taken.replayed or taken.ended:
+            leave(tenant.id, by.label, run_id)
+
+
+def _take_in(
+    feature: Feature, question: Json, run_id: UUID, idempotency_key: str | None, fingerprint: str, asked: Asked,
+    choosing: Callable[[Served], Served] | None, by: Actor,
+) -> Accepted:  # fmt: skip
+    tenant, who = by.in_tenant(), by.acting_for()
     for number in range(TRIES):
         with by.present():
             if idempotency_key and (known := _known(by, idempotency_key, fingerprint)):
@@ -119,7 +141,6 @@ def accept(
                 now = serve_warm(feature, tenant.id, who)
                 served = now if choosing is None else replace(choosing(now), stamps=now.stamps)
                 check(served, question)
-            run_id = uuid7()
             if idempotency_key and not _promise(by, idempotency_key, fingerprint, run_id):
                 continue
             taken = _Taking(run_id, served, question, asked, by).take()
@@ -228,6 +249,11 @@ def _fingerprint(feature: Feature, subject_id: UUID, question: Json, asked: Aske
     """SHA-256 of the RFC 8785 bytes of what was asked, and for whom."""
     options: list[Json] = [] if asked.store else ["store: false"]
     return hashlib.sha256(canonical([feature.key, str(subject_id), question, *options])).hexdigest()
+
+
+def _made_before(by: Actor, key: str, fingerprint: str) -> Accepted | None:
+    with by.present():
+        return _known(by, key, fingerprint)
 
 
 def _known(by: Actor, key: str, fingerprint: str) -> Accepted | None:

@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-import kombu.exceptions
-import redis
 from celery import current_app
 from django.conf import settings
 from django.db import connections
 
+from tenants import valkey
 from tenants.isolation import APP, OPERATOR, operator_tx
-
-from .events import client as broker
 
 BELL = "features.runs.tasks.look"
 QUARANTINE_BELL = "features.runs.tasks.quarantine"
@@ -198,20 +195,17 @@ def waiting(most: int) -> int:
 def ring(bells: int = 1) -> None:
     """Tell workers to look, unless enough bells wait. A lost bell costs a second: the dispatcher rings too."""
     most = 2 * settings.WORKER_SLOTS
-    try:
-        bells = min(bells, most - int(broker.llen(QUEUE)))
-        for _ in range(bells):
+
+    def send() -> None:
+        for _ in range(min(bells, most - int(valkey.client.llen(QUEUE)))):
             _send(BELL, expires=60)
-    except (redis.RedisError, kombu.exceptions.OperationalError, OSError):
-        return
+
+    valkey.ask(send, None)
 
 
 def ring_quarantine() -> None:
     """Tell a worker that a quarantined run waits."""
-    try:
-        _send(QUARANTINE_BELL, expires=5)
-    except (redis.RedisError, kombu.exceptions.OperationalError, OSError):
-        return
+    valkey.ask(lambda: _send(QUARANTINE_BELL, expires=5), None)
 
 
 def _send(task: str, expires: int) -> None:
@@ -220,26 +214,17 @@ def _send(task: str, expires: int) -> None:
 
 def forget_bells() -> None:
     """Empty the queue of bells: beat goes on while no worker is there, and a night of that is 100,000 messages."""
-    try:
-        broker.delete(QUEUE)
-    except redis.RedisError:
-        return
+    valkey.ask(lambda: valkey.client.delete(QUEUE), None)
 
 
 def note_worker() -> None:
     """Say that a worker carried the dispatcher's bell out: what `worker_seen` looks for."""
-    try:
-        broker.set(_SEEN, b"1", ex=SEEN_SECONDS)
-    except redis.RedisError:
-        return
+    valkey.ask(lambda: valkey.client.set(_SEEN, b"1", ex=SEEN_SECONDS), None)
 
 
 def worker_seen() -> bool:
     """Whether a worker has answered lately."""
-    try:
-        return bool(broker.exists(_SEEN))
-    except redis.RedisError:
-        return False
+    return valkey.ask(lambda: bool(valkey.client.exists(_SEEN)), False)
 
 
 def let_go() -> None:

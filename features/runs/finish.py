@@ -19,6 +19,7 @@ from tenants.isolation import APP, tenant_tx
 from .dispatch import Lost
 from .events import tell
 from .flow import MALFORMED, TITLES, RunFailed, only_checks
+from .inflight import leave
 from .models import Attempt, Queued, Run, State
 from .receipts import served_by
 from .reservations import Hold, Payer, settle
@@ -104,6 +105,7 @@ def finish(
         ended = _end(tenant_id, run_id, ending, token)
     if ended is None:
         return None
+    leave(tenant_id, ended.author, run_id)
     if ended.state != ending.state:
         ending = Ending(ended.state)
     _announce(tenant_id, run_id, ending)
@@ -116,6 +118,7 @@ def finish(
 @dataclass(frozen=True, slots=True)
 class _Ended:
     state: State
+    author: str
     leads: bool
 
 
@@ -137,14 +140,14 @@ def _end(
         row = cursor.fetchone()
     if row is None:
         return None
-    state, reserved, budgets, subject_id, feature_id, _author, cache_key = row
+    state, reserved, budgets, subject_id, feature_id, author, cache_key = row
     if state is None:
         raise RuntimeError(f"run {run_id} had a queue row although it had ended")
     settle(Payer(tenant_id, subject_id, feature_id), Hold(reserved, budgets), cost=0)
     leads = cache_key is not None
     if leads and state != State.SUCCEEDED:
         _let_followers_go(tenant_id, run_id, cache_key)
-    return _Ended(State(state), leads)
+    return _Ended(State(state), author, leads)
 
 
 def _let_followers_go(tenant_id: UUID, run_id: UUID, cache_key: Any) -> None:
@@ -167,6 +170,7 @@ def _end_followers(tenant_id: UUID, run_id: UUID, ending: Ending) -> bool:
         ended = {one: _end(tenant_id, one, ending, None, follows=run_id) for one in found}
     for follower, one in ended.items():
         if one is not None:
+            leave(tenant_id, one.author, follower)
             _announce(tenant_id, follower, ending if one.state == ending.state else Ending(one.state))
     return len(found) == A_FEW
 
@@ -184,6 +188,7 @@ def cancel(run: Run, *, by: Actor) -> bool:
             Queued.objects.filter(pk=run.pk, cancel_requested_at=None).update(cancel_requested_at=Now())
             return False
         _end(run.tenant_id, run.pk, Ending(State.CANCELLED), None)
+    leave(run.tenant_id, run.author, run.pk)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
     return True
 

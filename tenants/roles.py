@@ -27,6 +27,7 @@ _ADMIN = _MEMBER | {
     "subject.manage",
     "key.manage",
     "policy.manage",
+    "budget.manage",
     "usage.read",
     "audit.read",
 }

@@ -119,6 +119,9 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/api/v1/features/greet/availability", "401 401 403 403 403 403 403 200"),
         Row("put", "/api/v1/features/greet/availability", "401 401 403 403 403 403 403 200", {"listed_only": False}),
     ],
+    "api/v1/features/<str:feature>/caching": [
+        Row("put", "/api/v1/features/greet/caching", "401 401 403 403 403 403 403 200", {"seconds": None}),
+    ],
     "api/v1/features/<str:feature>/retirement": [
         Row("put", "/api/v1/features/greet/retirement", "401 401 403 403 403 403 403 422", {"at": "2020-01-01T00:00:00Z"}),
         Row("delete", "/api/v1/features/greet/retirement", "401 401 403 403 403 403 403 404"),
@@ -272,6 +275,15 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/keys": [
         Row("get", "/api/v1/keys", "401 401 200 200 200 200 200 403"),
         Row("post", "/api/v1/keys", "401 401 403 201 403 403 403 403", {"kind": "service", "name": "mine"}),
+    ],
+    "api/v1/budgets": [
+        Row("get", "/api/v1/budgets", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/budgets", "401 401 403 422 403 403 403 403", {"period": "day"}),
+    ],
+    "api/v1/budgets/<uuid:budget_id>": [
+        Row("get", f"/api/v1/budgets/{RANDOM}", "401 401 403 404 403 403 403 403"),
+        Row("put", f"/api/v1/budgets/{RANDOM}", "401 401 403 404 403 403 403 403", {"hard": 1}),
+        Row("delete", f"/api/v1/budgets/{RANDOM}", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/keys/<uuid:key_id>": [
         Row("patch", "/api/v1/keys/{key}", "401 401 403 404 403 403 403 403", {"requests_per_minute": 1}),

@@ -5,13 +5,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from features.actions.availability import availability_of, retire, set_available, unretire
+from features.actions.availability import availability_of, retire, set_available, set_caching, unretire
 from features.find import find_feature
 
 from .door import Door, flag
-from .fields import Moment, Strict, Text, Truth
+from .fields import Moment, Strict, Text, Truth, Whole
 from .schema import DRY_RUN
-from .shapes import AVAILABILITY, AVAILABLE, RETIREMENT, answers
+from .shapes import AVAILABILITY, AVAILABLE, CACHING, RETIREMENT, answers
 
 MOST = 1000  # organisations named in one request
 
@@ -49,6 +49,25 @@ class AvailabilityDoor(Door):
         body = self.read(AvailabilityBody)
         found, dry = find_feature(feature, self.actor), flag(request, "dry_run")
         return Response(set_available(found, **body, by=self.actor, dry_run=dry))
+
+
+class CachingBody(Strict):
+    """How many seconds an output answers equal runs: 0 never, null as long as usual."""
+
+    seconds = Whole(min_value=0, max_value=31_536_000, allow_null=True)
+
+
+class Caching(Door):
+    """How long a feature's outputs answer equal runs."""
+
+    @extend_schema(
+        request=CachingBody, responses=answers(CACHING),
+        summary="Say how long an output answers equal runs, or turn that off (operators)",
+    )  # fmt: skip
+    def put(self, request: Request, feature: str) -> Response:
+        self.actor.need("feature.manage")
+        body = self.read(CachingBody)
+        return Response(set_caching(find_feature(feature, self.actor), body["seconds"], by=self.actor))
 
 
 class Retirement(Door):

@@ -15,11 +15,11 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from backend.actors import actor_of, known_of
-from features.engine import pointer
+from features.engine import Json, pointer
 from features.find import find_feature
 from features.reading import Known
 from features.resolve import serve_known
-from features.runs.accept import Accepted, accept, find_run
+from features.runs.accept import Accepted, Asked, accept, find_run
 from features.runs.dispatch import ring
 from features.runs.events import TERMINAL
 from features.runs.finish import cancel
@@ -68,7 +68,8 @@ async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpRe
     """Run a feature: `Prefer: wait=N` waits for the end, `respond-async` does not, `text/event-stream` streams."""
     actor.need("run.create")
     body, key, wait = _body(request), _idempotency_key(request), patience(request)
-    accepted = await threaded(_accept)(actor, feature, body, key, known_of(request))
+    asked = Asked(store=body.get("store", True), fresh=_fresh(request))
+    accepted = await threaded(_accept)(actor, feature, body["input"], asked, key, known_of(request))
     return await _taken_in(request, actor, accepted, feature, wait)
 
 
@@ -89,7 +90,7 @@ async def _taken_in(
         location["Idempotency-Replayed"] = "true"
     if "text/event-stream" in request.headers.get("Accept", ""):
         return _stream(actor, accepted.run_id, "0", location)
-    if wait:
+    if wait and not accepted.ended:
         await _until_ended(actor, accepted.run_id, wait)
     try:
         run, shown = await threaded(_show)(actor, accepted.run_id)
@@ -126,11 +127,11 @@ def _authenticate(request: HttpRequest) -> Actor:
     return actor
 
 
-def _accept(actor: Actor, feature: str, body: dict[str, Any], key: str | None, known: Known | None) -> Accepted:
+def _accept(actor: Actor, feature: str, question: Json, asked: Asked, key: str | None, known: Known | None) -> Accepted:
     served = serve_known(known, actor.tenant_id, actor.acting_for()) if known else None
     found = served.feature if served else find_feature(feature, actor)
-    accepted = accept(found, body["input"], idempotency_key=key, by=actor)
-    if not accepted.replayed:
+    accepted = accept(found, question, idempotency_key=key, asked=asked, by=actor)
+    if not (accepted.replayed or accepted.ended):
         ring()
     return accepted
 
@@ -216,17 +217,28 @@ def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
-    return _object(request, "input", 'Send {"input": {…}}.')
+    body = _object(request, "input", 'Send {"input": {…}}.', "store")
+    if not isinstance(body.get("store", True), bool):
+        raise Invalid("`store` is true or false.", errors=[Problem("/store", "type", "must be true or false")])
+    return body
 
 
-def _object(request: HttpRequest, only: str, told: str) -> dict[str, Any]:
+def _fresh(request: HttpRequest) -> bool:
+    """Whether the caller wants the model asked, whatever is cached (RFC 9111, 5.2.1.4)."""
+    return "no-cache" in request.headers.get("Cache-Control", "")
+
+
+def _object(request: HttpRequest, only: str, told: str, *more: str) -> dict[str, Any]:
     if request.content_type not in ("application/json", ""):
         raise UnsupportedMedia("Send application/json.")
     body = read_json(request)
     if not isinstance(body, dict):
         raise Malformed("Send one JSON object.")
+    names = (only, *more)
     unknown = [
-        Problem(pointer(name), "unknown", f"is not known here; there is: {only}") for name in body if name != only
+        Problem(pointer(name), "unknown", f"is not known here; there is: {', '.join(names)}")
+        for name in body
+        if name not in names
     ]
     if unknown:
         raise Malformed("The request has fields that are not known here.", errors=unknown)

@@ -79,14 +79,26 @@ RUN_PATHS: dict[str, Schema] = {
             "answers 202 with a Location when that is over. `Accept: text/event-stream` streams the events `queued`, "
             "`started`, `delta`, `repair`, and `done`, `failed` or `cancelled`.",
             "tags": [_TAG],
-            "parameters": [_FEATURE, *_ASKING],
+            "parameters": [
+                _FEATURE,
+                *_ASKING,
+                *_headers(Cache_Control="`no-cache`: ask the model even if there is the output of an equal run"),
+            ],
             "requestBody": {
                 "required": True,
                 "content": {
                     JSON: {
                         "schema": {
                             "type": "object",
-                            "properties": {"input": {"description": "what the feature's input schema says"}},
+                            "properties": {
+                                "input": {"description": "what the feature's input schema says"},
+                                "store": {
+                                    "type": "boolean",
+                                    "default": True,
+                                    "description": "false: input and output are deleted soon after the end, and only "
+                                    "their SHA-256 and what was used is kept",
+                                },
+                            },
                             "required": ["input"],
                             "additionalProperties": False,
                         }

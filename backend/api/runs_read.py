@@ -146,13 +146,16 @@ def _usage(rows: Any, by: str) -> list[dict[str, Any]]:
     grouped = rows.annotate(key=_KEYS[by]) if by in _KEYS else rows
     totals = grouped.values(column).annotate(
         runs=Count("run"), input=Sum("input_tokens"), output=Sum("output_tokens"), money=Sum("cost"),
-        hits=Count("run", filter=Q(cached=True)),
+        hits=Count("run", filter=Q(cached=True)), prefix=Sum("cached_input_tokens"),
+        base=Sum("base_tokens"), tenant_part=Sum("tenant_tokens"), user=Sum("user_tokens"),
     )  # fmt: skip
     names = _names(by, [row[column] for row in totals])
     return [
         {
             "key": names.get(row[column], str(row[column])), "runs": row["runs"], "input_tokens": row["input"],
-            "output_tokens": row["output"], "cached": row["hits"], "cost": cost_json(row["money"]),
+            "cached_input_tokens": row["prefix"], "output_tokens": row["output"], "cached": row["hits"],
+            "cost": cost_json(row["money"]),
+            "estimated_tokens": {"base": row["base"], "tenant": row["tenant_part"], "user": row["user"]},
         }
         for row in totals.order_by(column)
     ]  # fmt: skip
@@ -188,6 +191,9 @@ def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
         "cached": run.cached,
         "feedback": run.feedback,
         "replay_of": run.replay_of,
+        "stored": run.store,
+        "input_digest": run.input_digest or None,
+        "output_digest": run.output_digest or None,
         "created": run.created_at,
         "started": run.started_at,
         "finished": run.finished_at,

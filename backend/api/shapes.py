@@ -270,6 +270,8 @@ RUN = named("Run", shape(
     error=maybe(shape("detail", "problems", type=TEXT, title=TEXT, detail=TEXT, problems=array(OBJECT))),
     receipt=RECEIPT, usage=maybe(USAGE), cost=COST, attempts=NUMBER, cached=TRUTH, feedback=maybe(OBJECT),
     replay_of={**maybe(ID), "description": "the run whose input was asked again"},
+    stored={**TRUTH, "description": "whether input and output are kept"},
+    input_digest={**maybe(TEXT), "description": "SHA-256 of an input that was not kept"}, output_digest=maybe(TEXT),
     created=TIME, started=maybe(TIME), finished=maybe(TIME), calls=array(CALL),
 ))  # fmt: skip
 _TRIED = shape(
@@ -295,7 +297,19 @@ PREVIEW = named("Preview", shape(
     cost=COST, most={**COST, "description": "what it could have cost at the worst"}, created=TIME,
     expires={**TIME, "description": "when it is put away with its outputs"},
 ))  # fmt: skip
-USAGE_ROW = shape(key=TEXT, runs=NUMBER, input_tokens=NUMBER, output_tokens=NUMBER, cost=COST, cached=NUMBER)
+USAGE_ROW = shape(
+    key=TEXT, runs=NUMBER, input_tokens=NUMBER, cached_input_tokens=NUMBER, output_tokens=NUMBER, cost=COST,
+    cached=NUMBER, estimated_tokens={
+        **shape(base=NUMBER, tenant=NUMBER, user=NUMBER),
+        "description": "about how many of the input tokens each layer's texts made",
+    },
+)  # fmt: skip
+BUDGET = named("Budget", shape(
+    id=ID, period=choice("day", "month"), feature=maybe(TEXT), user=maybe(TEXT), each_user=TRUTH, soft=maybe(NUMBER),
+    hard=maybe(NUMBER), spent=COST, reserved={**COST, "description": "what calls in flight may cost at the worst"},
+    soft_reached=TRUTH, hard_reached=TRUTH, began=TIME, ends=TIME,
+))  # fmt: skip
+CACHING = shape(seconds=maybe(NUMBER), effective=NUMBER)
 ME = shape(
     kind=choice("member", "service", "operator"), name=TEXT, role=TEXT, can=array(TEXT), tenant=maybe(TEXT),
     subject=maybe(TEXT),
@@ -312,7 +326,7 @@ _KEY: dict[str, Schema] = {
 }  # fmt: skip
 KEY = named("Key", shape(**_KEY))
 NEW_KEY = shape(**_KEY, key={**TEXT, "description": "the whole key: shown once, when it is made"})
-POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER))
+POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER), store=TRUTH)
 TENANT = shape(
     id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)
 )

@@ -39,6 +39,7 @@ class PolicyBody(Strict):
     users_may_pin = MayPin(required=False)
     users_may_override = Truth(required=False)
     retention_days = Whole(min_value=1, max_value=3650, required=False)
+    store = Truth(required=False)
 
 
 class TenantChange(Strict):
@@ -116,6 +117,7 @@ class TenantDoor(Door):
             "users_may_pin": int(may_pin) if may_pin.isdigit() else may_pin,
             "users_may_override": policy.users_may_override,
             "retention_days": policy.retention_days,
+            "store": policy.store,
         }
         limits = {"requests_per_minute": requests_of_tenant(tenant), "concurrent_runs": runs_of_tenant(tenant)}
         return {"id": str(tenant.id), "slug": tenant.slug, "name": tenant.name, "policy": told, "limits": limits}

@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 
 from . import (
     availability,
+    budgets,
     conflicts,
     features,
     impact,
@@ -60,6 +61,7 @@ urlpatterns = [
     path(f"{FEATURE}/versions/<int:number>/diff", features.VersionDiff.as_view()),
     path(f"{FEATURE}/versions/<int:number>/withdraw", withdrawals.Withdraw.as_view()),
     path(f"{FEATURE}/availability", availability.AvailabilityDoor.as_view()),
+    path(f"{FEATURE}/caching", availability.Caching.as_view()),
     path(f"{FEATURE}/retirement", availability.Retirement.as_view()),
     path(f"{FEATURE}/current", features.CurrentDoor.as_view()),
     path(f"{FEATURE}/override/user/promote", people.Promote.as_view()),
@@ -97,6 +99,8 @@ urlpatterns = [
     path("notices", notices.Notices.as_view()),
     path("notices/<uuid:notice_id>/read", notices.ReadNotice.as_view()),
     path("usage", runs_read.Usage.as_view()),
+    path("budgets", budgets.Budgets.as_view()),
+    path("budgets/<uuid:budget_id>", budgets.OneBudget.as_view()),
     path("tenant", tenant.TenantDoor.as_view()),
     path("members", tenant.Members.as_view()),
     path("members/<uuid:member_id>", tenant.OneMember.as_view()),

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from features.availability import retires_json
 from features.models import Availability, Feature
 from features.resolve import clock
@@ -54,6 +56,17 @@ def set_available(
         event.detail = {"listed_only": feature.listed_only, "listed": len(wanted), "before": before, "after": after}
         told = _told(feature, wanted)
     return {**told, "served_before": before, "served": after, "dry_run": dry_run}
+
+
+def set_caching(feature: Feature, seconds: int | None, *, by: Actor) -> dict[str, int | None]:
+    """Say how long an output of the feature answers equal runs: 0 never, None as long as the setting says."""
+    with by.doing("feature.manage", feature) as event:
+        bump_vendor(feature.id)
+        feature = _locked(feature)
+        event.detail = {"cache_seconds": [feature.cache_seconds, seconds]}
+        feature.cache_seconds = seconds
+        feature.save(using=OPERATOR, update_fields=["cache_seconds"])
+    return {"seconds": seconds, "effective": settings.CACHE_SECONDS if seconds is None else seconds}
 
 
 def availability_of(feature: Feature, by: Actor) -> dict[str, Any]:

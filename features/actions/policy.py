@@ -16,9 +16,12 @@ def set_policy(
     users_may_pin: str | int | None = None,
     users_may_override: bool | None = None,
     retention_days: int | None = None,
+    store: bool | None = None,
     by: Actor,
 ) -> Policy:
     """Change the tenant's policy; what is not given stays. `users_may_pin` is "yes", "no" or a number of days.
+
+    Without `store` neither input nor output of a run is kept; with `retention_days` runs are deleted after so long.
 
     Takes effect at everybody's next request, and suspends rather than deletes. Raises Invalid.
     """
@@ -30,8 +33,10 @@ def set_policy(
         new.users_may_pin = was.users_may_pin if users_may_pin is None else _may_pin(users_may_pin)
         new.users_may_override = was.users_may_override if users_may_override is None else users_may_override
         new.retention_days = was.retention_days if retention_days is None else retention_days
+        new.store = was.store if store is None else store
         supersede(Policy.objects.filter(tenant=tenant), new)
         event.detail = {"users_may_pin": new.users_may_pin, "users_may_override": new.users_may_override}
+        event.detail |= {"retention_days": new.retention_days, "store": new.store}
     return new
 
 

@@ -1,0 +1,182 @@
+"""The output cache: who gets whose answer, when, and what an equal run in flight does."""
+
+import random
+import threading
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from features.actions.availability import set_caching
+from features.actions.overrides import ANY, save_operation
+from features.actions.versions import publish
+from features.runs.accept import Accepted, Asked, accept, find_run
+from features.runs.finish import cancel
+from features.runs.models import Ledger, Queued, Run, State
+from features.runs.outputs import cache_key
+from features.runs.tasks import look
+from tenants.actor import Actor
+from tests.cast import GREET, Cast
+from tests.fakes.model import Answer, FakeModel, greeting
+
+
+@pytest.fixture(autouse=True)
+def cached(cast: Cast) -> None:
+    set_caching(cast.greet, 3600, by=cast.operator)
+
+
+def ask(cast: Cast, who: Actor, name: str = "Ann", **asked: Any) -> Accepted:
+    return accept(cast.greet, {"name": name}, asked=Asked(**asked), by=who)
+
+
+def run(who: Actor, accepted: Accepted) -> Run:
+    found = find_run(accepted.run_id, who)
+    assert found is not None
+    return found
+
+
+def test_an_equal_run_has_the_same_output_at_once_and_at_no_cost(cast: Cast, model: FakeModel) -> None:
+    model.script(greeting("Hello Ann"))
+    first = ask(cast, cast.alice)
+    look()
+    second = ask(cast, cast.bob)
+    assert (first.ended, second.ended) == (False, True)
+    copied = run(cast.bob, second)
+    assert (copied.state, copied.output, copied.cached) == (State.SUCCEEDED, {"greeting": "Hello Ann"}, True)
+    assert (copied.cost, copied.attempts, copied.finished_at) == (0, 0, copied.created_at)
+    assert copied.receipt["digest"] == run(cast.alice, first).receipt["digest"]
+    assert len(model.requests) == 1
+    with cast.alice.present():
+        assert sorted((row.cached, row.cost) for row in Ledger.objects.all()) == [(False, 140), (True, 0)]
+        assert not Queued.objects.exists()
+
+
+@pytest.mark.parametrize("what", ["another tenant", "another input", "own change", "fresh", "new version", "off"])
+def test_what_is_not_equal_is_asked(what: str, cast: Cast, model: FakeModel) -> None:
+    ask(cast, cast.alice)
+    look()
+    who, name, fresh = cast.alice, "Ann", False
+    if what == "another tenant":
+        who = cast.mallory
+    elif what == "another input":
+        name = "Bea"
+    elif what == "own change":
+        save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
+    elif what == "fresh":
+        fresh = True
+    elif what == "new version":
+        publish(cast.greet, behavior={**GREET, "prompt": "Greet {{ input.name | fence }}"}, make_current=True, by=cast.operator)
+    else:
+        set_caching(cast.greet, 0, by=cast.operator)
+    assert not ask(cast, who, name, fresh=fresh).ended
+    assert look() == 1
+    assert len(model.requests) == 2
+
+
+def test_what_ones_own_change_took_part_in_is_ones_own(cast: Cast, model: FakeModel) -> None:
+    for who in (cast.alice, cast.bob):
+        save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=who)
+    ask(cast, cast.alice)
+    look()
+    assert ask(cast, cast.alice).ended
+    assert not ask(cast, cast.bob).ended  # the same text to the letter
+
+
+def test_a_text_that_names_the_user_is_each_users_and_one_that_names_the_time_is_never_kept(
+    cast: Cast, model: FakeModel
+) -> None:
+    for prompt, others in (("{{ user.key }} {{ input.name | fence }}", True), ("{{ now }} {{ input.name }}", False)):
+        publish(cast.greet, behavior={**GREET, "prompt": prompt}, make_current=True, by=cast.operator)
+        ask(cast, cast.alice)
+        look()
+        assert not ask(cast, cast.bob).ended
+        assert ask(cast, cast.alice).ended is others
+        while look():
+            pass
+
+
+def test_an_output_that_failed_or_was_forgotten_answers_nobody(cast: Cast, model: FakeModel) -> None:
+    model.script(Answer(status=400))
+    ask(cast, cast.alice)
+    look()
+    assert not ask(cast, cast.alice).ended
+    look()
+    with cast.alice.present():
+        Run.objects.update(output=None)
+    assert not ask(cast, cast.alice).ended
+
+
+def test_of_many_equal_runs_at_once_one_asks_and_all_have_its_answer(cast: Cast, model: FakeModel) -> None:
+    barrier, taken = threading.Barrier(10), []
+
+    def knock() -> None:
+        barrier.wait()
+        taken.append(ask(cast, cast.alice))
+        connections.close_all()
+
+    threads = [threading.Thread(target=knock) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    model.script(greeting("Hello all"))
+    while look():
+        pass
+    runs = [run(cast.alice, one) for one in taken]
+    assert {(one.state, one.output["greeting"]) for one in runs} == {(State.SUCCEEDED, "Hello all")}
+    assert sorted(one.cached for one in runs) == [False] + [True] * 9
+    assert len(model.requests) == 1
+    with cast.alice.present():
+        assert Ledger.objects.count() == 10 and not Queued.objects.exists()
+
+
+def test_followers_of_a_run_that_fails_are_carried_out_themselves(cast: Cast, model: FakeModel) -> None:
+    model.script(Answer(status=400), greeting("Hello at last"))
+    leader, follower = ask(cast, cast.alice), ask(cast, cast.alice)
+    assert look() == 2
+    assert run(cast.alice, leader).state == State.FAILED
+    assert run(cast.alice, follower).output == {"greeting": "Hello at last"}
+    assert ask(cast, cast.alice).ended  # and what it got answers the next
+
+
+def test_a_follower_can_be_cancelled_and_a_cancelled_leader_takes_nobody_along(cast: Cast, model: FakeModel) -> None:
+    leader, impatient, patient = (ask(cast, cast.alice) for _ in range(3))
+    assert cancel(run(cast.alice, impatient), by=cast.alice) is True
+    assert cancel(run(cast.alice, leader), by=cast.alice) is True
+    assert look() == 1
+    states = [run(cast.alice, one).state for one in (leader, impatient, patient)]
+    assert states == [State.CANCELLED, State.CANCELLED, State.SUCCEEDED]
+
+
+def test_no_two_scopes_have_a_key_in_common(cast: Cast) -> None:
+    """10,000 random pairs that differ in tenant, subject, behavior, input or model never share a key."""
+    from dataclasses import replace
+
+    from features.resolve import serve
+
+    def served_to(who: Actor) -> Any:
+        with who.present():
+            return serve(cast.greet, who.tenant_id, who.acting_for())
+
+    plain = {who.label: served_to(who) for who in cast.everybody()}
+    for who in (cast.alice, cast.gus):
+        save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=who)
+    own = {who.label: served_to(who) for who in (cast.alice, cast.gus)}
+    draw = random.Random(7)
+
+    def scope() -> tuple[Any, bytes | None]:
+        who = draw.choice(cast.everybody())
+        served = own[who.label] if who.label in own and draw.random() < 0.5 else plain[who.label]
+        named = draw.random() < 0.3
+        if named:
+            served = replace(served, compiled=replace(served.compiled, uses=served.compiled.uses | {"user"}))
+        name = draw.choice(["Ann", "Ann ", "ann", "Bea\0", "", "1:a"])
+        personal = named or served.user is not None
+        scope = (who.tenant_id, who.label if personal else "", served.digest, name)
+        return scope, cache_key(served, who.tenant_id, who.in_tenant().name, {"name": name})
+
+    met: dict[bytes | None, Any] = {}
+    for _ in range(10_000):
+        wanted, key = scope()
+        assert key is not None and met.setdefault(key, wanted) == wanted
+    assert len(met) > 50

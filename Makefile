@@ -11,7 +11,7 @@ TESTS ?= tests
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow check lock browser clean installed installed-dev python
+.PHONY: help demo serve test slow chaos check lock browser clean installed installed-dev python
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,10 +23,13 @@ serve: installed  ## start everything, without the story
 	@exec $(RUN) -m backend.local serve
 
 test: installed-dev  ## all tests but the slow ones; TESTS=path for some of them
-	@$(RUN) -m pytest -n $(PROCESSES) -m "not slow" $(TESTS)
+	@$(RUN) -m pytest -n $(PROCESSES) -m "not slow and not chaos" $(TESTS)
 
 slow: installed-dev  ## the tests that take minutes
 	@$(RUN) -m pytest -m slow $(TESTS)
+
+chaos: installed-dev  ## workers killed, Valkey wiped, PostgreSQL stopped under load: minutes
+	@$(RUN) -m pytest -m chaos -s $(TESTS)
 
 check: installed-dev  ## lint, format, types, missing migrations, tests
 	$(RUN) -m ruff check .

@@ -156,7 +156,7 @@ def scene(cast: Cast, model: FakeModel) -> Scene:
         "feature": ["greet"], "key": ["greet", f"member:{member}"], "number": ["1", "2", "3", "4"],
         "layer": ["user", "tenant"], "field": [*HIDDEN, *OURS_HIDDEN], "run_id": runs,
         "preview_id": [preview.json()["id"]], "impact_id": [impacts[0]["id"]] if impacts else [RANDOM],
-        "rollout_id": [rollout.json()["id"]], "notice_id": notices or [RANDOM], "key_id": [RANDOM],
+        "rollout_id": [rollout.json()["id"]], "notice_id": notices or [RANDOM], "key_id": [RANDOM], "budget_id": [RANDOM], "slug": ["acme", "globex"],
         "member_id": [member], "subject": [f"member:{member}", "u1"], "alias": ["standard"], "revision": ["1"],
         "rest": ["nothing"], "name": ["invalid"],
     }  # fmt: skip

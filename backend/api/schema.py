@@ -24,6 +24,7 @@ GROUPS = {
     "vendor": "The vendor",
     "withdrawals": "The vendor",
     "availability": "The vendor",
+    "budgets": "The organisation",
 }
 
 SECURITY = {

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -198,8 +198,9 @@ class _Taking:
         if target is None or (not budgets and most is None):
             return Hold(0)  # without a target the run fails as rejected, before any call
         try:
+            given = cast("dict[str, Json]", self.question)  # its schema has accepted it
             messages = compiled.messages(
-                self.question, tenant_name=self.tenant.name, user_key=self.served.who.key, now=self.served.at
+                given, tenant_name=self.tenant.name, user_key=self.served.who.key, now=self.served.at
             )
         except AppError:  # it will fail with the reason, before any call
             return Hold(0)

@@ -80,6 +80,7 @@ def delete_old_keys() -> int:
     while True:
         with operator_tx(), connections[OPERATOR].cursor() as cursor:
             cursor.execute(_OLD_KEYS, [PIECE])
-            deleted += cursor.rowcount
-            if cursor.rowcount < PIECE:
-                return deleted
+            count: int = cursor.rowcount
+        deleted += count
+        if count < PIECE:
+            return deleted

@@ -66,7 +66,8 @@ def cache_key(served: Served, tenant_id: UUID, tenant_name: str, question: Json)
 def find_equal(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:
     """An equal run of the tenant that is young enough, within its transaction."""
     parameters = {"tenant": tenant_id, "cache_key": key, "oldest": floor_of(timezone.now() - lifetime(served))}
-    return _one(FIND, parameters, Equal)
+    row = _one(FIND, parameters)
+    return None if row is None else Equal(*row)
 
 
 def find_equal_alone(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:
@@ -79,11 +80,11 @@ def find_equal_alone(served: Served, tenant_id: UUID, key: bytes) -> Equal | Non
 def still_works(tenant_id: UUID, run_id: UUID) -> bool:
     """Whether a run has not ended, and hold off its end until this transaction's: so a follower is never missed."""
     statement = "SELECT true FROM runs_queued WHERE tenant_id = %(tenant)s AND id = %(run)s FOR KEY SHARE"
-    return _one(statement, {"tenant": tenant_id, "run": run_id}, bool) is not None
+    return _one(statement, {"tenant": tenant_id, "run": run_id}) is not None
 
 
-def _one(statement: str, parameters: dict[str, Any], made: Any) -> Any:
+def _one(statement: str, parameters: dict[str, Any]) -> tuple[Any, ...] | None:
     with connections[APP].cursor() as cursor:
         cursor.execute(statement, parameters)
-        row = cursor.fetchone()
-    return None if row is None else made(*row)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row

@@ -1,13 +1,17 @@
 """A model with a script behind a real OpenAI-compatible address: the one thing that tests do not take as it is."""
 
+import contextlib
 import json
+import os
 import select
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -16,7 +20,7 @@ class Answer:
     """One scripted answer. By default a good stream; `hold` keeps it open until the event is set.
 
     `pause`: how many seconds at most each chunk is held, so that a hold that is never set drips. `mute`: nothing at
-    all is sent while it is held, not even the headers. `raw` is sent as it is. `closed` is set when the caller hangs up in the meantime.
+    all is sent while it is held, not even the headers. `raw` is sent as it is. `kills` kills the process that asks. `closed` is set when the caller hangs up in the meantime.
     """
 
     text: str | None = None
@@ -32,6 +36,7 @@ class Answer:
     pause: float = 60
     mute: bool = False
     raw: bytes | None = None
+    kills: bool = False
     begun: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -46,6 +51,7 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.names: list[str] = []  # what the callers call their requests: the run and the number of its attempt
         self._lock = threading.Lock()
         self._script: list[Answer] = []
         self.default: Callable[[dict[str, Any]], Answer] = lambda _: greeting()
@@ -64,7 +70,7 @@ class FakeModel:
     def reset(self) -> None:
         """Forget the script and the requests."""
         with self._lock:
-            self.requests, self._script = [], []
+            self.requests, self.names, self._script = [], [], []
             self.default = lambda _: greeting()
 
     def script(self, *answers: Answer) -> None:
@@ -72,9 +78,10 @@ class FakeModel:
         with self._lock:
             self._script.extend(answers)
 
-    def _next(self, body: dict[str, Any]) -> Answer:
+    def _next(self, body: dict[str, Any], name: str) -> Answer:
         with self._lock:
             self.requests.append(body)
+            self.names.append(name)
             return self._script.pop(0) if self._script else self.default(body)
 
     def _handler(fake) -> type[BaseHTTPRequestHandler]:  # noqa: N805
@@ -86,8 +93,10 @@ class FakeModel:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                answer = fake._next(body)
+                answer = fake._next(body, self.headers.get("X-Client-Request-Id", ""))
                 answer.begun.set()
+                if answer.kills:
+                    os.kill(process_at(self.client_address[1]), signal.SIGKILL)
                 if answer.mute and not self._held(answer):
                     return
                 if answer.status != 200:
@@ -130,6 +139,20 @@ class FakeModel:
                 self.wfile.write(text)
 
         return Handler
+
+
+def process_at(port: int) -> int:
+    """The process of this machine that has a TCP connection from a local port (Linux: proc(5))."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].rpartition(":")[2], 16) == port:
+            wanted = f"socket:[{fields[9]}]"
+            break
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == wanted:
+                return int(link.parts[2])
+    raise LookupError(f"nobody is at port {port}")
 
 
 def _chunks(answer: Answer) -> list[dict[str, Any]]:

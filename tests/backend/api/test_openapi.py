@@ -91,7 +91,7 @@ def test_every_operation_has_a_name_a_group_its_errors_and_who_may_ask(document:
 HEADERS = {
     ("/api/v1/features/{feature}/override/{layer}", "put"): {"If-Match", "If-None-Match", "Bespoke-User"},
     ("/api/v1/features/{feature}/pin/{layer}", "put"): {"If-Match", "If-None-Match", "Bespoke-User"},
-    ("/api/v1/features/{feature}/runs", "post"): {"Prefer", "Idempotency-Key", "Bespoke-User"},
+    ("/api/v1/features/{feature}/runs", "post"): {"Prefer", "Idempotency-Key", "Cache-Control", "Bespoke-User"},
     ("/api/v1/runs/{run_id}/events", "get"): {"Last-Event-ID", "Bespoke-User"},
     ("/api/v1/models", "get"): set(),
 }

@@ -65,7 +65,12 @@ def test_what_is_not_equal_is_asked(what: str, cast: Cast, model: FakeModel) -> 
     elif what == "fresh":
         fresh = True
     elif what == "new version":
-        publish(cast.greet, behavior={**GREET, "prompt": "Greet {{ input.name | fence }}"}, make_current=True, by=cast.operator)
+        publish(
+            cast.greet,
+            behavior={**GREET, "prompt": "Greet {{ input.name | fence }}"},
+            make_current=True,
+            by=cast.operator,
+        )
     else:
         set_caching(cast.greet, 0, by=cast.operator)
     assert not ask(cast, who, name, fresh=fresh).ended

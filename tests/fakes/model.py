@@ -150,7 +150,7 @@ def process_at(port: int) -> int:
             break
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
-            if os.readlink(link) == wanted:
+            if str(link.readlink()) == wanted:
                 return int(link.parts[2])
     raise LookupError(f"nobody is at port {port}")
 

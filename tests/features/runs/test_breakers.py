@@ -98,7 +98,10 @@ def run_of(cast: Cast, name: str) -> Any:
 
 
 @pytest.mark.usefixtures("_longest_pauses")
-def test_a_model_that_only_fails_is_hardly_asked_and_asked_again_when_it_is_back(cast: Cast, model: FakeModel) -> None:
+def test_a_model_that_only_fails_is_hardly_asked_and_asked_again_when_it_is_back(
+    cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.runs.breakers.FIRST_PAUSE", 6.0)
     model.default = lambda _: Answer(status=503)
     runs = [run_of(cast, f"Ann {number}") for number in range(40)]
     look()

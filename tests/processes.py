@@ -42,6 +42,10 @@ from tests.cast import Cast, make_cast
 from tests.fakes.model import FakeModel
 from tests.outside import Knock, until
 
+LIMITS = (
+    "BESPOKE_REQUESTS_PER_MINUTE", "BESPOKE_KEY_REQUESTS_PER_MINUTE", "BESPOKE_CONCURRENT_RUNS",
+    "BESPOKE_KEY_CONCURRENT_RUNS",
+)  # fmt: skip
 ALIASES = {"default": "DATABASE_URL", "operator": "DATABASE_OPERATOR_URL", "owner": "DATABASE_OWNER_URL"}
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
@@ -309,7 +313,8 @@ class Ruins(Stack):
 
     def __init__(self, services: Services, folder: Path, model: FakeModel) -> None:
         superuser = services.postgres.url(database="bespoke")
-        super().__init__({**services.environ(), "TEST_SUPERUSER_URL": superuser}, folder, model)
+        unlimited = dict.fromkeys(LIMITS, "1000000")  # storms are more than anybody may ask for
+        super().__init__({**services.environ(), "TEST_SUPERUSER_URL": superuser, **unlimited}, folder, model)
         self._postgres, self._valkey = services.postgres, services.valkey
         with psycopg.connect(superuser, autocommit=True) as connection:  # what is committed outlives a crash here
             connection.execute("ALTER DATABASE bespoke SET synchronous_commit = on")

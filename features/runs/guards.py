@@ -1,10 +1,11 @@
 """Rollouts watched: what each guard measures over the runs of the new version, and what follows from it by itself.
 
 A guard looks at the runs accepted since the step in force began (or began anew, after a pause) and served the new
-version, previews and cancelled ones apart. schema_failures: the share of those in which an answer had not the output's
-form, even if it was repaired. failed_checks: the share that ended without an output because of checks alone.
-cost_per_run: the mean, in micro-units. pins_away: of the subjects that were served the new version in the step or
-turned from it, the share that has pinned another since; its sample is subjects, the others' is runs.
+version; previews, cancelled ones and those whose output was cached apart. schema_failures: the share of those in which
+an answer had not the output's form, even if it was repaired. failed_checks: the share that ended without an output
+because of checks alone. cost_per_run: the mean, in micro-units. pins_away: of the subjects that were served the new
+version in the step or turned from it, the share that has pinned another since; its sample is subjects, the others' is
+runs.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,8 @@ log = structlog.get_logger(__name__)
 POINT_EVERY = timedelta(seconds=10)  # the closest that two kept points of a guard lie
 POINTS = 100  # they lie further apart the longer a step lasts: 1/100 of its age, so a step of 90 days has about 1,200
 
-_SERVED = "feature = %(feature)s AND version = %(to)s AND run >= %(since)s AND NOT preview AND state <> 'cancelled'"
+_SERVED = """feature = %(feature)s AND version = %(to)s AND run >= %(since)s
+    AND NOT preview AND NOT cached AND state <> 'cancelled'"""
 _RUNS = f"""
 SELECT count(*), count(*) FILTER (WHERE malformed), count(*) FILTER (WHERE error = 'checks'), coalesce(sum(cost), 0)
 FROM runs_ledger WHERE {_SERVED}"""

@@ -168,6 +168,7 @@ def test_only_runs_of_the_new_version_in_this_step_count(cast: Cast, two: int) -
     failed = {"state": "failed", "error": "checks"}
     entry(cast, cast.alice, **failed, version=1)
     entry(cast, cast.alice, **failed, preview=True)
+    entry(cast, cast.alice, **failed, cached=True)
     entry(cast, cast.alice, **{**failed, "state": "cancelled"})
     entry(cast, cast.alice, **failed, run=floor_of(rollout.began_at - timedelta(seconds=1)))
     entry(cast, cast.alice)

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from backend.logs import logging_config
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -262,10 +264,10 @@ LEASE_SECONDS = env_int("BESPOKE_LEASE_SECONDS", 30)
 CURRENCY = env("BESPOKE_CURRENCY", "EUR")
 PREVIEW_COST = env_int("BESPOKE_PREVIEW_COST", 1_000_000)  # micro-units that one preview may cost at the worst
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "root": {"handlers": ["stderr"], "level": env("BESPOKE_LOG_LEVEL", "INFO")},
-    "loggers": {"httpx2": {"level": "WARNING"}, "httpcore2": {"level": "WARNING"}, "openai": {"level": "WARNING"}},
-}
+METRICS_TOKEN = env("BESPOKE_METRICS_TOKEN", "")
+METRICS_PORT = env_int("BESPOKE_METRICS_PORT", 0)
+
+LOG_FORMAT = env("BESPOKE_LOG_FORMAT", "json")
+if LOG_FORMAT not in ("json", "console"):
+    raise ImproperlyConfigured(f"BESPOKE_LOG_FORMAT is json or console, not {LOG_FORMAT!r}.")
+LOGGING = logging_config(form=LOG_FORMAT, level=env("BESPOKE_LOG_LEVEL", "INFO"))

@@ -16,6 +16,7 @@ from django.db import connections
 
 from tenants.isolation import APP, OPERATOR, operator_tx
 
+from . import metrics
 from .events import client as broker
 
 BELL = "features.runs.tasks.look"
@@ -85,6 +86,7 @@ def claim() -> Claim | None:
     """Claim the fairest next run, or None: by turns between tenants, the interactive before batches."""
     limits = {"count": 1, "token": uuid4(), "lease": settings.LEASE_SECONDS, "tenant_slots": settings.TENANT_SLOTS}
     rows = _operate(_CLAIM, limits)
+    metrics.CLAIMS.inc(len(rows))
     return Claim(*rows[0]) if rows else None
 
 
@@ -95,7 +97,9 @@ def renew(tokens: Sequence[UUID]) -> dict[UUID, bool]:
 
 def take_back() -> list[tuple[UUID, UUID, int, bool]]:
     """Free the claims whose leases ran out: (tenant, run, times lost, cancel asked) of each."""
-    return _operate(_EXPIRED, {})
+    found = _operate(_EXPIRED, {})
+    metrics.EXPIRED.inc(len(found))
+    return found
 
 
 def waiting(most: int) -> int:
@@ -110,6 +114,7 @@ def ring(bells: int = 1) -> None:
         bells = min(bells, most - int(broker.llen(QUEUE)))
         for _ in range(bells):
             current_app.send_task(BELL, ignore_result=True, retry=False, expires=60)
+            metrics.BELLS.inc()
     except (redis.RedisError, kombu.exceptions.OperationalError, OSError):
         return
 

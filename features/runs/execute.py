@@ -18,6 +18,7 @@ from tenants.errors import AppError
 from tenants.isolation import tenant_tx
 from tenants.models import Tenant
 
+from . import metrics
 from .dispatch import Claim, let_go
 from .events import tell
 from .finish import Ending, failed, finish, settle_lost
@@ -47,6 +48,8 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         settle_lost(run.pk)
         tries = Attempt.objects.filter(run=run.pk, outcome="unavailable").count()
         served = served_instead(run) or served_by(run)
+    if run.started_at is None:
+        metrics.began(run.created_at)
     tell(claim.tenant_id, claim.run_id, "started", id=str(claim.run_id), digest=served.digest)
     try:
         ending = Ending(State.SUCCEEDED, output=_converse(run, served, lease))
@@ -130,10 +133,17 @@ def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -
         raise _Replaced(instead)
     reply = Reply(None, None)
     outcome, detail = "answered", call.wrong
+    began, first = time.monotonic(), list[float]()
+
+    def heard(text: str) -> None:
+        if not first:
+            first.append(time.monotonic() - began)
+        tell(run.tenant_id, run.pk, "delta", text=text)
+
     try:
         reply = ask(
             call, target, served.compiled, deadline=deadline, stop=lambda: lease.stop,
-            on_text=lambda text: tell(run.tenant_id, run.pk, "delta", text=text),
+            on_text=heard,
         )  # fmt: skip
         return reply
     except Stopped as stopped:
@@ -144,6 +154,10 @@ def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -
         raise
     finally:
         _settle(run, number, target, reply, outcome, detail)
+        took = time.monotonic() - began
+        metrics.attempted(
+            target, call.kind, outcome, reply, price(target, reply), seconds=took, first=first[0] if first else None
+        )
 
 
 def _begin(run: Run, call: Call, target: ModelTarget) -> int:

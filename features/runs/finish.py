@@ -13,6 +13,7 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, Problem
 from tenants.isolation import tenant_tx
 
+from . import metrics
 from .events import tell
 from .flow import MALFORMED, TITLES, RunFailed, only_checks
 from .models import FINAL, Attempt, Ledger, Queued, Run, State
@@ -54,6 +55,7 @@ def finish(tenant_id: UUID, run_id: UUID, ending: Ending, *, token: UUID | None)
             ending = Ending(State.CANCELLED)
         claim.delete()
         _write(run_id, ending)
+    metrics.ended(ending.state, _error_type(ending), cached=False)
     _announce(tenant_id, run_id, ending)
     return ending.state
 
@@ -72,6 +74,7 @@ def cancel(run: Run, *, by: Actor) -> bool:
             return False
         claim.delete()
         _write(run.pk, Ending(State.CANCELLED))
+    metrics.ended(State.CANCELLED, "", cached=False)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
     return True
 

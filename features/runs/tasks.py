@@ -98,7 +98,8 @@ def _next() -> bool:
         return False
     lease = leases.hold(claimed.token)
     try:
-        execute(claimed, lease)
+        with structlog.contextvars.bound_contextvars(run=str(claimed.run_id), tenant=str(claimed.tenant_id)):
+            execute(claimed, lease)
     finally:
         leases.drop(lease)
         let_go()

@@ -36,10 +36,12 @@ def actor_of(request: HttpRequest) -> Actor | None:
         match = request.resolver_match
         feature = match.kwargs.get("feature") if match else None
         actor, known = _arrive(text.strip(), _acts_for(request), feature)
+        request.asker = actor  # type: ignore[attr-defined]  # for the line that is logged of the request
         request.known = known  # type: ignore[attr-defined]  # what resolving then needs no statement for
         return actor
     if request.user.is_authenticated and isinstance(request.user, User):
-        return actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
+        request.asker = actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))  # type: ignore[attr-defined]
+        return request.asker  # type: ignore[attr-defined,no-any-return]
     return None
 
 

@@ -1,9 +1,12 @@
 """The Celery app: bells, a dispatcher's and a reaper's beat. Messages carry no run and results are never read."""
 
+import logging.config
 import os
+from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import setup_logging, worker_ready
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
@@ -40,3 +43,16 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["features", "features.runs"])
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Celery sets its own logging up unless somebody listens here."""
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_ready.connect
+def _serve_metrics(**_: Any) -> None:
+    from backend.api.metrics import serve_worker  # Django is not set up when this module is read
+
+    serve_worker()

@@ -1,6 +1,7 @@
 """What every request gets: an id, and errors that people can read on pages (the API words its own)."""
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 from uuid import uuid4
@@ -13,7 +14,10 @@ from django.shortcuts import render
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 
+from features.runs.metrics import METHODS, answered
 from tenants.errors import AppError, Unavailable
+
+log = structlog.get_logger(__name__)
 
 Handler = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -24,6 +28,7 @@ def request_id(get_response: Handler) -> Handler:
     """Give each request an id, which is in every answer (Bespoke-Request), every problem and every log line."""
 
     def begin(request: HttpRequest) -> None:
+        request.began = time.perf_counter()  # type: ignore[attr-defined]
         given = request.headers.get("X-Request-Id", "")
         request.id = given if _GIVEN.fullmatch(given) else uuid4().hex  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
@@ -31,6 +36,7 @@ def request_id(get_response: Handler) -> Handler:
 
     def end(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["Bespoke-Request"] = request.id  # type: ignore[attr-defined]
+        _note(request, response)
         return response
 
     if iscoroutinefunction(get_response):
@@ -46,6 +52,19 @@ def request_id(get_response: Handler) -> Handler:
         return end(request, cast(HttpResponseBase, get_response(request)))
 
     return inline
+
+
+def _note(request: HttpRequest, response: HttpResponseBase) -> None:
+    """One line and one count for each request: its route's pattern, since addresses and queries may hold content."""
+    seconds = time.perf_counter() - request.began  # type: ignore[attr-defined]
+    match, asker = request.resolver_match, getattr(request, "asker", None)
+    route = f"/{match.route}" if match else "none"
+    answered(request.method, route, response.status_code, seconds)
+    log.info(
+        "http.request", method=request.method if request.method in METHODS else "OTHER", route=route,
+        status=response.status_code, ms=round(seconds * 1000, 1), actor=asker.kind if asker else None,
+        tenant=str(asker.tenant.id) if asker and asker.tenant else None,
+    )  # fmt: skip
 
 
 class ErrorPages(MiddlewareMixin):

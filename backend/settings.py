@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from backend.logs import logging_config
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -270,10 +272,10 @@ KEY_REQUESTS_PER_MINUTE = env_int("BESPOKE_KEY_REQUESTS_PER_MINUTE", 3000, 1)
 CONCURRENT_RUNS = env_int("BESPOKE_CONCURRENT_RUNS", 1000, 1)
 KEY_CONCURRENT_RUNS = env_int("BESPOKE_KEY_CONCURRENT_RUNS", 500, 1)
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
-    "root": {"handlers": ["stderr"], "level": env("BESPOKE_LOG_LEVEL", "INFO")},
-    "loggers": {"httpx2": {"level": "WARNING"}, "httpcore2": {"level": "WARNING"}, "openai": {"level": "WARNING"}},
-}
+METRICS_TOKEN = env("BESPOKE_METRICS_TOKEN", "")
+METRICS_PORT = env_int("BESPOKE_METRICS_PORT", 0)
+
+LOG_FORMAT = env("BESPOKE_LOG_FORMAT", "json")
+if LOG_FORMAT not in ("json", "console"):
+    raise ImproperlyConfigured(f"BESPOKE_LOG_FORMAT is json or console, not {LOG_FORMAT!r}.")
+LOGGING = logging_config(form=LOG_FORMAT, level=env("BESPOKE_LOG_LEVEL", "INFO"))

@@ -323,6 +323,9 @@ TABLE: dict[str, list[Row]] = {
     "readyz": [
         Row("get", "/readyz", "503 503 503 503 503 503 503 503"),
     ],
+    "metrics": [
+        Row("get", "/metrics", "404 404 404 404 404 404 404 404"),
+    ],
     "accounts/login/": [
         Row("get", "/accounts/login/", "200 200 302 302 302 302 200 302"),
         Row("post", "/accounts/login/", "200 200 302 302 302 302 200 302", {"login": "alice@acme.example", "password": "a guess"}),

@@ -56,6 +56,7 @@ def settings_for(
         **urls.environ(),
         "REDIS_URL": redis_url,
         "SECRET_KEY": given("SECRET_KEY") or kept_secret("secret-key"),
+        "BESPOKE_LOG_FORMAT": given("BESPOKE_LOG_FORMAT") or "console",
         "BESPOKE_BASE_URL": given("BESPOKE_BASE_URL") or base_url,
     }
     if demo_model:

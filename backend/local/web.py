@@ -44,7 +44,9 @@ def serve(descriptor: int) -> None:
     # Imported here, before there is an event loop: the application checks the database as it boots.
     from backend.asgi import application
 
-    config = uvicorn.Config(application, log_level="info", proxy_headers=False, timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        application, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=3
+    )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 

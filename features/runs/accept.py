@@ -23,9 +23,10 @@ from tenants.ids import uuid7
 from tenants.isolation import APP
 from tenants.subjects import make_sure
 
+from . import metrics
 from .costs import MICRO, most_per_run, worst
 from .inflight import enter, leave
-from .models import IdempotencyKey, Run
+from .models import IdempotencyKey, Run, State
 from .outputs import cache_key, find_equal, find_equal_alone, still_works
 from .reservations import APPLIES, Hold, Payer, reserve
 
@@ -183,13 +184,20 @@ class _Taking:
             equal = find_equal(self.served, self.tenant.id, self.key or b"")  # it has ended in the meantime
         if equal is not None and equal.ended:
             copied = self._write(_COPY, source=equal.id, kept=timedelta(seconds=settings.UNSTORED_SECONDS))
-            return Accepted(self.run_id, replayed=False, ended=True) if copied else None
+            if not copied:
+                return None
+            metrics.ACCEPTED.inc()
+            metrics.ended(State.SUCCEEDED, "", cached=True)
+            return Accepted(self.run_id, replayed=False, ended=True)
         if equal is not None:
             queued = self._write(_QUEUE, follows=equal.id, reserved=None, budgets=[], cache_key=None)
         else:
             hold = self._hold(budgets)
             queued = self._write(_QUEUE, follows=None, reserved=hold.amount, budgets=list(hold.budgets))
-        return Accepted(self.run_id, replayed=False) if queued else None
+        if not queued:
+            return None
+        metrics.ACCEPTED.inc()
+        return Accepted(self.run_id, replayed=False)
 
     def _hold(self, budgets: bool) -> Hold:
         """Hold the first call's worst cost. Raises OverBudget also for a behavior whose own bound is below it."""

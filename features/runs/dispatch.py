@@ -17,6 +17,8 @@ from django.db import connections
 from tenants import valkey
 from tenants.isolation import APP, OPERATOR, operator_tx
 
+from . import metrics
+
 BELL = "features.runs.tasks.look"
 QUARANTINE_BELL = "features.runs.tasks.quarantine"
 QUEUE = "bells"
@@ -150,6 +152,7 @@ def claim(*, quarantined: bool = False) -> Claim | None:
         "tenant_slots": settings.TENANT_SLOTS,
     }  # fmt: skip
     rows = _operate(_CLAIM_QUARANTINED if quarantined else _CLAIM, limits)
+    metrics.CLAIMS.inc(len(rows))
     return Claim(*rows[0]) if rows else None
 
 
@@ -161,7 +164,9 @@ def renew(tokens: Sequence[UUID]) -> dict[UUID, bool]:
 def take_back(dead: UUID | None = None) -> list[Lost]:
     """Free the claims of processes that no longer renew them, and of one that is known to be dead."""
     limits = {"process": dead, "lease": settings.LEASE_SECONDS, "most_lost": QUARANTINE_AFTER}
-    return [Lost(*row) for row in _operate(_EXPIRED, limits)]
+    found = [Lost(*row) for row in _operate(_EXPIRED, limits)]
+    metrics.EXPIRED.inc(len(found))
+    return found
 
 
 def free_orphans() -> None:
@@ -199,6 +204,7 @@ def ring(bells: int = 1) -> None:
     def send() -> None:
         for _ in range(min(bells, most - int(valkey.client.llen(QUEUE)))):
             _send(BELL, expires=60)
+            metrics.BELLS.inc()
 
     valkey.ask(send, None)
 

@@ -25,6 +25,7 @@ from tenants.errors import AppError, OverBudget
 from tenants.isolation import APP, tenant_tx
 from tenants.models import Tenant
 
+from . import metrics
 from .breakers import Breakers, RetryBudgets, full_jitter
 from .costs import MICRO, most_per_run, price, worst
 from .dispatch import Claim, let_go
@@ -79,7 +80,8 @@ def carry_out(claim: Claim) -> None:
     """Carry a claimed run out, its lease renewed meanwhile."""
     lease = leases.hold(claim.token)
     try:
-        execute(claim, lease)
+        with structlog.contextvars.bound_contextvars(run=str(claim.run_id), tenant=str(claim.tenant_id)):
+            execute(claim, lease)
     finally:
         leases.drop(lease)
         let_go()
@@ -147,6 +149,8 @@ class _Work:
                 continue
             finally:
                 let_go()
+            if not self.begun and self.run.started_at is None:
+                metrics.began(self.run.created_at)
             self.unsettled, self.begun = called, True
             self._say(call, replaced)
             step = self._ask(called)
@@ -283,14 +287,22 @@ class _Work:
 
     def _ask(self, called: _Called) -> Callable[[Conversation], Call]:
         """Make the call. Returns how the conversation goes on; raises Stopped."""
-        key, told = _breaker(called.target), called.call.wrong
+        key, told, began, first = _breaker(called.target), called.call.wrong, time.monotonic(), list[float]()
+
+        def heard(text: str) -> None:
+            if not first:
+                first.append(time.monotonic() - began)
+            tell(self.claim.tenant_id, self.claim.run_id, "delta", text=text)
+
         if called.number == 1:
             retries.earn(self.claim.tenant_id)
         try:
             called.reply = ask(
                 called.call, called.target, self.served.compiled, deadline=self.deadline,
-                stop=lambda: self.lease.stop, on_text=self._tell_text, name=f"{self.claim.run_id}-{called.number}",
+                stop=lambda: self.lease.stop, on_text=heard, name=f"{self.claim.run_id}-{called.number}",
             )  # fmt: skip
+            called.outcome, called.detail = "answered", told
+            breakers.report(key, True, time.monotonic())
         except Stopped as stopped:
             called.reply, called.outcome, called.detail = stopped.reply, "stopped", told
             breakers.forget_trial(key)
@@ -300,12 +312,12 @@ class _Work:
             called.outcome, called.detail = failure.outcome, "; ".join(filter(None, (told, failure.detail)))[:500]
             breakers.report(key, failure.outcome == "rejected", time.monotonic())
             return _thrower(failure)
-        called.outcome, called.detail = "answered", told
-        breakers.report(key, True, time.monotonic())
+        finally:
+            metrics.attempted(
+                called.target, called.call.kind, called.outcome, called.reply, price(called.target, called.reply),
+                seconds=time.monotonic() - began, first=first[0] if first else None,
+            )  # fmt: skip
         return _sender(called.reply)
-
-    def _tell_text(self, text: str) -> None:
-        tell(self.claim.tenant_id, self.claim.run_id, "delta", text=text)
 
     def wait_for_model(self, away: ProviderFailed) -> bool:
         """Put the run back into the queue for later, never sleeping in a worker; False when it has waited enough.

@@ -16,6 +16,7 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, Problem
 from tenants.isolation import APP, tenant_tx
 
+from . import metrics
 from .dispatch import Lost
 from .events import tell
 from .flow import MALFORMED, TITLES, RunFailed, only_checks
@@ -108,6 +109,7 @@ def finish(
     leave(tenant_id, ended.author, run_id)
     if ended.state != ending.state:
         ending = Ending(ended.state)
+    metrics.ended(ending.state, _error_type(ending), cached=False)
     _announce(tenant_id, run_id, ending)
     if ended.leads and ending.state == State.SUCCEEDED:
         while _end_followers(tenant_id, run_id, ending):
@@ -171,6 +173,7 @@ def _end_followers(tenant_id: UUID, run_id: UUID, ending: Ending) -> bool:
     for follower, one in ended.items():
         if one is not None:
             leave(tenant_id, one.author, follower)
+            metrics.ended(one.state, "", cached=one.state == State.SUCCEEDED)
             _announce(tenant_id, follower, ending if one.state == ending.state else Ending(one.state))
     return len(found) == A_FEW
 
@@ -189,6 +192,7 @@ def cancel(run: Run, *, by: Actor) -> bool:
             return False
         _end(run.tenant_id, run.pk, Ending(State.CANCELLED), None)
     leave(run.tenant_id, run.author, run.pk)
+    metrics.ended(State.CANCELLED, "", cached=False)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
     return True
 

@@ -92,7 +92,7 @@ def _watched(rollout: Rollout) -> Decision:
         log.info("rollout.moved_meanwhile", rollout=str(rollout.id), why=late.detail)
         return Decision("wait")
     except Error as wrong:
-        log.warning("rollout.unwatched", rollout=str(rollout.id), error=str(wrong))
+        log.warning("rollout.unwatched", rollout=str(rollout.id), error=type(wrong).__name__)
         return Decision("wait")
     return decision
 

@@ -107,6 +107,8 @@ def test_logs_hold_no_input_and_no_output(stack: Stack) -> None:
     assert states == ["succeeded", "failed", "failed"]
     assert alice.post("/features/greet/runs", {"input": {"name": asked * 20, asked: 1}}).status_code == 422
     assert alice.post("/features/greet/runs", {"input": asked}).status_code == 422
+    assert alice.get(f"/runs?limit={asked}", X_Canary=asked).status_code in (400, 422)
+    assert alice.get(f"/features/{asked}").status_code == 404
     said = stack.logs()
-    assert "run.finished" in said and "/features/greet/runs" in said
+    assert "run.finished" in said and "/api/v1/features/<str:feature>/runs" in said
     assert not [secret for secret in (asked, told, wrong) if secret in said]

@@ -21,7 +21,7 @@ from tenants.ids import uuid7
 from tenants.isolation import APP
 from tenants.subjects import make_sure
 
-from . import metrics
+from . import metrics, tracing
 from .models import IdempotencyKey, Queued, Run
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
@@ -74,7 +74,7 @@ def accept(
             if idempotency_key and not _promise(by, idempotency_key, fingerprint, run_id):
                 continue
             if _insert(run_id, served, question, replay_of, by):
-                Queued.objects.create(id=run_id, tenant=tenant, feature=feature.id)
+                Queued.objects.create(id=run_id, tenant=tenant, feature=feature.id, trace=tracing.traceparent())
                 metrics.ACCEPTED.inc()
                 return Accepted(run_id, replayed=False)
             IdempotencyKey.objects.filter(run=run_id).delete()

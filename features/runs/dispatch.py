@@ -21,8 +21,6 @@ from .events import client as broker
 
 BELL = "features.runs.tasks.look"
 QUEUE = "bells"
-SEEN_SECONDS = 15
-_SEEN = "worker:seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +123,6 @@ def forget_bells() -> None:
         broker.delete(QUEUE)
     except redis.RedisError:
         return
-
-
-def note_worker() -> None:
-    """Say that a worker carried the dispatcher's bell out: what `worker_seen` looks for."""
-    try:
-        broker.set(_SEEN, b"1", ex=SEEN_SECONDS)
-    except redis.RedisError:
-        return
-
-
-def worker_seen() -> bool:
-    """Whether a worker has answered lately."""
-    try:
-        return bool(broker.exists(_SEEN))
-    except redis.RedisError:
-        return False
 
 
 def let_go() -> None:

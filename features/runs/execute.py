@@ -18,7 +18,7 @@ from tenants.errors import AppError
 from tenants.isolation import tenant_tx
 from tenants.models import Tenant
 
-from . import metrics
+from . import metrics, tracing
 from .dispatch import Claim, let_go
 from .events import tell
 from .finish import Ending, failed, finish, settle_lost
@@ -46,13 +46,16 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         Run.objects.filter(pk=run.pk, state=State.QUEUED).update(state=State.RUNNING)
         Run.objects.filter(pk=run.pk, started_at=None).update(started_at=Now())
         settle_lost(run.pk)
+        trace = Queued.objects.filter(pk=run.pk).values_list("trace", flat=True).first()
         tries = Attempt.objects.filter(run=run.pk, outcome="unavailable").count()
         served = served_instead(run) or served_by(run)
     if run.started_at is None:
         metrics.began(run.created_at)
     tell(claim.tenant_id, claim.run_id, "started", id=str(claim.run_id), digest=served.digest)
     try:
-        ending = Ending(State.SUCCEEDED, output=_converse(run, served, lease))
+        told = {"bespoke.run": str(run.pk), "bespoke.tenant": str(run.tenant_id), "bespoke.digest": served.digest}
+        with tracing.span("run", "INTERNAL", {**told, "bespoke.feature": run.feature.key}, parent=trace):
+            ending = Ending(State.SUCCEEDED, output=_converse(run, served, lease))
     except RunFailed as failure:
         ending = failed(failure)
     except Stopped:
@@ -141,10 +144,12 @@ def _call(run: Run, served: Served, call: Call, deadline: float, lease: Lease) -
         tell(run.tenant_id, run.pk, "delta", text=text)
 
     try:
-        reply = ask(
-            call, target, served.compiled, deadline=deadline, stop=lambda: lease.stop,
-            on_text=heard,
-        )  # fmt: skip
+        with tracing.chat(target, served.compiled.settings) as span:
+            reply = ask(
+                call, target, served.compiled, deadline=deadline, stop=lambda: lease.stop,
+                on_text=heard,
+            )  # fmt: skip
+            tracing.answered(span, reply)
         return reply
     except Stopped as stopped:
         reply, outcome = stopped.reply, "stopped"

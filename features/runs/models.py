@@ -82,6 +82,7 @@ class Queued(TenantModel):
     lease_until = models.DateTimeField(null=True)
     lost = models.PositiveIntegerField(default=0)
     cancel_requested_at = models.DateTimeField(null=True)
+    trace = models.CharField(max_length=55, null=True)  # noqa: DJ001  # W3C traceparent of who accepted it
 
     class Meta:
         indexes = [

@@ -12,7 +12,8 @@ from django.db import Error
 
 from tenants.catalogue import refuse_unsafe
 
-from .dispatch import claim, forget_bells, let_go, note_worker, ring, take_back, waiting
+from .canary import carry_out, is_canary, put_canaries_away, send_canary
+from .dispatch import claim, forget_bells, let_go, ring, take_back, waiting
 from .execute import execute
 from .finish import give_up
 from .guards import watch_rollouts
@@ -44,11 +45,17 @@ def look() -> int:
 @shared_task(ignore_result=True)
 def dispatch() -> None:
     """Each second: ring for runs that wait, so that none depends on the bell that its door rang."""
-    note_worker()
     bells = waiting(2 * settings.WORKER_SLOTS)
     let_go()
     if bells:
         ring(bells)
+
+
+@shared_task(ignore_result=True)
+def canary() -> None:
+    """Each second: send a canary run if one is due (canary.py)."""
+    send_canary()
+    let_go()
 
 
 @shared_task(ignore_result=True)
@@ -71,6 +78,7 @@ def watch() -> None:
 def sweep() -> None:
     """Each minute: put away the previews whose hour is over."""
     put_expired_away()
+    put_canaries_away()
     let_go()
 
 
@@ -99,7 +107,7 @@ def _next() -> bool:
     lease = leases.hold(claimed.token)
     try:
         with structlog.contextvars.bound_contextvars(run=str(claimed.run_id), tenant=str(claimed.tenant_id)):
-            execute(claimed, lease)
+            carry_out(claimed) if is_canary(claimed) else execute(claimed, lease)
     finally:
         leases.drop(lease)
         let_go()

@@ -36,6 +36,7 @@ app.conf.update(
         "dispatch": {"task": "features.runs.tasks.dispatch", "schedule": 1.0, "options": {"expires": 5}},
         "reap": {"task": "features.runs.tasks.reap", "schedule": 5.0, "options": {"expires": 10}},
         "sweep": {"task": "features.runs.tasks.sweep", "schedule": 60.0, "options": {"expires": 50}},
+        "canary": {"task": "features.runs.tasks.canary", "schedule": 1.0, "options": {"expires": 5}},
         "watch": {"task": "features.runs.tasks.watch", "schedule": 10.0, "options": {"expires": 20}},
         "retain": {"task": "features.runs.tasks.retain", "schedule": HOURLY, "options": {"expires": 3000}},
         "mail": {"task": "features.tasks.mail_notices", "schedule": HOURLY, "options": {"expires": 3000}},

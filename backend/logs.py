@@ -99,7 +99,7 @@ def _without_text(logger: Any, name: str, event: Event) -> Event:
         given = sys.exc_info()
     error = given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
-        event["exception"] = told(error)
+        event["raised"] = told(error)
     return event
 
 

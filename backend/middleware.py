@@ -3,7 +3,8 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast
+from contextlib import AbstractContextManager
+from typing import Any, cast
 from uuid import uuid4
 
 import structlog
@@ -14,6 +15,7 @@ from django.shortcuts import render
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 
+from features.runs import tracing
 from features.runs.metrics import METHODS, answered
 from tenants.errors import AppError, Unavailable
 
@@ -43,15 +45,32 @@ def request_id(get_response: Handler) -> Handler:
 
         async def aside(request: HttpRequest) -> HttpResponseBase:
             begin(request)
-            return end(request, await get_response(request))
+            with _traced(request) as span:
+                return _named(span, request, end(request, await get_response(request)))
 
         return aside
 
     def inline(request: HttpRequest) -> HttpResponseBase:
         begin(request)
-        return end(request, cast(HttpResponseBase, get_response(request)))
+        with _traced(request) as span:
+            return _named(span, request, end(request, cast(HttpResponseBase, get_response(request))))
 
     return inline
+
+
+def _traced(request: HttpRequest) -> AbstractContextManager[Any]:
+    """The span of a request, within the caller's trace if it sent a traceparent."""
+    return tracing.span("request", "SERVER", {}, parent=request.headers.get("traceparent"))
+
+
+def _named(span: Any, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """Name a request's span by its route, which is known afterwards."""
+    if span is not None:
+        route = f"/{request.resolver_match.route}" if request.resolver_match else "none"
+        span.update_name(f"{request.method if request.method in METHODS else 'OTHER'} {route}")
+        span.set_attribute("http.route", route)
+        span.set_attribute("http.response.status_code", response.status_code)
+    return response
 
 
 def _note(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -47,6 +47,9 @@ LIMITS = (
     "BESPOKE_KEY_CONCURRENT_RUNS",
 )  # fmt: skip
 ALIASES = {"default": "DATABASE_URL", "operator": "DATABASE_OPERATOR_URL", "owner": "DATABASE_OWNER_URL"}
+REAL, REAL_RUN = (
+    f"{column} <> '00000000-0000-0000-0000-000000000002'" for column in ("feature", "feature_id")
+)  # no canary
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
 
@@ -128,6 +131,7 @@ class Stack:
             "BESPOKE_DB_POOLED": "1",
             "BESPOKE_DB_POOL": "6",
             "BESPOKE_TENANT_SLOTS": "16",
+            "BESPOKE_WORKER_SLOTS": "8",  # web must know what a full worker is
             "BESPOKE_LOG_LEVEL": "INFO",
             "PYTHONUNBUFFERED": "1",
         }
@@ -188,7 +192,7 @@ class Stack:
 
     def waiting(self) -> int:
         """How many runs have not ended."""
-        return int(self.rows("SELECT count(*) FROM runs_queued")[0][0])
+        return int(self.rows("SELECT count(*) FROM runs_queued WHERE " + REAL)[0][0])
 
     def broker(self) -> redis.Redis:
         return redis.Redis.from_url(self.environment["REDIS_URL"])

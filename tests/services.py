@@ -41,6 +41,8 @@ os.environ.update(
     BESPOKE_LOG_LEVEL="WARNING",
     BESPOKE_LEASE_SECONDS="3",
     BESPOKE_CACHE_SECONDS="0",  # tests of the cache make a feature that says otherwise
+    BESPOKE_CANARY_SECONDS="2",
+    BESPOKE_CANARY_LATE_SECONDS="6",
     ALLOWED_HOSTS="localhost,127.0.0.1,testserver",
 )
 _take_own(os.environ.get("PYTEST_XDIST_WORKER", "main"))

@@ -4,7 +4,7 @@ from django.db import Error, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from features.runs.dispatch import worker_seen
+from features.runs.canary import worker_answers
 from tenants import valkey
 from tenants.isolation import APP, OPERATOR
 
@@ -17,8 +17,8 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when database, broker and a worker are there, 503 naming what is not."""
-    parts = {"database": _database, "broker": _broker, "worker": worker_seen}
+    """Answer 200 when database and broker answer and a canary run went the whole way lately; 503 naming what is not."""
+    parts = {"database": _database, "broker": _broker, "worker": worker_answers}
     state = {name: "ok" if is_there() else "away" for name, is_there in parts.items()}
     ready = set(state.values()) == {"ok"}
     return JsonResponse({"status": "ok" if ready else "away", **state}, status=200 if ready else 503)

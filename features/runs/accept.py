@@ -23,7 +23,7 @@ from tenants.ids import uuid7
 from tenants.isolation import APP
 from tenants.subjects import make_sure
 
-from . import metrics
+from . import metrics, tracing
 from .costs import MICRO, most_per_run, worst
 from .inflight import enter, leave
 from .models import IdempotencyKey, Run, State
@@ -51,8 +51,9 @@ WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
            0, NULL, 0, false, %(replay_of)s, %(cache_key)s, %(store)s, NULL, '', '', m.t, NULL, NULL
     FROM m WHERE {_STANDS} RETURNING tenant_id, id, feature_id, created_at)
 INSERT INTO runs_queued (tenant_id, id, feature, batch, quarantined, not_before, follows, lost, alone, reserved,
-    budgets)
-SELECT tenant_id, id, feature_id, false, false, created_at, %(follows)s, 0, 0, %(reserved)s, %(budgets)s FROM run"""
+    budgets, trace)
+SELECT tenant_id, id, feature_id, false, false, created_at, %(follows)s, 0, 0, %(reserved)s, %(budgets)s,
+       %(trace)s FROM run"""
 
 # A run whose output there is already: it ends as it begins, with a ledger row like every other and at no cost.
 _COPY = f"""
@@ -169,6 +170,7 @@ class _Taking:
             "replay_of": asked.replays[0] if asked.replays else None,
             "stamps": list(served.stamps),
             "cache_key": key,
+            "trace": tracing.traceparent(),
         }
 
     def take(self) -> Accepted | None:

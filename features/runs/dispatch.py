@@ -22,8 +22,6 @@ from . import metrics
 BELL = "features.runs.tasks.look"
 QUARANTINE_BELL = "features.runs.tasks.quarantine"
 QUEUE = "bells"
-SEEN_SECONDS = 15
-_SEEN = "worker:seen"
 
 
 PROCESS = UUID(os.environ["BESPOKE_PROCESS"]) if "BESPOKE_PROCESS" in os.environ else uuid4()
@@ -50,6 +48,7 @@ class Claim:
     run_id: UUID
     token: UUID
     lost: int
+    trace: str | None = None  # W3C traceparent of who accepted it
 
 
 # Tenants are walked through the partial index by a recursive loose scan (as many steps as tenants with waiting runs),
@@ -89,7 +88,7 @@ WITH RECURSIVE waiting(tenant_id) AS (
 UPDATE runs_queued q
 SET token = %(token)s, process = %(process)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 FROM chosen WHERE q.tenant_id = chosen.tenant_id AND q.id = chosen.id
-RETURNING q.tenant_id, q.id, q.token, q.lost"""
+RETURNING q.tenant_id, q.id, q.token, q.lost, q.trace"""
 
 # One at a time of all those that workers died of.
 _CLAIM_QUARANTINED = """
@@ -100,7 +99,7 @@ WHERE (q.tenant_id, q.id) IN (
     WHERE w.quarantined AND w.token IS NULL AND w.not_before <= now()
       AND NOT EXISTS (SELECT FROM runs_queued x WHERE x.quarantined AND x.token IS NOT NULL)
     ORDER BY w.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING q.tenant_id, q.id, q.token, q.lost"""
+RETURNING q.tenant_id, q.id, q.token, q.lost, q.trace"""
 
 _RENEW = """
 UPDATE runs_queued SET lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
@@ -221,16 +220,6 @@ def _send(task: str, expires: int) -> None:
 def forget_bells() -> None:
     """Empty the queue of bells: beat goes on while no worker is there, and a night of that is 100,000 messages."""
     valkey.ask(lambda: valkey.client.delete(QUEUE), None)
-
-
-def note_worker() -> None:
-    """Say that a worker carried the dispatcher's bell out: what `worker_seen` looks for."""
-    valkey.ask(lambda: valkey.client.set(_SEEN, b"1", ex=SEEN_SECONDS), None)
-
-
-def worker_seen() -> bool:
-    """Whether a worker has answered lately."""
-    return valkey.ask(lambda: bool(valkey.client.exists(_SEEN)), False)
 
 
 def let_go() -> None:

@@ -25,8 +25,9 @@ from tenants.errors import AppError, OverBudget
 from tenants.isolation import APP, tenant_tx
 from tenants.models import Tenant
 
-from . import metrics
+from . import metrics, tracing
 from .breakers import Breakers, RetryBudgets, full_jitter
+from .canary import end_canary, is_canary
 from .costs import MICRO, most_per_run, price, worst
 from .dispatch import Claim, let_go
 from .events import tell
@@ -56,7 +57,9 @@ def execute(claim: Claim, lease: Lease) -> State | None:
     """
     work = _Work(claim, lease)
     try:
-        ending = Ending(State.SUCCEEDED, output=work.converse(), tokens=work.tokens)
+        told = {"bespoke.run": str(claim.run_id), "bespoke.tenant": str(claim.tenant_id)}
+        with tracing.span("run", "INTERNAL", told, parent=claim.trace):
+            ending = Ending(State.SUCCEEDED, output=work.converse(), tokens=work.tokens)
     except _NotOurs:
         return None
     except RunFailed as failure:
@@ -77,11 +80,11 @@ def execute(claim: Claim, lease: Lease) -> State | None:
 
 
 def carry_out(claim: Claim) -> None:
-    """Carry a claimed run out, its lease renewed meanwhile."""
+    """Carry a claimed run out, a canary without a model, its lease renewed meanwhile."""
     lease = leases.hold(claim.token)
     try:
         with structlog.contextvars.bound_contextvars(run=str(claim.run_id), tenant=str(claim.tenant_id)):
-            execute(claim, lease)
+            end_canary(claim) if is_canary(claim) else execute(claim, lease)
     finally:
         leases.drop(lease)
         let_go()
@@ -297,10 +300,12 @@ class _Work:
         if called.number == 1:
             retries.earn(self.claim.tenant_id)
         try:
-            called.reply = ask(
-                called.call, called.target, self.served.compiled, deadline=self.deadline,
-                stop=lambda: self.lease.stop, on_text=heard, name=f"{self.claim.run_id}-{called.number}",
-            )  # fmt: skip
+            with tracing.chat(called.target, self.served.compiled.settings) as span:
+                called.reply = ask(
+                    called.call, called.target, self.served.compiled, deadline=self.deadline,
+                    stop=lambda: self.lease.stop, on_text=heard, name=f"{self.claim.run_id}-{called.number}",
+                )  # fmt: skip
+                tracing.answered(span, called.reply)
             called.outcome, called.detail = "answered", told
             breakers.report(key, True, time.monotonic())
         except Stopped as stopped:

@@ -105,6 +105,7 @@ class Queued(TenantModel):
     cancel_requested_at = models.DateTimeField(null=True)
     reserved = models.PositiveBigIntegerField(null=True)
     budgets = ArrayField(models.UUIDField(), default=list)
+    trace = models.CharField(max_length=55, null=True)  # noqa: DJ001  # W3C traceparent of who accepted it
 
     class Meta:
         indexes = [

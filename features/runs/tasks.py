@@ -13,12 +13,12 @@ from django.db import Error
 
 from tenants.catalogue import refuse_unsafe
 
+from .canary import put_canaries_away, send_canary
 from .dispatch import (
     claim,
     forget_bells,
     free_orphans,
     let_go,
-    note_worker,
     quarantine_waits,
     ring,
     ring_quarantine,
@@ -60,7 +60,6 @@ def look() -> int:
 @shared_task(ignore_result=True)
 def dispatch() -> None:
     """Each second: ring for runs that wait, so that none depends on the bell that its door rang."""
-    note_worker()
     bells, quarantined = waiting(2 * settings.WORKER_SLOTS), quarantine_waits()
     let_go()
     if bells:
@@ -79,6 +78,13 @@ def quarantine() -> None:
     finally:
         _quarantine.release()
         let_go()
+
+
+@shared_task(ignore_result=True)
+def canary() -> None:
+    """Each second: send a canary run if one is due (canary.py)."""
+    send_canary()
+    let_go()
 
 
 @shared_task(ignore_result=True)
@@ -103,6 +109,7 @@ def sweep() -> None:
     """Each minute: put away the previews whose hour is over, and forget what was not to be kept."""
     put_expired_away()
     forget_unstored()
+    put_canaries_away()
     let_go()
 
 

@@ -20,8 +20,8 @@ def all_ended(stack: Stack, accepted: Collection[str], patience: float) -> None:
 def check(stack: Stack, accepted: Collection[str]) -> None:
     """Each accepted run ended once, is billed once, and nothing is held, unaccounted for or another tenant's."""
     assert len(set(accepted)) == len(accepted)
-    assert stack.rows("SELECT count(*) FROM runs_run WHERE id <> ALL(%s)", list(accepted)) == [(0,)]
-    entered = stack.rows("SELECT run::text, count(*) FROM runs_ledger GROUP BY run")
+    assert stack.rows("SELECT count(*) FROM runs_run WHERE preview IS NULL AND id <> ALL(%s)", list(accepted)) == [(0,)]
+    entered = stack.rows("SELECT run::text, count(*) FROM runs_ledger WHERE NOT preview GROUP BY run")
     assert {run for run, _ in entered} == set(accepted)
     assert {rows for _, rows in entered} == {1}
     differ = """SELECT r.id, r.state, l.state, r.cost, l.cost FROM runs_run r JOIN runs_ledger l ON l.run = r.id

@@ -26,7 +26,7 @@ from rich.text import Text
 
 from backend.actors import actor_of_login, memberships
 from features.find import find_feature
-from features.runs.dispatch import worker_seen
+from features.runs.canary import worker_answers
 from features.runs.filing import Done, field_for_text, run_rows
 from features.runs.rows import Kind, NoColumn, Row, read_rows
 from tenants.actor import Actor
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         found = find_feature(feature, by)
         field = field or field_for_text(found, by)
         console = Console(stderr=True)
-        if not worker_seen():
+        if not worker_answers():
             console.print("[yellow]No worker has answered lately: rows wait until one is there (`make serve`).")
         kept = _kept(out)
         total = None if file == "-" else min(limit or sys.maxsize, _count(Path(file), column))

@@ -54,7 +54,9 @@ def test_door_run_and_call_are_one_trace_of_the_callers(
     assert CANARY not in "".join(span.to_json() for span in found)
 
 
-def test_while_it_is_off_the_sdk_is_not_imported() -> None:
-    check = "import django; django.setup(); import backend.urls, sys; sys.exit('opentelemetry.sdk' in sys.modules)"
+def test_while_it_is_off_we_load_no_exporter_and_open_no_span() -> None:
+    check = "import sys, django; django.setup(); import backend.urls; sys.exit(int('opentelemetry.exporter' in sys.modules))"
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "backend.settings"}
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=environment).returncode == 0
+    with tracing.span("run", "INTERNAL", {}) as opened:
+        assert opened is None and tracing.traceparent() is None

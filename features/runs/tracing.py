@@ -1,4 +1,4 @@
-"""One trace across door, worker and provider, by OpenTelemetry; off, and its exporter not even imported, unless configured.
+"""One trace across door, worker and provider, by OpenTelemetry; off, and no exporter imported, unless configured.
 
 It is on where OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_TRACES_EXPORTER is set (to anything but `none`). Names and attributes
 of calls to models are the GenAI semantic conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/.

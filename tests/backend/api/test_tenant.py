@@ -12,10 +12,10 @@ from .conftest import Caller
 
 
 def test_members_read_the_policy_and_admins_change_it(cast: Cast, api: Caller) -> None:
-    open_to_all = {"users_may_pin": "yes", "users_may_override": True, "retention_days": None}
+    open_to_all = {"users_may_pin": "yes", "users_may_override": True, "retention_days": None, "store": True}
     assert api(cast.alice).get("/tenant").json()["policy"] == open_to_all
     changed = api(cast.ada).patch("/tenant", {"policy": {"users_may_pin": 14, "retention_days": 90}}).json()["policy"]
-    assert changed == {"users_may_pin": 14, "users_may_override": True, "retention_days": 90}
+    assert changed == {"users_may_pin": 14, "users_may_override": True, "retention_days": 90, "store": True}
     assert kind(api(cast.alice).patch("/tenant", {"policy": {}})) == (403, "forbidden")
 
 

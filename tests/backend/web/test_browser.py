@@ -51,9 +51,8 @@ def alice(stack: Stack) -> Iterator[Page]:
 
 
 def _lost(request: Any) -> bool:
-    """A request that failed, other than those which their own page gives up when it is left: streams and the count."""
-    left = request.failure == "net::ERR_ABORTED" and request.url.endswith("/notices/count")
-    return not request.url.endswith("/events") and not left
+    """A request that failed, other than those which the browser itself gives up when their page is left."""
+    return not request.url.endswith("/events") and request.failure != "net::ERR_ABORTED"
 
 
 def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) -> None:

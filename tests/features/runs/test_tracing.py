@@ -55,7 +55,8 @@ def test_door_run_and_call_are_one_trace_of_the_callers(
 
 
 def test_while_it_is_off_we_load_no_exporter_and_open_no_span() -> None:
-    check = "import sys, django; django.setup(); import backend.urls; sys.exit(int('opentelemetry.exporter' in sys.modules))"
+    begin = "import sys, django; django.setup(); import backend.urls; "
+    check = begin + "sys.exit(int('opentelemetry.exporter' in sys.modules))"
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "backend.settings"}
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=environment).returncode == 0
     with tracing.span("run", "INTERNAL", {}) as opened:

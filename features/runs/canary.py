@@ -3,7 +3,7 @@
 A canary is a row of the run table and of the queue, claimed by a worker as any other and finished with a ledger row.
 Only the model is not asked: that would cost money each time, and a provider's bad day is no reason to call ourselves
 away. It counts as a preview's run of a feature that is none, so it is in no list, usage, guard or page. What a worker
-that is full of slow runs does is alive too: renewing as many leases as one worker has slots counts as an answer.
+that is full of slow runs does is alive too: renewing as many leases as it has slots counts as an answer.
 """
 
 import json
@@ -46,8 +46,10 @@ _LATELY = """
 SELECT EXISTS (
     SELECT FROM runs_run WHERE tenant_id = %(tenant)s AND feature_id = %(canary)s AND state = 'succeeded'
     AND finished_at > clock_timestamp() - make_interval(secs => %(late)s)
-) OR (SELECT count(*) >= %(slots)s FROM runs_queued
-      WHERE token IS NOT NULL AND lease_until > clock_timestamp() + make_interval(secs => %(fresh)s))"""
+) OR EXISTS (
+    SELECT FROM runs_worker w WHERE w.slots <= (
+        SELECT count(*) FROM runs_queued q
+        WHERE q.process = w.id AND q.lease_until > clock_timestamp() + make_interval(secs => %(fresh)s)))"""
 
 
 def send_canary() -> UUID | None:
@@ -95,7 +97,7 @@ def put_canaries_away() -> None:
 def worker_answers() -> bool:
     """Whether a canary went the whole way lately, or a worker is full and renews its leases."""
     lease = settings.LEASE_SECONDS
-    facts = {**_FACTS, "late": settings.CANARY_LATE_SECONDS, "slots": settings.WORKER_SLOTS, "fresh": lease / 2}
+    facts = {**_FACTS, "late": settings.CANARY_LATE_SECONDS, "fresh": lease / 2}
     try:
         with operator_tx(), connections[OPERATOR].cursor() as cursor:
             cursor.execute(_LATELY, facts)

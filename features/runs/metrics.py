@@ -40,10 +40,10 @@ REQUEST_SECONDS = Histogram(
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _QUEUE = """
-SELECT batch, count(*) FILTER (WHERE token IS NULL), count(*) FILTER (WHERE token IS NOT NULL),
+SELECT CASE WHEN quarantined THEN 'quarantine' WHEN batch THEN 'batch' ELSE 'interactive' END, count(*) FILTER (WHERE token IS NULL), count(*) FILTER (WHERE token IS NOT NULL),
        coalesce(extract(epoch FROM clock_timestamp() - min(not_before) FILTER (
            WHERE token IS NULL AND not_before <= clock_timestamp())), 0)
-FROM runs_queued GROUP BY batch"""
+FROM runs_queued GROUP BY 1"""
 
 
 def began(accepted_at: datetime) -> None:
@@ -84,21 +84,20 @@ class QueueCollector:
     """The queue as PostgreSQL has it, asked at most once in FRESH_SECONDS; without the database it says nothing."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[bool, int, int, float]] = []
+        self._rows: list[tuple[str, int, int, float]] = []
         self._until = 0.0
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         waiting = GaugeMetricFamily("bespoke_queue_waiting", "Runs that wait, by lane", labels=["lane"])
         running = GaugeMetricFamily("bespoke_queue_running", "Runs that are claimed, by lane", labels=["lane"])
         oldest = GaugeMetricFamily("bespoke_queue_oldest_seconds", "How long the oldest waits", labels=["lane"])
-        for batch, waits, runs, age in self._look():
-            lane = ["batch" if batch else "interactive"]
-            waiting.add_metric(lane, waits)
-            running.add_metric(lane, runs)
-            oldest.add_metric(lane, float(age))
+        for lane, waits, runs, age in self._look():
+            waiting.add_metric([lane], waits)
+            running.add_metric([lane], runs)
+            oldest.add_metric([lane], float(age))
         yield from (waiting, running, oldest)
 
-    def _look(self) -> list[tuple[bool, int, int, float]]:
+    def _look(self) -> list[tuple[str, int, int, float]]:
         if time.monotonic() >= self._until:
             self._until = time.monotonic() + FRESH_SECONDS
             try:
@@ -108,5 +107,5 @@ class QueueCollector:
             except Error:
                 self._rows = []
             else:
-                self._rows = [found.get(batch, (batch, 0, 0, 0.0)) for batch in (False, True)]
+                self._rows = [found.get(lane, (lane, 0, 0, 0.0)) for lane in ("interactive", "batch", "quarantine")]
         return self._rows

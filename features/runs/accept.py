@@ -177,6 +177,8 @@ class _Taking:
         """Write it; None says that its stamps have moved, and to resolve again."""
         known, budgets, stores = self._row(_LOOK, self.payer.parameters())
         self.parameters["store"] = self.asked.store and stores
+        if not self.parameters["store"]:  # what is not to be kept answers nobody else
+            self.parameters["cache_key"] = None
         if not known:
             make_sure(self.by.tenant_id, self.served.who)
         equal = None if self.key is None else find_equal(self.served, self.tenant.id, self.key)

@@ -111,6 +111,16 @@ def test_an_output_that_failed_or_was_forgotten_answers_nobody(cast: Cast, model
     assert not ask(cast, cast.alice).ended
 
 
+def test_what_is_not_to_be_stored_may_have_anothers_output_and_gives_none(cast: Cast, model: FakeModel) -> None:
+    ask(cast, cast.alice, store=False)
+    look()
+    assert not ask(cast, cast.alice).ended
+    look()
+    assert ask(cast, cast.alice, store=False).ended
+    with cast.alice.present():
+        assert Run.objects.exclude(forget_at=None).count() == 2
+
+
 def test_of_many_equal_runs_at_once_one_asks_and_all_have_its_answer(cast: Cast, model: FakeModel) -> None:
     barrier, taken = threading.Barrier(10), []
 

@@ -40,7 +40,8 @@ REQUEST_SECONDS = Histogram(
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _QUEUE = """
-SELECT CASE WHEN quarantined THEN 'quarantine' WHEN batch THEN 'batch' ELSE 'interactive' END, count(*) FILTER (WHERE token IS NULL), count(*) FILTER (WHERE token IS NOT NULL),
+SELECT CASE WHEN quarantined THEN 'quarantine' WHEN batch THEN 'batch' ELSE 'interactive' END,
+       count(*) FILTER (WHERE token IS NULL), count(*) FILTER (WHERE token IS NOT NULL),
        coalesce(extract(epoch FROM clock_timestamp() - min(not_before) FILTER (
            WHERE token IS NULL AND not_before <= clock_timestamp())), 0)
 FROM runs_queued GROUP BY 1"""

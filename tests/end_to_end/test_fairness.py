@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from features.models import Feature
 from features.runs.accept import accept
 from features.runs.models import Queued
@@ -34,6 +36,7 @@ def taken(stack: Stack, who: str) -> tuple[float, float]:
     return found[0][0], sorted(whole for _, whole in found)[int(ONES * 0.95) - 1]
 
 
+@pytest.mark.slow  # its figures need a machine with nothing else to do
 def test_a_flood_of_one_tenant_and_ones_own_batch_are_hardly_noticed(stack: Stack) -> None:
     stack.model.default = lambda _: Answer('{"greeting": "Hi"}', hold=threading.Event(), pause=SLOT_SECONDS / 3)
     stack.worker.kill()

@@ -197,25 +197,31 @@ class _Taking:
             queued = self._write(_QUEUE, follows=equal.id, reserved=None, budgets=[], cache_key=None)
         else:
             hold = self._hold(budgets)
-            queued = self._write(_QUEUE, follows=None, reserved=hold.amount, budgets=list(hold.budgets))
+            held, of = (hold.amount, list(hold.budgets)) if hold else (None, [])
+            queued = self._write(_QUEUE, follows=None, reserved=held, budgets=of)
         if not queued:
             return None
         metrics.ACCEPTED.inc()
         return Accepted(self.run_id, replayed=False)
 
-    def _hold(self, budgets: bool) -> Hold:
-        """Hold the first call's worst cost. Raises OverBudget also for a behavior whose own bound is below it."""
+    def _hold(self, budgets: bool) -> Hold | None:
+        """Hold the first call's worst cost. Raises OverBudget also for a behavior whose own bound is below it.
+
+        None where no call can be made as things are: whoever makes one all the same must look for budgets then.
+        """
         compiled = self.served.compiled
         target, most = self.served.targets.get(compiled.model), most_per_run(compiled)
-        if target is None or (not budgets and most is None):
-            return Hold(0)  # without a target the run fails as rejected, before any call
+        if not budgets and most is None:
+            return Hold(0)
+        if target is None:
+            return None
         try:
             given = cast("dict[str, Json]", self.question)  # its schema has accepted it
             messages = compiled.messages(
                 given, tenant_name=self.tenant.name, user_key=self.served.who.key, now=self.served.at
             )
-        except AppError:  # it will fail with the reason, before any call
-            return Hold(0)
+        except AppError:
+            return None
         amount = worst(target, messages, compiled)
         if most is not None and amount > most:
             told = f"may cost {amount / MICRO:g} {settings.CURRENCY}; {self.served.feature.key} lets a run cost"

@@ -266,6 +266,9 @@ CANARY_LATE_SECONDS = env_int("BESPOKE_CANARY_LATE_SECONDS", 60)
 CURRENCY = env("BESPOKE_CURRENCY", "EUR")
 CACHE_SECONDS = env_int("BESPOKE_CACHE_SECONDS", 86_400)  # for features that say nothing of it; 0 turns caching off
 UNSTORED_SECONDS = env_int("BESPOKE_UNSTORED_SECONDS", 60)  # to fetch an output that is not to be stored
+UNSTORED_BATCH_SECONDS = env_int("BESPOKE_UNSTORED_BATCH_SECONDS", 3600)  # the same for batches, from their end
+OPEN_BATCHES = env_int("BESPOKE_OPEN_BATCHES", 20, 1)  # that a tenant may have which have not ended
+BATCH_BYTES = env_int("BESPOKE_BATCH_BYTES", 256 * 1024 * 1024, 1)  # of the body of one
 PREVIEW_COST = env_int("BESPOKE_PREVIEW_COST", 1_000_000)  # micro-units that one preview may cost at the worst
 
 # What a tenant and each of its credentials may ask for, where no number of their own says otherwise.

@@ -225,6 +225,21 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/features/<str:feature>/runs": [
         Row("post", "/api/v1/features/greet/runs", "401 401 202 202 403 202 202 403", {"input": {"name": "Ann"}}, ASYNC),
     ],
+    "api/v1/features/<str:feature>/batches": [
+        Row("post", "/api/v1/features/greet/batches", "401 401 202 202 403 202 202 403", [{"input": {"name": "Ann"}}]),
+    ],
+    "api/v1/batches": [
+        Row("get", "/api/v1/batches", "401 401 200 200 200 200 200 403"),
+    ],
+    "api/v1/batches/<uuid:batch_id>": [
+        Row("get", "/api/v1/batches/{batch}", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/batches/<uuid:batch_id>/results": [
+        Row("get", "/api/v1/batches/{batch}/results", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/batches/<uuid:batch_id>/cancel": [
+        Row("post", "/api/v1/batches/{batch}/cancel", "401 401 404 404 404 404 404 403"),
+    ],
     "api/v1/runs": [
         Row("get", "/api/v1/runs", "401 401 200 200 200 200 200 403"),
         Row("get", "/api/v1/runs?user={subject}", "401 401 403 404 403 403 403 403"),

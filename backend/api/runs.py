@@ -67,8 +67,8 @@ def door(*methods: str) -> Callable[[View], View]:
 async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpResponseBase:
     """Run a feature: `Prefer: wait=N` waits for the end, `respond-async` does not, `text/event-stream` streams."""
     actor.need("run.create")
-    body, key, wait = _body(request), _idempotency_key(request), patience(request)
-    asked = Asked(store=body.get("store", True), fresh=_fresh(request))
+    body, key, wait = _body(request), idempotency_key(request), patience(request)
+    asked = Asked(store=body.get("store", True), fresh=fresh(request))
     accepted = await threaded(_accept)(actor, feature, body["input"], asked, key, known_of(request))
     return await _taken_in(request, actor, accepted, feature, wait)
 
@@ -77,7 +77,7 @@ async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpRe
 async def replay_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
     """Run a run's input again, on the same behavior, today's, or a version; answered as `create_run` answers."""
     actor.need("run.create")
-    on, key, wait = _on(request), _idempotency_key(request), patience(request)
+    on, key, wait = _on(request), idempotency_key(request), patience(request)
     feature, accepted = await threaded(_replay)(actor, run_id, on, key)
     return await _taken_in(request, actor, accepted, feature, wait)
 
@@ -198,7 +198,7 @@ def _stream(actor: Actor, run_id: UUID, last: str, headers: dict[str, str]) -> H
 def _sse(event: Event) -> bytes:
     """An event as the HTML standard's text/event-stream has it."""
     head = f"id: {event.id}\n" if event.id else ""
-    return f"{head}event: {event.name}\ndata: {_text(event.data)}\n\n".encode()
+    return f"{head}event: {event.name}\ndata: {text(event.data)}\n\n".encode()
 
 
 def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]:
@@ -223,7 +223,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
     return body
 
 
-def _fresh(request: HttpRequest) -> bool:
+def fresh(request: HttpRequest) -> bool:
     """Whether the caller wants the model asked, whatever is cached (RFC 9111, 5.2.1.4)."""
     return "no-cache" in request.headers.get("Cache-Control", "")
 
@@ -267,7 +267,8 @@ def patience(request: HttpRequest) -> float:
     return 0.0 if "respond-async" in prefer else DEFAULT_WAIT
 
 
-def _idempotency_key(request: HttpRequest) -> str | None:
+def idempotency_key(request: HttpRequest) -> str | None:
+    """Read Idempotency-Key (draft-ietf-httpapi-idempotency-key-header), bare or quoted. Raises Malformed."""
     value = request.headers.get("Idempotency-Key")
     if value is None:
         return None
@@ -277,13 +278,14 @@ def _idempotency_key(request: HttpRequest) -> str | None:
     return bare
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a value as the API writes it."""
     return JSONRenderer().render(value).decode()
 
 
 def json_answer(body: dict[str, Any], status: int, headers: dict[str, str]) -> HttpResponse:
     headers = {"Cache-Control": PRIVATE, **headers}
-    return HttpResponse(_text(body), status=status, headers=headers, content_type="application/json")
+    return HttpResponse(text(body), status=status, headers=headers, content_type="application/json")
 
 
 def threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

@@ -2,13 +2,42 @@
 
 from typing import Any
 
+from features.runs.batches import MOST_ITEMS
+from features.runs.items import LONGEST_KEY
 from features.runs.preview import MOST_INPUTS
 
 from .schema import header
-from .shapes import ANYTHING, EVENTS, ID, JSON, OBJECT, PREVIEW, RUN, TEXT, Schema, choice, maybe, shape
+from .shapes import (
+    ANYTHING,
+    BATCH,
+    BATCH_RESULT,
+    EVENTS,
+    ID,
+    JSON,
+    OBJECT,
+    PREVIEW,
+    RUN,
+    TEXT,
+    Schema,
+    array,
+    choice,
+    maybe,
+    shape,
+)
 
 _TAG = "Runs"
 _RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": ID}
+_BATCH_ID = {"name": "batch_id", "in": "path", "required": True, "schema": ID}
+LINES = "application/x-ndjson"
+_ITEM: Schema = {
+    "type": "object",
+    "properties": {
+        "input": {"description": "what the feature's input schema says"},
+        "key": {"type": "string", "maxLength": LONGEST_KEY, "description": "the caller's own, given back"},
+    },
+    "required": ["input"],
+    "additionalProperties": False,
+}
 _FEATURE = {"name": "feature", "in": "path", "required": True, "schema": TEXT}
 _LOCATION = {"Location": {"schema": TEXT, "description": "where the run is"}}
 _REPLAYED = {"Idempotency-Replayed": {"schema": TEXT, "description": "`true`: the key has made this run before"}}
@@ -151,6 +180,63 @@ RUN_PATHS: dict[str, Schema] = {
             "responses": {
                 "200": _answer("It had not begun, and is cancelled", _RUN),
                 "202": _answer("Its worker is asked to stop", _RUN),
+            },
+        }
+    },
+    "/api/v1/features/{feature}/batches": {
+        "post": {
+            "operationId": "post_batch",
+            "summary": "Run a feature on many inputs",
+            "description": f"A JSON list of items, or NDJSON with one on each line: at most {MOST_ITEMS}. All are "
+            "carried out on the behavior that is served now, behind everything interactive. An item that cannot be "
+            "taken in is `refused` in the results and stops no other; on any other error none is taken in.",
+            "tags": ["Batches"],
+            "parameters": [
+                _FEATURE,
+                *_ASKING[1:],
+                *_headers(Cache_Control="`no-cache`: ask the model even if there is the output of an equal run"),
+                {
+                    "name": "store",
+                    "in": "query",
+                    "schema": {"type": "boolean", "default": True},
+                    "description": "false: inputs and outputs are deleted an hour after the batch's end",
+                },
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {JSON: {"schema": array(_ITEM)}, LINES: {"schema": TEXT, "example": '{"input": {}}\n'}},
+            },
+            "responses": {
+                "202": _answer(
+                    "It is taken in",
+                    {JSON: {"schema": BATCH}},
+                    Location={"schema": TEXT, "description": "where the batch is"},
+                    **_REPLAYED,
+                ),
+            },
+        }
+    },
+    "/api/v1/batches/{batch_id}/results": {
+        "get": {
+            "operationId": "get_batch_results",
+            "summary": "A batch's results so far, a line for each item, in their order",
+            "tags": ["Batches"],
+            "parameters": [
+                _BATCH_ID,
+                {"name": "after", "in": "query", "schema": _ONE, "description": "go on after the item of this place"},
+            ],
+            "responses": {"200": _answer("Lines of results", {LINES: {"schema": BATCH_RESULT}})},
+        }
+    },
+    "/api/v1/batches/{batch_id}/cancel": {
+        "post": {
+            "operationId": "post_batch_cancel",
+            "summary": "Cancel what has not ended of a batch",
+            "tags": ["Batches"],
+            "parameters": [_BATCH_ID],
+            "responses": {
+                "200": _answer("Nothing of it is worked on any more", {JSON: {"schema": BATCH}}),
+                "202": _answer("The workers of what runs are asked to stop", {JSON: {"schema": BATCH}}),
             },
         }
     },

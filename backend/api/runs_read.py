@@ -44,6 +44,7 @@ class Runs(Door):
             OpenApiParameter("feature", str),
             OpenApiParameter("state", str, enum=State.values),
             OpenApiParameter("user", str, description="of one subject (admins)"),
+            OpenApiParameter("batch", OpenApiTypes.UUID, description="the runs of a batch, which are in no other list"),
             *PAGING,
         ],
         responses=answers(listed(RUN)),
@@ -58,6 +59,7 @@ class Runs(Door):
             rows = rows.filter(subject_id=subject_named(actor, user).id)
         elif "run.others" not in actor.can:
             rows = rows.filter(subject_id=actor.acting_for().id)
+        rows = rows.filter(batch=_uuid(request.query_params.get("batch")))
         if feature is not None:
             rows = rows.filter(feature=find_feature(feature, actor))
         if state is not None:
@@ -65,6 +67,13 @@ class Runs(Door):
                 raise Malformed(f"state is one of {', '.join(State.values)}.")
             rows = rows.filter(state=state)
         return page(request, rows, run_json, actor=actor)
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        raise Malformed("batch is the id of a batch.") from None
 
 
 class RunDoor(Door):
@@ -190,6 +199,7 @@ def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
         "attempts": run.attempts,
         "cached": run.cached,
         "feedback": run.feedback,
+        "batch": run.batch,
         "replay_of": run.replay_of,
         "stored": run.store,
         "input_digest": run.input_digest or None,

@@ -19,6 +19,7 @@ GROUPS = {
     "previews": "Previews",
     "rollouts": "Rollouts",
     "runs": "Runs",
+    "batches": "Batches",
     "runs_read": "Runs",
     "tenant": "The organisation",
     "vendor": "The vendor",

@@ -269,10 +269,28 @@ RUN = named("Run", shape(
     state=choice("queued", "running", "succeeded", "failed", "cancelled"), input=ANYTHING, output=ANYTHING,
     error=maybe(shape("detail", "problems", type=TEXT, title=TEXT, detail=TEXT, problems=array(OBJECT))),
     receipt=RECEIPT, usage=maybe(USAGE), cost=COST, attempts=NUMBER, cached=TRUTH, feedback=maybe(OBJECT),
+    batch={**maybe(ID), "description": "the batch that it is an item of"},
     replay_of={**maybe(ID), "description": "the run whose input was asked again"},
     stored={**TRUTH, "description": "whether input and output are kept"},
     input_digest={**maybe(TEXT), "description": "SHA-256 of an input that was not kept"}, output_digest=maybe(TEXT),
     created=TIME, started=maybe(TIME), finished=maybe(TIME), calls=array(CALL),
+))  # fmt: skip
+BATCH = named("Batch", shape(
+    id=ID, feature=TEXT, state=choice("running", "cancelling", "finished", "cancelled"),
+    items={**NUMBER, "description": "how many came"},
+    counts=shape(queued=NUMBER, running=NUMBER, succeeded=NUMBER, failed=NUMBER, cancelled=NUMBER, refused=NUMBER),
+    cached={**NUMBER, "description": "how many were answered with the output of an equal run"},
+    usage=shape(input_tokens=NUMBER, cached_input_tokens=NUMBER, output_tokens=NUMBER), cost=COST,
+    estimate={**maybe(shape(cost_left=maybe(COST), seconds_left=maybe(NUMBER))),
+              "description": "what is left by what was; null when nothing is left"},
+    receipt={**RECEIPT, "description": "of all its runs"}, stored=TRUTH, created=TIME, finished=maybe(TIME),
+))  # fmt: skip
+BATCH_RESULT = named("BatchResult", shape(
+    place={**NUMBER, "description": "of the item, from 0"}, key={**TEXT, "description": "what the caller called it"},
+    run={**maybe(ID), "description": "null for what was refused"},
+    state=choice("queued", "running", "succeeded", "failed", "cancelled", "refused"), output=ANYTHING,
+    error=maybe(shape("detail", "problems", type=TEXT, title=TEXT, detail=TEXT, problems=array(OBJECT))),
+    cached=TRUTH, cost=COST,
 ))  # fmt: skip
 _TRIED = shape(
     state=choice("queued", "running", "succeeded", "failed", "cancelled", "refused"), output=ANYTHING,

@@ -4,6 +4,7 @@ from django.urls import path, register_converter
 
 from . import (
     availability,
+    batches,
     budgets,
     conflicts,
     features,
@@ -96,6 +97,11 @@ urlpatterns = [
     path("runs/<uuid:run_id>/cancel", runs.cancel_run, name="cancel-run"),
     path("runs/<uuid:run_id>/replay", runs.replay_run, name="replay-run"),
     path("runs/<uuid:run_id>/feedback", runs_read.RunFeedback.as_view()),
+    path(f"{FEATURE}/batches", batches.create_batch, name="create-batch"),
+    path("batches", batches.Batches.as_view()),
+    path("batches/<uuid:batch_id>", batches.OneBatch.as_view()),
+    path("batches/<uuid:batch_id>/results", batches.batch_results, name="batch-results"),
+    path("batches/<uuid:batch_id>/cancel", batches.cancel_one, name="cancel-batch"),
     path("notices", notices.Notices.as_view()),
     path("notices/<uuid:notice_id>/read", notices.ReadNotice.as_view()),
     path("usage", runs_read.Usage.as_view()),

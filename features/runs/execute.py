@@ -18,7 +18,7 @@ from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from features.engine import Json
+from features.engine import ABSENT, Absent, Json
 from features.models import ModelTarget
 from features.served import Served
 from tenants.errors import AppError, OverBudget
@@ -36,6 +36,7 @@ from .flow import Call, ProviderFailed, RunFailed, converse
 from .leases import Lease, leases
 from .models import Attempt, Queued, Run, State
 from .output import Reply
+from .outputs import output_for_item
 from .provider import Stopped, ask
 from .receipts import served_by, served_instead
 from .reservations import Hold, Payer, reserve, settle
@@ -62,6 +63,8 @@ def execute(claim: Claim, lease: Lease) -> State | None:
             ending = Ending(State.SUCCEEDED, output=work.converse(), tokens=work.tokens)
     except _NotOurs:
         return None
+    except _Known as known:
+        ending = Ending(State.SUCCEEDED, output=known.output, cached=True)
     except RunFailed as failure:
         ending = failed(failure, work.tokens)
     except Stopped:
@@ -92,6 +95,14 @@ def carry_out(claim: Claim) -> None:
 
 class _NotOurs(Exception):
     """The claim has passed to somebody else."""
+
+
+class _Known(Exception):
+    """An equal run has ended since this one was taken in: its output is this one's."""
+
+    def __init__(self, output: Json) -> None:
+        super().__init__()
+        self.output = output
 
 
 @dataclass(slots=True)
@@ -176,7 +187,11 @@ class _Work:
         Run.objects.filter(
             tenant_id=self.run.tenant_id, pk=self.run.pk, state__in=(State.QUEUED, State.RUNNING)
         ).update(state=State.RUNNING, started_at=self.run.started_at or Now())
-        self.served = served_instead(self.run) or served_by(self.run)
+        instead = served_instead(self.run)
+        self.served = instead or served_by(self.run)
+        known = ABSENT if instead or self.calls else output_for_item(self.served, self.run)
+        if not isinstance(known, Absent):
+            raise _Known(known)
         now, seconds = timezone.now(), self.served.compiled.limits.timeout_seconds
         until = claim.deadline or now + timedelta(seconds=seconds)
         if claim.deadline is None:

@@ -53,7 +53,7 @@ WITH gone AS (
                                    'output_tokens', used.output),
         cost = used.cost, attempts = used.calls, cached = %(cached)s, finished_at = clock_timestamp(),
         started_at = CASE WHEN %(begun)s THEN coalesce(r.started_at, clock_timestamp()) ELSE r.started_at END,
-        forget_at = CASE WHEN NOT r.store THEN clock_timestamp() + %(kept)s END
+        forget_at = CASE WHEN NOT r.store AND r.batch IS NULL THEN clock_timestamp() + %(kept)s END
     FROM gone, used
     WHERE r.tenant_id = %(tenant)s AND r.id = %(run)s AND r.state IN ('queued', 'running')
     RETURNING r.*
@@ -81,6 +81,7 @@ class Ending:
     output: Json = None
     error: dict[str, Any] | None = None
     tokens: LayerTokens = NO_TOKENS
+    cached: bool = False  # it is the output of an equal run
 
 
 def failed(failure: RunFailed, tokens: LayerTokens = NO_TOKENS) -> Ending:
@@ -109,7 +110,7 @@ def finish(
     leave(tenant_id, ended.author, run_id)
     if ended.state != ending.state:
         ending = Ending(ended.state)
-    metrics.ended(ending.state, _error_type(ending), cached=False)
+    metrics.ended(ending.state, _error_type(ending), cached=ending.cached)
     _announce(tenant_id, run_id, ending)
     if ended.leads and ending.state == State.SUCCEEDED:
         while _end_followers(tenant_id, run_id, ending):
@@ -131,7 +132,7 @@ def _end(
     tokens, error_type = ending.tokens, _error_type(ending)
     parameters: dict[str, Any] = {
         "tenant": tenant_id, "run": run_id, "token": token, "follows": follows, "state": ending.state,
-        "cached": follows is not None, "begun": token is not None or follows is not None,
+        "cached": ending.cached or follows is not None, "begun": token is not None or follows is not None,
         "output": None if ending.output is None else dumps(ending.output),
         "error": None if ending.error is None else json.dumps(ending.error), "error_type": error_type,
         "no_form": error_type in NO_FORM, "kept": timedelta(seconds=settings.UNSTORED_SECONDS),

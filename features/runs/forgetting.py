@@ -26,6 +26,12 @@ _OLDEST = """
 _OLD = f"""
 SELECT r.id FROM runs_run r WHERE r.tenant_id = %(tenant)s AND r.id < {_OLDEST}
   AND r.state IN ('succeeded', 'failed', 'cancelled') AND r.preview IS NULL ORDER BY r.id LIMIT %(piece)s"""
+_OLD_BATCHES = [
+    f"""
+DELETE FROM {table} WHERE tenant_id = %(tenant)s AND {column} < {_OLDEST} AND {column} IN (
+    SELECT b.id FROM runs_batch b WHERE b.tenant_id = %(tenant)s AND b.id < {_OLDEST} AND b.finished_at IS NOT NULL)"""
+    for table, column in (("runs_refuseditem", "batch_id"), ("runs_batch", "id"))
+]
 _OLD_KEYS = """
 DELETE FROM runs_idempotencykey WHERE (tenant_id, id) IN (
     SELECT tenant_id, id FROM runs_idempotencykey WHERE created_at < clock_timestamp() - interval '24 hours'
@@ -62,7 +68,14 @@ def delete_old_runs() -> int:
     for tenant_id, days in policies:
         while count := _delete_piece(tenant_id, days):
             deleted += count
+        _delete_batches(tenant_id, days)
     return deleted
+
+
+def _delete_batches(tenant_id: UUID, days: int) -> None:
+    with tenant_tx(tenant_id), connections[APP].cursor() as cursor:
+        for statement in _OLD_BATCHES:
+            cursor.execute(statement, {"tenant": tenant_id, "days": days})
 
 
 def _delete_piece(tenant_id: UUID, days: int) -> int:

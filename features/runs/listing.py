@@ -17,8 +17,11 @@ from .models import Run
 
 
 def my_runs(actor: Actor, *, feature: Feature | None = None, before: UUID | None = None, most: int) -> list[Run]:
-    """The actor's newest runs, before a given one if told; without outputs. Within the actor's transaction."""
-    rows = _mine(actor).select_related("feature").defer("output").order_by("-id")
+    """The actor's newest runs, before a given one if told; without outputs, and without the items of batches.
+
+    Within the actor's transaction.
+    """
+    rows = _mine(actor).filter(batch=None).select_related("feature").defer("output").order_by("-id")
     if feature is not None:
         rows = rows.filter(feature=feature)
     if before is not None:

@@ -42,6 +42,9 @@ class Run(TenantModel):
     cached = models.BooleanField(default=False)
     feedback = OrderedJSONField(null=True)
     replay_of = models.UUIDField(null=True)  # the run whose input this one was asked again
+    batch = models.UUIDField(null=True)  # the batch that it is an item of, from 0 at which place, and the item's key
+    place = models.PositiveIntegerField(null=True)
+    item_key = models.CharField(max_length=255, blank=True, db_default="")
     preview = models.UUIDField(null=True)  # the preview that it belongs to: it is nobody's run, and goes with that
     cache_key = models.BinaryField(max_length=32, null=True)  # runs with the same key would have the same answer
     store = models.BooleanField(default=True)  # False: input and output go soon after the end, their digests stay
@@ -61,8 +64,46 @@ class Run(TenantModel):
                 name="run_of_cache_key",
                 condition=models.Q(cache_key__isnull=False),
             ),
+            models.Index(
+                fields=["tenant", "batch", "place"], name="run_of_batch", condition=models.Q(batch__isnull=False)
+            ),
             models.Index(fields=["forget_at"], name="run_forgotten", condition=models.Q(forget_at__isnull=False)),
         ]
+
+
+class Batch(TenantModel):
+    """Many runs of one feature, taken in at once, on one behavior: the receipt is that of each of its runs.
+
+    `items` came, `refused` of them are no runs (RefusedItem). `totals` is what it came to, once it has ended.
+    """
+
+    feature = models.ForeignKey(Feature, models.PROTECT, related_name="+", db_index=False)
+    subject = TenantForeignKey(Subject)
+    author = models.CharField(max_length=100)
+    receipt = models.JSONField()
+    store = models.BooleanField(default=True)
+    fresh = models.BooleanField(default=False)  # the model is asked whatever is cached
+    items = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)
+    totals = models.JSONField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "subject", "-id"], name="batch_of_subject"),
+            models.Index(fields=["id"], name="batch_open", condition=models.Q(finished_at=None)),
+        ]
+
+
+class RefusedItem(TenantModel):
+    """An item of a batch that could not be taken in, and why."""
+
+    batch = TenantForeignKey(Batch)
+    place = models.PositiveIntegerField()
+    item_key = models.CharField(max_length=255, blank=True)
+    error = models.JSONField()
 
 
 class Preview(TenantModel):
@@ -92,7 +133,8 @@ class Queued(TenantModel):
     """
 
     feature = models.UUIDField()
-    batch = models.BooleanField(default=False)
+    batch = models.BooleanField(default=False)  # waits behind all that is not
+    item_of = models.UUIDField(null=True)  # the batch
     quarantined = models.BooleanField(default=False)  # carried out alone in a process of its own
     not_before = models.DateTimeField(db_default=Now())
     follows = models.UUIDField(null=True)
@@ -116,6 +158,7 @@ class Queued(TenantModel):
             ),
             models.Index(fields=["lease_until"], name="queued_leases", condition=models.Q(token__isnull=False)),
             models.Index(fields=["tenant", "follows"], name="queued_follow", condition=~models.Q(follows=None)),
+            models.Index(fields=["tenant", "item_of"], name="queued_of_batch", condition=~models.Q(item_of=None)),
             models.Index(fields=["id"], name="queued_quarantined", condition=models.Q(quarantined=True)),
         ]
 
@@ -173,7 +216,7 @@ class IdempotencyKey(TenantModel):
     caller = models.CharField(max_length=100)
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    run = models.UUIDField()
+    run = models.UUIDField()  # or the batch
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

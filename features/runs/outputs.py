@@ -16,16 +16,18 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
-from features.engine import Json, dumps
+from features.engine import ABSENT, Absent, Json, dumps
 from features.served import Served
 from tenants.ids import floor_of
 from tenants.isolation import APP
 
-# Newest first, and one that has an output before one that still works.
+from .models import Batch, Run
+
+# Newest first, and one that has an output before one that still works. What waits in a batch is waited for by nobody.
 FIND = """
 SELECT r.id, r.state = 'succeeded' FROM runs_run r
 WHERE r.tenant_id = %(tenant)s AND r.cache_key = %(cache_key)s AND r.id >= %(oldest)s
-  AND (r.state IN ('queued', 'running') OR r.state = 'succeeded' AND r.output IS NOT NULL)
+  AND (r.state = 'running' OR r.state = 'queued' AND r.batch IS NULL OR r.state = 'succeeded' AND r.output IS NOT NULL)
 ORDER BY (r.state = 'succeeded') DESC, r.id DESC LIMIT 1"""
 
 
@@ -68,6 +70,19 @@ def find_equal(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:
     parameters = {"tenant": tenant_id, "cache_key": key, "oldest": floor_of(timezone.now() - lifetime(served))}
     row = _one(FIND, parameters)
     return None if row is None else Equal(*row)
+
+
+def output_for_item(served: Served, run: Run) -> Json | Absent:
+    """The output of an equal run for an item of a batch that is about to be carried out; ABSENT where there is none."""
+    if run.batch is None or run.cache_key is None:
+        return ABSENT
+    equal = find_equal(served, run.tenant_id, bytes(run.cache_key))
+    if equal is None or not equal.ended:
+        return ABSENT
+    if Batch.objects.filter(tenant_id=run.tenant_id, pk=run.batch, fresh=True).exists():
+        return ABSENT
+    output: Json = Run.objects.only("output").get(tenant_id=run.tenant_id, pk=equal.id).output
+    return output
 
 
 def find_equal_alone(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:

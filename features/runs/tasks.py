@@ -13,6 +13,7 @@ from django.db import Error
 
 from tenants.catalogue import refuse_unsafe
 
+from .batch_ends import end_batches
 from .canary import put_canaries_away, send_canary
 from .dispatch import (
     claim,
@@ -89,11 +90,12 @@ def canary() -> None:
 
 @shared_task(ignore_result=True)
 def reap() -> None:
-    """Each few seconds: take back the runs of workers that died, so that others carry them out."""
+    """Each few seconds: take back the runs of workers that died, for others; and end the batches that are done."""
     for lost in take_back():
         log.warning("run.lease_expired", run=str(lost.run_id), tenant=str(lost.tenant_id), lost=lost.lost)
         give_up(lost)
     free_orphans()
+    end_batches()
     let_go()
 
 

@@ -92,6 +92,7 @@ HEADERS = {
     ("/api/v1/features/{feature}/override/{layer}", "put"): {"If-Match", "If-None-Match", "Bespoke-User"},
     ("/api/v1/features/{feature}/pin/{layer}", "put"): {"If-Match", "If-None-Match", "Bespoke-User"},
     ("/api/v1/features/{feature}/runs", "post"): {"Prefer", "Idempotency-Key", "Cache-Control", "Bespoke-User"},
+    ("/api/v1/features/{feature}/batches", "post"): {"Idempotency-Key", "Cache-Control", "Bespoke-User"},
     ("/api/v1/runs/{run_id}/events", "get"): {"Last-Event-ID", "Bespoke-User"},
     ("/api/v1/models", "get"): set(),
 }

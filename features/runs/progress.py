@@ -1,0 +1,138 @@
+"""How far a batch has come, what is left of it, and its results in the order of its items."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+from django.utils import timezone
+
+from tenants.actor import Actor
+from tenants.ids import floor_of, moment_of
+from tenants.isolation import APP
+
+from .models import Batch, RefusedItem, Run
+
+PAGE = 500  # results that are read at once
+RECENT = 100  # runs by which is estimated what none of the batch's own tells yet
+
+# Runs are partitioned by id, and a batch's are made within the hour after its own id.
+_SPAN = "r.tenant_id = %(tenant)s AND r.id >= %(oldest)s AND r.id < %(newest)s AND r.batch = %(batch)s"
+_COUNT = f"""
+SELECT r.state, count(*), count(*) FILTER (WHERE r.cached), coalesce(sum(r.cost), 0), min(r.started_at),
+       max(r.finished_at), coalesce(sum((r.usage->>'input_tokens')::bigint), 0),
+       coalesce(sum((r.usage->>'cached_input_tokens')::bigint), 0),
+       coalesce(sum((r.usage->>'output_tokens')::bigint), 0)
+FROM runs_run r WHERE {_SPAN} GROUP BY r.state"""
+_SUMS = {"cached": 2, "cost": 3, "input_tokens": 6, "cached_input_tokens": 7, "output_tokens": 8}
+_RECENT = """
+SELECT avg(cost)::bigint FROM (
+    SELECT cost FROM runs_run WHERE tenant_id = %s AND feature_id = %s AND state = 'succeeded' AND NOT cached
+    ORDER BY id DESC LIMIT %s) r"""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many runs of a batch are in each state, what they cost in micro-units, and from when to when they ran."""
+
+    queued: int = 0
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    cached: int = 0
+    cost: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    began: datetime | None = None
+    last: datetime | None = None
+
+    @property
+    def left(self) -> int:
+        return self.queued + self.running
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is left of a batch by what its runs took so far, or where none has ended by the feature's latest runs.
+
+    Micro-units and seconds; None where nothing tells it.
+    """
+
+    cost_left: int | None
+    seconds_left: int | None
+
+
+def span_of(batch: Batch) -> dict[str, Any]:
+    """The parameters of `_SPAN`: the batch, and between which ids its runs are."""
+    made = moment_of(batch.pk)
+    return {
+        "tenant": batch.tenant_id, "batch": batch.pk, "oldest": floor_of(made - timedelta(minutes=1)),
+        "newest": floor_of(made + timedelta(hours=1)),
+    }  # fmt: skip
+
+
+def count(batch: Batch) -> Progress:
+    """Count a batch's runs, within the tenant's transaction; those of one that has ended are kept with it."""
+    if batch.totals is not None:
+        return Progress(**batch.totals, last=batch.finished_at)
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_COUNT, span_of(batch))
+        rows = cursor.fetchall()
+    began, last = [row[4] for row in rows if row[4]], [row[5] for row in rows if row[5]]
+    sums = {name: sum(int(row[column]) for row in rows) for name, column in _SUMS.items()}
+    states = {row[0]: row[1] for row in rows}
+    return Progress(**states, **sums, began=min(began, default=None), last=max(last, default=None))
+
+
+def estimate(batch: Batch, now: Progress) -> Estimate:
+    """What a batch will still cost and take, within the tenant's transaction."""
+    done = now.succeeded + now.failed
+    if done and now.began:
+        seconds = (timezone.now() - now.began).total_seconds()
+        return Estimate(round(now.cost / done * now.left), round(seconds / done * now.left))
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_RECENT, [batch.tenant_id, batch.feature_id, RECENT])
+        (cost,) = cursor.fetchone()
+    return Estimate(None if cost is None else cost * now.left, None)
+
+
+def read_results(batch: Batch, by: Actor, after: int = -1) -> Iterator[list[dict[str, Any]]]:
+    """Yield a batch's results in the order of its items, some at a time, each time in a transaction of its own.
+
+    An item: {"place", "key", "run", "state", "output", "error", "cached", "cost"}; what was not taken in is in the
+    state `refused`, and has no run. Begins after the place `after`.
+    """
+    while after < batch.items - 1:
+        with by.present():
+            found = {row["place"]: row for row in _page(batch, after)}
+        if not found:
+            return  # their time is over: retention has deleted them
+        yield [found[place] for place in sorted(found)]
+        after = max(found)
+
+
+def _page(batch: Batch, after: int) -> Iterator[dict[str, Any]]:
+    span = span_of(batch)
+    runs = Run.objects.filter(
+        tenant_id=batch.tenant_id, batch=batch.pk, id__gte=span["oldest"], id__lt=span["newest"], place__gt=after
+    ).order_by("place")
+    refused = RefusedItem.objects.filter(tenant_id=batch.tenant_id, batch=batch.pk, place__gt=after).order_by("place")
+    both = [*runs.defer("input", "receipt")[:PAGE], *refused[:PAGE]]
+    for row in sorted(both, key=lambda one: one.place or 0)[:PAGE]:
+        if isinstance(row, RefusedItem):
+            yield _result(row.place, row.item_key, None, "refused", None, row.error, False, 0)
+        else:
+            yield _result(row.place, row.item_key, row.pk, row.state, row.output, row.error, row.cached, row.cost)
+
+
+def _result(
+    place: int | None, key: str, run: UUID | None, state: str, output: Any, error: Any, cached: bool, cost: int
+) -> dict[str, Any]:
+    return {
+        "place": place, "key": key, "run": run, "state": state, "output": output, "error": error, "cached": cached,
+        "cost": cost,
+    }  # fmt: skip

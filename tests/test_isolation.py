@@ -510,6 +510,7 @@ class Alice:
         knock = Knock(self.key, {})
         mine = {path: knock.get(f"/features/greet/{path}").json() for path in ("override/user", "pin/user")}
         run, me = knock.get(f"/runs/{self.ids['run']}").json(), knock.get("/me").json()
+        run["batch"] = knock.get(f"/batches/{self.ids['batch']}").json()
         run["tried"] = knock.get(f"/previews/{self.ids['preview']}").json()
         receipt = knock.get("/features/greet/behavior").json()["receipt"]
         return {**mine, "run": run, "me": me, "receipt": receipt}
@@ -585,8 +586,9 @@ def alice(cast: Cast) -> Alice:
         "revoked": text, "stranger": cast.key(cast.mallory), "owner": cast.key(cast.gus),
         "viewer": cast.key(cast.vera), "colleague": cast.key(cast.bob), "software": cast.key(cast.acme_service), "vendor": cast.key(cast.operator),
     }  # fmt: skip
+    batch = knock["alice"].post(f"{greet}/batches", [{"input": {"name": "CANARY-ALICE"}, "key": "CANARY-ALICE"}]).json()
     member = str(cast.alice.subject.id)
-    ids = {"run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member,
+    ids = {"batch": batch["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member,
            "subject": f"member:{member}", "tenant": str(cast.alice.tenant_id)}  # fmt: skip
     made = Alice(cast, ids, keys, key["key"])
     made.before = made.state()

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -21,12 +22,12 @@ PIECE = 1000  # runs that one transaction cancels
 
 # Those that have not begun: they have no calls and hold nothing, so that many end in one statement.
 _CANCEL = """
-WITH some AS (
+WITH waiting AS (
     SELECT tenant_id, id FROM runs_queued
     WHERE tenant_id = %(tenant)s AND item_of = %(batch)s AND token IS NULL AND deadline IS NULL AND budgets = '{}'
     LIMIT %(piece)s FOR UPDATE SKIP LOCKED
 ), gone AS (
-    DELETE FROM runs_queued q USING some WHERE q.tenant_id = some.tenant_id AND q.id = some.id RETURNING q.id
+    DELETE FROM runs_queued q USING waiting w WHERE q.tenant_id = w.tenant_id AND q.id = w.id RETURNING q.id
 ), run AS (
     UPDATE runs_run r SET state = 'cancelled', finished_at = clock_timestamp(),
         usage = '{"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}'
@@ -111,6 +112,7 @@ def _end(tenant_id: UUID, batch_id: UUID) -> None:
         batch.totals, batch.finished_at = totals, now.last or batch.created_at
         batch.save(update_fields=["totals", "finished_at"])
         if not batch.store:  # what was not to be kept can be fetched for a while after the last has ended
-            kept = timedelta(seconds=max(settings.UNSTORED_SECONDS, settings.UNSTORED_BATCH_SECONDS))
+            kept = timedelta(seconds=settings.UNSTORED_BATCH_SECONDS)
             with connections[APP].cursor() as cursor:
-                cursor.execute(_FORGET, {**span_of(batch), "kept": kept})
+                parameters: dict[str, Any] = {**span_of(batch), "kept": kept}
+                cursor.execute(_FORGET, parameters)

@@ -127,7 +127,7 @@ def _elements(body: Body) -> Iterator[bytes | None]:
         while (mark := _MARK.search(piece, at)) is not None:
             at, sign = mark.end(), mark[0]
             if sign == b"\\":
-                at += 1
+                at += quoted
                 escaped = at > len(piece)
             elif sign == b'"':
                 quoted = not quoted

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -108,25 +109,27 @@ def read_results(batch: Batch, by: Actor, after: int = -1) -> Iterator[list[dict
     """
     while after < batch.items - 1:
         with by.present():
-            found = {row["place"]: row for row in _page(batch, after)}
+            found = _page(batch, after)
         if not found:
             return  # their time is over: retention has deleted them
-        yield [found[place] for place in sorted(found)]
-        after = max(found)
+        yield found
+        after = found[-1]["place"]
 
 
-def _page(batch: Batch, after: int) -> Iterator[dict[str, Any]]:
+def _page(batch: Batch, after: int) -> list[dict[str, Any]]:
     span = span_of(batch)
     runs = Run.objects.filter(
         tenant_id=batch.tenant_id, batch=batch.pk, id__gte=span["oldest"], id__lt=span["newest"], place__gt=after
     ).order_by("place")
     refused = RefusedItem.objects.filter(tenant_id=batch.tenant_id, batch=batch.pk, place__gt=after).order_by("place")
-    both = [*runs.defer("input", "receipt")[:PAGE], *refused[:PAGE]]
-    for row in sorted(both, key=lambda one: one.place or 0)[:PAGE]:
-        if isinstance(row, RefusedItem):
-            yield _result(row.place, row.item_key, None, "refused", None, row.error, False, 0)
-        else:
-            yield _result(row.place, row.item_key, row.pk, row.state, row.output, row.error, row.cached, row.cost)
+    found = [
+        *(
+            _result(row.place, row.item_key, row.pk, row.state, row.output, row.error, row.cached, row.cost)
+            for row in runs.defer("input", "receipt")[:PAGE]
+        ),
+        *(_result(row.place, row.item_key, None, "refused", None, row.error, False, 0) for row in refused[:PAGE]),
+    ]
+    return sorted(found, key=itemgetter("place"))[:PAGE]
 
 
 def _result(

@@ -12,7 +12,7 @@ from features.actions.availability import set_caching
 from features.actions.versions import publish
 from features.runs import batch_ends, batches, progress
 from features.runs.batch_ends import end_batches
-from features.runs.budgets import create_budget
+from features.runs.budgets import add_budget
 from features.runs.dispatch import claim
 from features.runs.forgetting import delete_old_runs, forget_unstored
 from features.runs.models import Batch, IdempotencyKey, Ledger, Queued, RefusedItem, Run, State
@@ -123,7 +123,7 @@ def test_a_batch_with_nothing_to_run_is_refused_with_where_and_why(cast: Cast, a
 
 
 @pytest.mark.parametrize(("text", "content_type", "status"), [
-    ("{}", "application/json", 400), ("[", "application/json", 400), ("a,b", "text/csv", 415), ("", LINES, 422),
+    ("{}", "application/json", 400), ("[", "application/json", 400), ("a,b", "text/csv", 415), ("\n", LINES, 422),
 ])  # fmt: skip
 def test_what_is_no_batch_is_told_apart(text: str, content_type: str, status: int, cast: Cast, api: Caller) -> None:
     assert post_lines(api, cast.alice, text, content_type).status_code == status
@@ -162,7 +162,8 @@ def test_a_key_makes_one_batch_and_is_good_for_the_same_bytes_alone(cast: Cast, 
 def test_all_items_keep_the_behavior_that_they_were_taken_in_with(cast: Cast, api: Caller, model: FakeModel) -> None:
     batch = post(api, cast.alice, items("Ann", "Bea")).json()
     assert look() == 2
-    publish(cast.greet, {**GREET, "prompt": "Something else for {{ input.name }}."}, by=cast.operator)
+    changed = {**GREET, "prompt": "Something else for {{ input.name }}."}
+    publish(cast.greet, behavior=changed, make_current=True, by=cast.operator)
     second = post(api, cast.alice, items("Ann")).json()
     assert second["receipt"]["digest"] != batch["receipt"]["digest"]
     with cast.alice.present():
@@ -227,7 +228,7 @@ def test_a_cancel_that_a_crash_cut_short_is_gone_on_with(cast: Cast, api: Caller
 
 
 def test_what_a_batch_holds_of_a_budget_is_held_by_the_call(cast: Cast, api: Caller, model: FakeModel) -> None:
-    create_budget({"period": "day", "hard": 2000}, by=cast.ada)
+    add_budget(period="day", soft=None, hard=2000, by=cast.ada)
     batch = post(api, cast.alice, items(*map(str, range(40)))).json()["id"]
     work()
     counts = show(api, cast.alice, batch)["counts"]
@@ -240,7 +241,7 @@ def test_what_a_batch_holds_of_a_budget_is_held_by_the_call(cast: Cast, api: Cal
     assert api(cast.ada).get("/budgets").json()["items"][0]["reserved"]["micro"] == 0
 
 
-def test_one_organisation_has_so_many_batches_open(cast: Cast, api: Caller, settings: Any) -> None:
+def test_one_organisation_has_so_many_batches_open(cast: Cast, api: Caller, model: FakeModel, settings: Any) -> None:
     settings.OPEN_BATCHES = 1
     assert post(api, cast.alice, items("Ann")).status_code == 202
     answer = post(api, cast.bob, items("Ann"))

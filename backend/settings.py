@@ -4,6 +4,7 @@ Any variable NAME may be given as NAME_FILE instead: the path of a file with the
 """
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -42,6 +43,19 @@ def env_int(name: str, default: int, least: int = 0) -> int:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def networks(given: list[str]) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(item) for item in given]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"A list of networks looks like 10.1.0.0/16,10.2.0.0/16: {error}.") from error
+
+
+def ports(given: list[str]) -> list[int]:
+    if not all(port.isdecimal() and 0 < int(port) < 65536 for port in given):
+        raise ImproperlyConfigured(f"A list of ports looks like 443,8443, not {','.join(given)}.")
+    return [int(port) for port in given]
 
 
 def database(url: str, options: dict[str, Any], **settings: Any) -> dict[str, Any]:
@@ -273,6 +287,11 @@ REQUESTS_PER_MINUTE = env_int("BESPOKE_REQUESTS_PER_MINUTE", 6000, 1)
 KEY_REQUESTS_PER_MINUTE = env_int("BESPOKE_KEY_REQUESTS_PER_MINUTE", 3000, 1)
 CONCURRENT_RUNS = env_int("BESPOKE_CONCURRENT_RUNS", 1000, 1)
 KEY_CONCURRENT_RUNS = env_int("BESPOKE_KEY_CONCURRENT_RUNS", 500, 1)
+
+# Where customers' own addresses may lead (tenants/outbound.py): the public internet by TLS at these ports, and networks
+# of one's own that are named here, at any port and without TLS too.
+OUTBOUND_PORTS = ports(env_list("BESPOKE_OUTBOUND_PORTS", "443"))
+OUTBOUND_NETWORKS = networks(env_list("BESPOKE_OUTBOUND_NETWORKS"))
 
 METRICS_TOKEN = env("BESPOKE_METRICS_TOKEN", "")
 METRICS_PORT = env_int("BESPOKE_METRICS_PORT", 0)

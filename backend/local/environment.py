@@ -62,6 +62,7 @@ def settings_for(
     if demo_model:
         settled |= {"BESPOKE_PROVIDER": "demo", "BESPOKE_MODEL": ALIAS}
         settled["OPENAI_BASE_URL"], settled["OPENAI_API_KEY"] = demo_model
+        settled["BESPOKE_OUTBOUND_NETWORKS"] = given("BESPOKE_OUTBOUND_NETWORKS") or "127.0.0.0/8"
     return settled
 
 

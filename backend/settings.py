@@ -4,6 +4,7 @@ Any variable NAME may be given as NAME_FILE instead: the path of a file with the
 """
 
 import os
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,21 @@ def ports(given: list[str]) -> list[int]:
     return [int(port) for port in given]
 
 
+def secret_ring(given: list[str]) -> dict[str, bytes]:
+    """Read `name:64 hexadecimal digits` items, in their order (tenants/secrets.py). Raises ImproperlyConfigured."""
+    ring: dict[str, bytes] = {}
+    for item in given:
+        name, _, digits = item.partition(":")
+        fits = re.fullmatch(r"[A-Za-z0-9-]{1,40}", name) and re.fullmatch(r"[0-9a-fA-F]{64}", digits)
+        if not fits or name in ring:  # which is not shown: it may be a key
+            raise ImproperlyConfigured(
+                "BESPOKE_SECRET_KEYS is a list of keys such as 2026-11:<what `openssl rand -hex 32` prints>, each under"
+                " a name of its own, the one that seals first."
+            )
+        ring[name] = bytes.fromhex(digits)
+    return ring
+
+
 def database(url: str, options: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """Turn postgresql://user:password@host:port/name?host=/socket/folder into Django's setting."""
     parts = urlsplit(url)
@@ -79,6 +95,7 @@ def database(url: str, options: dict[str, Any], **settings: Any) -> dict[str, An
 
 
 SECRET_KEY = env("SECRET_KEY")
+SECRET_RING = secret_ring([item.strip() for item in env("BESPOKE_SECRET_KEYS").split(",")])
 DEBUG = env_bool("BESPOKE_DEBUG")
 BASE_URL = env("BESPOKE_BASE_URL", "http://localhost:8000")
 _SECURE = BASE_URL.startswith("https://")

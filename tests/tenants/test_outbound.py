@@ -233,6 +233,11 @@ def test_networks_of_ones_own_are_reached_where_settings_allow_them(listener: Li
         send("http://plain.example/", resolve=answers("93.184.215.14"))
     with pytest.raises(Refused):
         send("https://other.example/", resolve=answers("10.0.0.1"))
+    with pytest.raises(Refused):  # nor at any port there
+        send("https://other.example:22/", resolve=answers("93.184.215.14"))
+    settings.OUTBOUND_PORTS = [80, 443]
+    with pytest.raises(Refused):
+        send("http://plain.example/", resolve=answers("93.184.215.14"))
 
 
 def test_a_redirect_is_an_answer_and_never_followed(listener: Listener, settings: Any) -> None:

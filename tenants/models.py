@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 
 from .ids import uuid7
 from .roles import Role
+from .secrets import SealedField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -178,3 +179,27 @@ class VendorAuditEvent(models.Model):
     verb = models.CharField(max_length=60)
     target = models.CharField(max_length=200)
     detail = models.JSONField(default=dict)
+
+
+class ProviderKey(TenantModel):
+    """A tenant's own key for a model provider, and its own endpoint if it has one. The newest live one is used."""
+
+    provider = models.CharField(max_length=40)
+    name = models.CharField(max_length=100)
+    base_url = models.CharField(max_length=2000, blank=True)  # empty: the provider's own, as the vendor has set it up
+    sealed = SealedField()
+    last_four = models.CharField(max_length=4)
+    fingerprint = models.CharField(max_length=8)
+    created_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)  # when the provider last said that the key is not good
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant", "provider", "-id"],
+                name="providerkey_live",
+                condition=models.Q(revoked_at__isnull=True),
+            )
+        ]

@@ -28,6 +28,7 @@ _ADMIN = _MEMBER | {
     "key.manage",
     "policy.manage",
     "budget.manage",
+    "provider_key.manage",
     "usage.read",
     "audit.read",
 }

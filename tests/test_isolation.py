@@ -52,6 +52,7 @@ ASYNC = {"Prefer": "respond-async"}
 FIRST = {"If-None-Match": "*"}
 WARM = {"set": {"vars.tone": "warm"}}
 TRY = {"version": 1, "inputs": [{"name": "Ann"}]}
+OWN_KEY = {"provider": "demo", "name": "CANARY-ACME", "key": "sk-CANARY-ACME-0123456789"}
 KEEP = {"fields": {"vars.tone": "keep"}}
 #   in this order: nobody revoked stranger owner viewer colleague software vendor
 TABLE: dict[str, list[Row]] = {
@@ -288,6 +289,13 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/keys/<uuid:key_id>": [
         Row("patch", "/api/v1/keys/{key}", "401 401 403 404 403 403 403 403", {"requests_per_minute": 1}),
         Row("delete", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/provider-keys": [
+        Row("get", "/api/v1/provider-keys", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/provider-keys", "401 401 403 201 403 403 403 403", {**OWN_KEY, "name": "theirs"}),
+    ],
+    "api/v1/provider-keys/<uuid:key_id>": [
+        Row("delete", "/api/v1/provider-keys/{provider_key}", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/audit": [
         Row("get", "/api/v1/audit", "401 401 403 200 403 403 403 403"),
@@ -564,6 +572,7 @@ def alice(cast: Cast) -> Alice:
     preview = knock["alice"].post(f"{greet}/preview", hers, **ASYNC).json()
     key = knock["alice"].post("/keys", {"kind": "member", "name": "CANARY-ALICE"}).json()
     [notice] = knock["alice"].get("/notices").json()["items"]
+    own = knock["ada"].post("/provider-keys", OWN_KEY).json()
     revoked, text = create_key(kind="member", name="lost", by=cast.alice)
     revoke_key(revoked, by=cast.alice)
     keys = {
@@ -571,7 +580,7 @@ def alice(cast: Cast) -> Alice:
         "viewer": cast.key(cast.vera), "colleague": cast.key(cast.bob), "software": cast.key(cast.acme_service), "vendor": cast.key(cast.operator),
     }  # fmt: skip
     member = str(cast.alice.subject.id)
-    ids = {"run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member,
+    ids = {"run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member, "provider_key": own["id"],
            "subject": f"member:{member}", "tenant": str(cast.alice.tenant_id)}  # fmt: skip
     made = Alice(cast, ids, keys, key["key"])
     made.before = made.state()

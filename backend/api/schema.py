@@ -25,6 +25,7 @@ GROUPS = {
     "withdrawals": "The vendor",
     "availability": "The vendor",
     "budgets": "The organisation",
+    "provider_keys": "The organisation",
 }
 
 SECURITY = {

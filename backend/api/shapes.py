@@ -262,6 +262,7 @@ CALL = shape(
     number=NUMBER, kind=TEXT, outcome=maybe(TEXT), detail=maybe(TEXT), model=TEXT, provider=TEXT, started=TIME,
     finished=maybe(TIME), input_tokens=NUMBER, cached_input_tokens=NUMBER, output_tokens=NUMBER, cost=NUMBER,
     prices=shape(input=NUMBER, cached_input=NUMBER, output=NUMBER),
+    own_key={**maybe(ID), "description": "the organisation's own provider key that it was made with, at no cost"},
 )  # fmt: skip
 RUN = named("Run", shape(
     "calls",
@@ -326,6 +327,14 @@ _KEY: dict[str, Schema] = {
 }  # fmt: skip
 KEY = named("Key", shape(**_KEY))
 NEW_KEY = shape(**_KEY, key={**TEXT, "description": "the whole key: shown once, when it is made"})
+PROVIDER_KEY = named("ProviderKey", shape(
+    id=ID, provider=TEXT, name=TEXT,
+    base_url={**maybe(TEXT), "description": "an endpoint of one's own; null: the provider's usual one"},
+    last_four=TEXT, fingerprint={**TEXT, "description": "the first 8 digits of the key's SHA-256"},
+    state={**choice("live", "revoked", "unreadable"), "description": "unreadable: enter it anew"},
+    created_by=TEXT, created=TIME, revoked=maybe(TIME),
+    refused={**maybe(TIME), "description": "when the provider last said that it is not good"},
+))  # fmt: skip
 POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER), store=TRUTH)
 TENANT = shape(
     id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)

@@ -21,6 +21,7 @@ from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid, OverBudget, TooLarge, TooMany
 from tenants.ids import uuid7
 from tenants.isolation import APP
+from tenants.provider_keys import has_own_key
 from tenants.subjects import make_sure
 
 from . import metrics, tracing
@@ -213,7 +214,7 @@ class _Taking:
         target, most = self.served.targets.get(compiled.model), most_per_run(compiled)
         if not budgets and most is None:
             return Hold(0)
-        if target is None:
+        if target is None or has_own_key(self.tenant.id, target.provider):  # which is found when it is made
             return None
         try:
             given = cast("dict[str, Json]", self.question)  # its schema has accepted it

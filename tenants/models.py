@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
@@ -202,4 +203,47 @@ class ProviderKey(TenantModel):
                 name="providerkey_live",
                 condition=models.Q(revoked_at__isnull=True),
             )
+        ]
+
+
+class Webhook(TenantModel):
+    """An address of the customer's that is told what happens. Never deleted for real: deliveries refer to it."""
+
+    url = models.CharField(max_length=2000)
+    description = models.CharField(max_length=200, blank=True)
+    events = ArrayField(models.CharField(max_length=40))
+    secret = SealedField()  # what signs
+    previous = SealedField(blank=True)  # what signed before, and does beside it until
+    previous_until = models.DateTimeField(null=True)
+    created_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    failing_since = models.DateTimeField(null=True)  # no delivery has succeeded since
+    disabled_at = models.DateTimeField(null=True)
+    disabled_why = models.CharField(max_length=10, blank=True)  # asked, gone or failing
+    deleted_at = models.DateTimeField(null=True)
+
+
+class Delivery(TenantModel):
+    """One event for one webhook: the outbox, written in the transaction of what it tells of. Holds ids, never content.
+
+    While it has a `due_at` it waits, or is on its way by the token's holder until then; at last that is null.
+    """
+
+    webhook = TenantForeignKey(Webhook)
+    event = models.CharField(max_length=40)
+    data = models.JSONField()
+    at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+    token = models.UUIDField(null=True)
+    status = models.PositiveIntegerField(null=True)  # of the last answer
+    problem = models.CharField(max_length=200, blank=True)  # why the last attempt came to nothing, in our words
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "webhook", "-id"], name="delivery_of_webhook"),
+            models.Index(
+                fields=["tenant", "webhook", "due_at"], name="delivery_due", condition=models.Q(due_at__isnull=False)
+            ),
         ]

@@ -29,6 +29,7 @@ _ADMIN = _MEMBER | {
     "policy.manage",
     "budget.manage",
     "provider_key.manage",
+    "webhook.manage",
     "usage.read",
     "audit.read",
 }

@@ -26,6 +26,7 @@ GROUPS = {
     "availability": "The vendor",
     "budgets": "The organisation",
     "provider_keys": "The organisation",
+    "webhooks": "Webhooks",
 }
 
 SECURITY = {

@@ -20,6 +20,7 @@ from . import (
     runs_read,
     tenant,
     vendor,
+    webhooks,
     withdrawals,
 )
 from .problems import nothing_here
@@ -41,6 +42,7 @@ register_converter(Layer, "layer")
 
 FEATURE = "features/<str:feature>"
 ROLLOUT = "rollouts/<uuid:rollout_id>"
+WEBHOOK = "webhooks/<uuid:webhook_id>"
 OVERRIDE = f"{FEATURE}/override/<layer:layer>"
 
 urlpatterns = [
@@ -111,6 +113,12 @@ urlpatterns = [
     path("keys/<uuid:key_id>", tenant.OneKey.as_view()),
     path("provider-keys", provider_keys.ProviderKeys.as_view()),
     path("provider-keys/<uuid:key_id>", provider_keys.OneProviderKey.as_view()),
+    path("webhooks", webhooks.Webhooks.as_view()),
+    path(WEBHOOK, webhooks.OneWebhook.as_view()),
+    path(f"{WEBHOOK}/secret", webhooks.WebhookSecret.as_view()),
+    path(f"{WEBHOOK}/test", webhooks.WebhookTest.as_view()),
+    path(f"{WEBHOOK}/deliveries", webhooks.Deliveries.as_view()),
+    path(f"{WEBHOOK}/deliveries/<uuid:delivery_id>/resend", webhooks.Resend.as_view()),
     path("audit", tenant.Audit.as_view()),
     path("models", vendor.Models.as_view()),
     path("models/<str:alias>", vendor.Alias.as_view()),

@@ -30,6 +30,7 @@ from .inflight import enter, leave
 from .models import IdempotencyKey, Run, State
 from .outputs import cache_key, find_equal, find_equal_alone, still_works
 from .reservations import APPLIES, Hold, Payer, reserve
+from .telling import TOLD
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
 
@@ -65,7 +66,7 @@ WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
            %(replay_of)s, NULL, %(store)s, CASE WHEN %(store)s THEN NULL ELSE m.t + %(kept)s END, '', '', m.t, m.t, m.t
     FROM m, runs_run source
     WHERE source.tenant_id = %(tenant)s AND source.id = %(source)s AND source.output IS NOT NULL AND {_STANDS}
-    RETURNING tenant_id, id, feature_id, subject_id, receipt)
+    RETURNING tenant_id, id, feature_id, subject_id, receipt, state, preview), told AS ({TOLD})
 INSERT INTO runs_ledger (id, tenant_id, run, feature, subject, at, state, cached, model, version, error, repairs,
     malformed, preview, calls, input_tokens, cached_input_tokens, output_tokens, cost, base_tokens, tenant_tokens,
     user_tokens)

@@ -241,9 +241,7 @@ class _Work:
 
     def _hold(self, call: Call, target: ModelTarget, claim: Queued, own: Credential | None) -> Hold:
         """Hold the call's worst cost, instead of what the queue's row holds. Raises RunFailed where it is too much."""
-        if own is not None:
-            settle(self._payer(), Hold(claim.reserved or 0, claim.budgets), cost=0)
-            self._keep(None, [])
+        if own is not None:  # what may be held since before there was that key is given back at the end
             return Hold(0)
         amount, most = worst(target, call.messages, self.served.compiled), most_per_run(self.served.compiled)
         spent = self.spent + (self.unsettled.cost if self.unsettled else 0)

@@ -13,8 +13,9 @@ from tenants.secrets import Secret
 
 from .door import Door, found, page
 from .fields import Strict, Text
+from .outbound_shapes import PROVIDER_KEY
 from .schema import PAGING
-from .shapes import PROVIDER_KEY, answers, listed
+from .shapes import answers, listed
 
 
 class KeyText(Text):

@@ -26,8 +26,9 @@ from tenants.webhooks import (
 
 from .door import Door, found, page
 from .fields import Strict, Text, Truth, Whole
+from .outbound_shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK
 from .schema import PAGING
-from .shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK, answers, listed
+from .shapes import answers, listed
 
 STATES = {
     "waiting": {"due_at__isnull": False},

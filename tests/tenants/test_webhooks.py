@@ -86,6 +86,7 @@ def fields(message: Message) -> dict[str, Any]:
 
 # What is told
 
+
 def test_the_end_of_a_run_is_told_once_with_ids_alone(
     cast: Cast, model: FakeModel, receiver: Receiver, hook: Any
 ) -> None:
@@ -167,10 +168,26 @@ def test_a_feature_that_an_organisation_does_not_have_is_not_told_of(cast: Cast,
 
 # How it is sent
 
+
 def test_the_official_library_verifies_every_message(cast: Cast, receiver: Receiver, hook: Any) -> None:
     """Texts that other languages' JSON trips over; and nothing else than what was signed."""
     _, secret = hook()
-    texts = ["", "ü", "日本", "\U0001f642", '"', "\\", "</script>", "\u2028", "\x7f", "a.b.c", " ", "\n", "0", "e\u0301"]
+    texts = [
+        "",
+        "ü",
+        "日本",
+        "\U0001f642",
+        '"',
+        "\\",
+        "</script>",
+        "\u2028",
+        "\x7f",
+        "a.b.c",
+        " ",
+        "\n",
+        "0",
+        "e\u0301",
+    ]
     with cast.ada.present():
         for text in texts:
             tell(cast.ada.tenant_id, "override.changed", {"feature": text})
@@ -336,6 +353,7 @@ def test_a_secret_that_cannot_be_read_signs_nothing(cast: Cast, receiver: Receiv
 
 
 # When it ends
+
 
 def test_410_disables_it_with_an_audit_row_and_a_mail_to_the_admins(cast: Cast, receiver: Receiver, hook: Any) -> None:
     webhook, _ = hook()

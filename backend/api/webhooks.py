@@ -30,7 +30,7 @@ from .outbound_shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK
 from .schema import PAGING
 from .shapes import answers, listed
 
-STATES = {
+STATES: dict[str, dict[str, Any]] = {
     "waiting": {"due_at__isnull": False},
     "delivered": {"delivered_at__isnull": False, "due_at": None},
     "failed": {"delivered_at": None, "due_at": None},

@@ -123,7 +123,7 @@ def write(claimed: Claimed) -> Letter | Outcome | None:
     """Make the letter of a claim; an Outcome where none can be made, None where the claim is no longer ours."""
     with tenant_tx(claimed.tenant_id):
         row = Delivery.objects.select_related("webhook").filter(pk=claimed.id, token=claimed.token).first()
-    if row is None or row.webhook.disabled_at is not None:
+    if row is None:  # stopped meanwhile, or claimed anew
         return None
     hook, now = row.webhook, timezone.now()
     sealed = [hook.secret, *([hook.previous] if hook.previous_until and hook.previous_until > now else [])]

@@ -19,7 +19,7 @@ from django.utils import timezone
 from .actor import Actor
 from .errors import Conflict, Invalid, NotFound, Problem
 from .ids import uuid7
-from .isolation import APP, OPERATOR
+from .isolation import APP
 from .models import Delivery, Webhook
 from .outbound import Refused, check_url
 from .secrets import seal
@@ -60,22 +60,12 @@ def outbox(source: str, *, event: str, data: str, where: str = "true") -> str:
 _TELL = f"""
 WITH told AS (SELECT %(tenant)s::uuid AS tenant_id)
 {outbox("told", event="%(event)s::text", data="%(data)s::jsonb")}"""
-_TELL_ALL = f"""
-WITH told AS (SELECT id AS tenant_id FROM tenants_tenant WHERE %(tenants)s::uuid[] IS NULL OR id = ANY (%(tenants)s))
-{outbox("told", event="%(event)s::text", data="%(data)s::jsonb")}"""
 
 
 def tell(tenant_id: UUID, event: str, data: Mapping[str, Any]) -> None:
     """Tell a tenant's webhooks of an event; within the tenant's transaction. `data` holds ids, never content."""
     with connections[APP].cursor() as cursor:
         cursor.execute(_TELL, {"tenant": tenant_id, "event": event, "data": json.dumps(data)})
-
-
-def tell_all(event: str, data: Mapping[str, Any], *, tenants: Sequence[UUID] | None = None) -> None:
-    """Tell the webhooks of all tenants, or of those named, of what the vendor did; in the operator's transaction."""
-    told = {"tenants": None if tenants is None else list(tenants), "event": event, "data": json.dumps(data)}
-    with connections[OPERATOR].cursor() as cursor:
-        cursor.execute(_TELL_ALL, told)
 
 
 def add_webhook(*, url: str, events: Sequence[str], description: str = "", by: Actor) -> tuple[Webhook, str]:

@@ -19,8 +19,8 @@ from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
 from features.actions.withdrawals import withdraw
 from features.runs.accept import accept
-from features.runs.finish import cancel
-from features.runs.models import Run
+from features.runs.finish import Ending, cancel, finish
+from features.runs.models import Run, State
 from features.runs.tasks import look
 from tenants import deliveries
 from tenants.actor import Actor
@@ -120,6 +120,15 @@ def test_a_failed_a_cancelled_and_an_equal_run_are_told_too(
     assert accept(cast.greet, {"name": "Cid"}, by=cast.alice).ended
     told = [row.event for row in rows(cast.ada)]
     assert told == ["run.failed", "run.cancelled", "run.succeeded", "run.succeeded"]
+
+
+def test_the_runs_of_a_preview_are_told_to_nobody(cast: Cast, model: FakeModel, hook: Any) -> None:
+    hook()
+    run_id = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
+    with cast.alice.present():
+        Run.objects.filter(pk=run_id).update(preview=uuid4())
+    assert finish(cast.ada.tenant_id, run_id, Ending(State.CANCELLED), token=None) == "cancelled"
+    assert rows(cast.ada) == []
 
 
 def test_what_is_rolled_back_is_told_to_nobody(cast: Cast, hook: Any) -> None:
@@ -332,6 +341,18 @@ def test_two_workers_never_claim_the_same_delivery(cast: Cast, hook: Any) -> Non
     for worker in workers:
         worker.join()
     assert len(claimed) == len(set(claimed)) == deliveries.EACH
+
+
+def test_one_worker_claims_at_a_time_so_that_its_counts_are_true(cast: Cast, hook: Any) -> None:
+    hook()
+    ring(cast.ada)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [deliveries.CLAIMING])
+        try:
+            assert claim(10) == []
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [deliveries.CLAIMING])
+    assert len(claim(10)) == 1
 
 
 def test_an_address_that_leads_inside_by_now_is_not_called(

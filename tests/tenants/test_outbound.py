@@ -15,7 +15,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.core.exceptions import ImproperlyConfigured
 
+from backend.settings import networks, ports
 from tenants import outbound
 from tenants.outbound import Failed, Refused, check_url, guarded, is_public, post
 from tests.test_architecture import ROOT, imported, sources
@@ -281,6 +283,20 @@ def test_of_an_answer_only_so_much_is_read_and_nothing_that_unfolds(listener: Li
         asyncio.run(read(2000))
     assert listener.requests[0]["accept-encoding"] == "identity"
     assert send(url) == 200  # who only wants the status reads none of it
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.1/8", "everything", "10.0.0.0/33"])
+def test_a_network_that_is_none_stops_the_boot(wrong: str) -> None:
+    assert networks(["127.0.0.0/8"]) == [LOOPBACK]
+    with pytest.raises(ImproperlyConfigured):
+        networks(["127.0.0.0/8", wrong])
+
+
+@pytest.mark.parametrize("wrong", ["0", "65536", "https", "-1", ""])
+def test_a_port_that_is_none_stops_the_boot(wrong: str) -> None:
+    assert ports(["443", "8443"]) == [443, 8443]
+    with pytest.raises(ImproperlyConfigured):
+        ports(["443", wrong])
 
 
 def test_sockets_of_this_machine_are_never_opened() -> None:

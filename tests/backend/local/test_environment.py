@@ -15,7 +15,8 @@ URLS = DatabaseUrls(app="postgresql://a@/b", operator="postgresql://o@/b", owner
 @pytest.fixture(autouse=True)
 def own_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.local.paths.VAR", tmp_path)
-    for name in ("SECRET_KEY", "BESPOKE_BASE_URL", "DATABASE_OPERATOR_URL", "DATABASE_OWNER_URL", "OPENAI_BASE_URL"):
+    settled = ("SECRET_KEY", "BESPOKE_SECRET_KEYS", "BESPOKE_BASE_URL", "BESPOKE_OUTBOUND_NETWORKS")
+    for name in (*settled, "DATABASE_OPERATOR_URL", "DATABASE_OWNER_URL", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 

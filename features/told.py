@@ -1,6 +1,7 @@
 """What webhooks are told of the vendor's changes to a feature: those of whoever has it, and no others."""
 
 import json
+from typing import Any
 
 from django.db import connections
 
@@ -21,6 +22,6 @@ WITH told AS (
 
 def tell_of(feature: Feature, event: str, **data: int) -> None:
     """Tell of a change to a feature; within the operator's transaction."""
-    told = {"feature": feature.pk, "event": event, "data": json.dumps({"feature": feature.key, **data})}
+    told: dict[str, Any] = {"feature": feature.pk, "event": event, "data": json.dumps({"feature": feature.key, **data})}
     with connections[OPERATOR].cursor() as cursor:
         cursor.execute(_TELL, told)

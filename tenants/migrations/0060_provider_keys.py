@@ -51,6 +51,7 @@ class Migration(migrations.Migration):
             },
         ),
         TenantTable(
-            "ProviderKey", app={"SELECT": None, "INSERT": None, "DELETE": None, "UPDATE": ["sealed", "revoked_at", "refused_at"]}
+            "ProviderKey",
+            app={"SELECT": None, "INSERT": None, "DELETE": None, "UPDATE": ["sealed", "revoked_at", "refused_at"]},
         ),
     ]

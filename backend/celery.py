@@ -40,10 +40,12 @@ app.conf.update(
         "watch": {"task": "features.runs.tasks.watch", "schedule": 10.0, "options": {"expires": 20}},
         "retain": {"task": "features.runs.tasks.retain", "schedule": HOURLY, "options": {"expires": 3000}},
         "mail": {"task": "features.tasks.mail_notices", "schedule": HOURLY, "options": {"expires": 3000}},
+        "webhooks": {"task": "tenants.tasks.deliver", "schedule": 1.0, "options": {"expires": 5}},
+        "deliveries": {"task": "tenants.tasks.tidy", "schedule": HOURLY, "options": {"expires": 3000}},
         "impacts": {"task": "features.tasks.impacts", "schedule": 2.0, "options": {"expires": 5}},
     },
 )
-app.autodiscover_tasks(["features", "features.runs"])
+app.autodiscover_tasks(["tenants", "features", "features.runs"])
 
 
 @setup_logging.connect

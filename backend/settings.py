@@ -4,6 +4,8 @@ Any variable NAME may be given as NAME_FILE instead: the path of a file with the
 """
 
 import os
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -44,6 +46,34 @@ def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
 
 
+def networks(given: list[str]) -> list[IPv4Network | IPv6Network]:
+    try:
+        return [ip_network(item) for item in given]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"A list of networks looks like 10.1.0.0/16,10.2.0.0/16: {error}.") from error
+
+
+def ports(given: list[str]) -> list[int]:
+    if not all(port.isdecimal() and 0 < int(port) < 65536 for port in given):
+        raise ImproperlyConfigured(f"A list of ports looks like 443,8443, not {','.join(given)}.")
+    return [int(port) for port in given]
+
+
+def secret_ring(given: list[str]) -> dict[str, bytes]:
+    """Read `name:64 hexadecimal digits` items, in their order (tenants/secrets.py). Raises ImproperlyConfigured."""
+    ring: dict[str, bytes] = {}
+    for item in given:
+        name, _, digits = item.partition(":")
+        fits = re.fullmatch(r"[A-Za-z0-9-]{1,40}", name) and re.fullmatch(r"[0-9a-fA-F]{64}", digits)
+        if not fits or name in ring:  # which is not shown: it may be a key
+            raise ImproperlyConfigured(
+                "BESPOKE_SECRET_KEYS is a list of keys such as 2026-11:<what `openssl rand -hex 32` prints>, each under"
+                " a name of its own, the one that seals first."
+            )
+        ring[name] = bytes.fromhex(digits)
+    return ring
+
+
 def database(url: str, options: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """Turn postgresql://user:password@host:port/name?host=/socket/folder into Django's setting."""
     parts = urlsplit(url)
@@ -65,6 +95,7 @@ def database(url: str, options: dict[str, Any], **settings: Any) -> dict[str, An
 
 
 SECRET_KEY = env("SECRET_KEY")
+SECRET_RING = secret_ring([item.strip() for item in env("BESPOKE_SECRET_KEYS").split(",")])
 DEBUG = env_bool("BESPOKE_DEBUG")
 BASE_URL = env("BESPOKE_BASE_URL", "http://localhost:8000")
 _SECURE = BASE_URL.startswith("https://")
@@ -276,6 +307,11 @@ REQUESTS_PER_MINUTE = env_int("BESPOKE_REQUESTS_PER_MINUTE", 6000, 1)
 KEY_REQUESTS_PER_MINUTE = env_int("BESPOKE_KEY_REQUESTS_PER_MINUTE", 3000, 1)
 CONCURRENT_RUNS = env_int("BESPOKE_CONCURRENT_RUNS", 1000, 1)
 KEY_CONCURRENT_RUNS = env_int("BESPOKE_KEY_CONCURRENT_RUNS", 500, 1)
+
+# Where customers' own addresses may lead (tenants/outbound.py): the public internet by TLS at these ports, and networks
+# of one's own that are named here, at any port and without TLS too.
+OUTBOUND_PORTS = ports(env_list("BESPOKE_OUTBOUND_PORTS", "443"))
+OUTBOUND_NETWORKS = networks(env_list("BESPOKE_OUTBOUND_NETWORKS"))
 
 METRICS_TOKEN = env("BESPOKE_METRICS_TOKEN", "")
 METRICS_PORT = env_int("BESPOKE_METRICS_PORT", 0)

@@ -4,11 +4,13 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
 from .ids import uuid7
 from .roles import Role
+from .secrets import SealedField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -178,3 +180,70 @@ class VendorAuditEvent(models.Model):
     verb = models.CharField(max_length=60)
     target = models.CharField(max_length=200)
     detail = models.JSONField(default=dict)
+
+
+class ProviderKey(TenantModel):
+    """A tenant's own key for a model provider, and its own endpoint if it has one. The newest live one is used."""
+
+    provider = models.CharField(max_length=40)
+    name = models.CharField(max_length=100)
+    base_url = models.CharField(max_length=2000, blank=True)  # empty: the provider's own, as the vendor has set it up
+    sealed = SealedField()
+    last_four = models.CharField(max_length=4)
+    fingerprint = models.CharField(max_length=8)
+    created_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True)
+    refused_at = models.DateTimeField(null=True)  # when the provider last said that the key is not good
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant", "provider", "-id"],
+                name="providerkey_live",
+                condition=models.Q(revoked_at__isnull=True),
+            )
+        ]
+
+
+class Webhook(TenantModel):
+    """An address of the customer's that is told what happens. Never deleted for real: deliveries refer to it."""
+
+    url = models.CharField(max_length=2000)
+    description = models.CharField(max_length=200, blank=True)
+    events = ArrayField(models.CharField(max_length=40))
+    secret = SealedField()  # what signs
+    previous = SealedField(blank=True)  # what signed before, and does beside it until
+    previous_until = models.DateTimeField(null=True)
+    created_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    failing_since = models.DateTimeField(null=True)  # no delivery has succeeded since
+    disabled_at = models.DateTimeField(null=True)
+    disabled_why = models.CharField(max_length=10, blank=True)  # asked, gone or failing
+    deleted_at = models.DateTimeField(null=True)
+
+
+class Delivery(TenantModel):
+    """One event for one webhook: the outbox, written in the transaction of what it tells of. Holds ids, never content.
+
+    While it has a `due_at` it waits, or is on its way by the token's holder until then; at last that is null.
+    """
+
+    webhook = TenantForeignKey(Webhook)
+    event = models.CharField(max_length=40)
+    data = models.JSONField()
+    at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    due_at = models.DateTimeField(null=True)
+    token = models.UUIDField(null=True)
+    status = models.PositiveIntegerField(null=True)  # of the last answer
+    problem = models.CharField(max_length=200, blank=True)  # why the last attempt came to nothing, in our words
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "webhook", "-id"], name="delivery_of_webhook"),
+            models.Index(
+                fields=["tenant", "webhook", "due_at"], name="delivery_due", condition=models.Q(due_at__isnull=False)
+            ),
+        ]

@@ -28,6 +28,8 @@ _ADMIN = _MEMBER | {
     "key.manage",
     "policy.manage",
     "budget.manage",
+    "provider_key.manage",
+    "webhook.manage",
     "usage.read",
     "audit.read",
 }

@@ -134,6 +134,7 @@ class Stack:
             "BESPOKE_WORKER_SLOTS": "8",  # web must know what a full worker is
             "BESPOKE_LOG_LEVEL": "INFO",
             "PYTHONUNBUFFERED": "1",
+            "BESPOKE_OUTBOUND_NETWORKS": "127.0.0.0/8",
         }
         descriptor = self._socket.fileno()
         self.web = self.program("web", [sys.executable, "-m", "backend.local.web", str(descriptor)], descriptor)

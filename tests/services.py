@@ -36,6 +36,7 @@ if STARTED not in os.environ:
     _start()
 os.environ.update(
     SECRET_KEY="only-for-tests",
+    BESPOKE_SECRET_KEYS=f"tests:{'5e' * 32}",
     BESPOKE_PROVIDER="demo",
     BESPOKE_DB_POOLED="0",
     BESPOKE_LOG_LEVEL="WARNING",

@@ -56,6 +56,8 @@ def test_only_the_provider_imports_openai() -> None:
     "name",
     [
         "tenants.actions",
+        "tenants.provider_keys",
+        "tenants.webhooks",
         *(f"features.actions.{noun}" for noun in ("versions", "overrides", "pins", "policy", "rollouts", "targets")),
         *(f"features.actions.{noun}" for noun in ("availability", "promote", "withdrawals")),
     ],

@@ -52,6 +52,8 @@ ASYNC = {"Prefer": "respond-async"}
 FIRST = {"If-None-Match": "*"}
 WARM = {"set": {"vars.tone": "warm"}}
 TRY = {"version": 1, "inputs": [{"name": "Ann"}]}
+OWN_KEY = {"provider": "demo", "name": "CANARY-ACME", "key": "sk-CANARY-ACME-0123456789"}
+HOOK = {"url": "https://hooks.example/in", "events": ["run.succeeded"]}
 KEEP = {"fields": {"vars.tone": "keep"}}
 #   in this order: nobody revoked stranger owner viewer colleague software vendor
 TABLE: dict[str, list[Row]] = {
@@ -303,6 +305,34 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/keys/<uuid:key_id>": [
         Row("patch", "/api/v1/keys/{key}", "401 401 403 404 403 403 403 403", {"requests_per_minute": 1}),
         Row("delete", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/provider-keys": [
+        Row("get", "/api/v1/provider-keys", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/provider-keys", "401 401 403 201 403 403 403 403", {**OWN_KEY, "name": "theirs"}),
+    ],
+    "api/v1/provider-keys/<uuid:key_id>": [
+        Row("delete", "/api/v1/provider-keys/{provider_key}", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/webhooks": [
+        Row("get", "/api/v1/webhooks", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/webhooks", "401 401 403 201 403 403 403 403", HOOK),
+    ],
+    "api/v1/webhooks/<uuid:webhook_id>": [
+        Row("get", "/api/v1/webhooks/{webhook}", "401 401 403 404 403 403 403 403"),
+        Row("patch", "/api/v1/webhooks/{webhook}", "401 401 403 404 403 403 403 403", {"enabled": False}),
+        Row("delete", "/api/v1/webhooks/{webhook}", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/webhooks/<uuid:webhook_id>/secret": [
+        Row("post", "/api/v1/webhooks/{webhook}/secret", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/webhooks/<uuid:webhook_id>/test": [
+        Row("post", "/api/v1/webhooks/{webhook}/test", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/webhooks/<uuid:webhook_id>/deliveries": [
+        Row("get", "/api/v1/webhooks/{webhook}/deliveries", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/resend": [
+        Row("post", "/api/v1/webhooks/{webhook}/deliveries/{delivery}/resend", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/audit": [
         Row("get", "/api/v1/audit", "401 401 403 200 403 403 403 403"),
@@ -580,6 +610,10 @@ def alice(cast: Cast) -> Alice:
     preview = knock["alice"].post(f"{greet}/preview", hers, **ASYNC).json()
     key = knock["alice"].post("/keys", {"kind": "member", "name": "CANARY-ALICE"}).json()
     [notice] = knock["alice"].get("/notices").json()["items"]
+    own = knock["ada"].post("/provider-keys", OWN_KEY).json()
+    told = {**HOOK, "url": "https://hooks.example/CANARY-ACME", "description": "CANARY-ACME"}
+    hook = knock["ada"].post("/webhooks", told).json()
+    delivery = knock["ada"].post(f"/webhooks/{hook['id']}/test").json()
     revoked, text = create_key(kind="member", name="lost", by=cast.alice)
     revoke_key(revoked, by=cast.alice)
     keys = {
@@ -588,7 +622,8 @@ def alice(cast: Cast) -> Alice:
     }  # fmt: skip
     batch = knock["alice"].post(f"{greet}/batches", [{"input": {"name": "CANARY-ALICE"}, "key": "CANARY-ALICE"}]).json()
     member = str(cast.alice.subject.id)
-    ids = {"batch": batch["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member,
+    ids = {"batch": batch["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member, "provider_key": own["id"], "webhook": hook["id"],
+           "delivery": delivery["id"],
            "subject": f"member:{member}", "tenant": str(cast.alice.tenant_id)}  # fmt: skip
     made = Alice(cast, ids, keys, key["key"])
     made.before = made.state()

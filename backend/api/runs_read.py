@@ -16,8 +16,8 @@ from backend.actors import subject_named
 from features.find import find_feature
 from features.models import Feature
 from features.runs.accept import find_run
-from features.runs.execute import attempts_of
 from features.runs.finish import rate
+from features.runs.listing import attempts_of
 from features.runs.models import Ledger, Run, State
 from tenants.errors import Malformed, NotFound
 from tenants.models import Subject

@@ -26,6 +26,8 @@ GROUPS = {
     "withdrawals": "The vendor",
     "availability": "The vendor",
     "budgets": "The organisation",
+    "provider_keys": "The organisation",
+    "webhooks": "Webhooks",
 }
 
 SECURITY = {

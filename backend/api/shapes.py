@@ -262,6 +262,7 @@ CALL = shape(
     number=NUMBER, kind=TEXT, outcome=maybe(TEXT), detail=maybe(TEXT), model=TEXT, provider=TEXT, started=TIME,
     finished=maybe(TIME), input_tokens=NUMBER, cached_input_tokens=NUMBER, output_tokens=NUMBER, cost=NUMBER,
     prices=shape(input=NUMBER, cached_input=NUMBER, output=NUMBER),
+    own_key={**maybe(ID), "description": "the organisation's own provider key that it was made with, at no cost"},
 )  # fmt: skip
 RUN = named("Run", shape(
     "calls",

@@ -15,11 +15,13 @@ from . import (
     people,
     pins,
     previews,
+    provider_keys,
     rollouts,
     runs,
     runs_read,
     tenant,
     vendor,
+    webhooks,
     withdrawals,
 )
 from .problems import nothing_here
@@ -41,6 +43,7 @@ register_converter(Layer, "layer")
 
 FEATURE = "features/<str:feature>"
 ROLLOUT = "rollouts/<uuid:rollout_id>"
+WEBHOOK = "webhooks/<uuid:webhook_id>"
 OVERRIDE = f"{FEATURE}/override/<layer:layer>"
 
 urlpatterns = [
@@ -114,6 +117,14 @@ urlpatterns = [
     path("subjects/<str:subject>/leave-to", people.LeaveTo.as_view()),
     path("keys", tenant.Keys.as_view()),
     path("keys/<uuid:key_id>", tenant.OneKey.as_view()),
+    path("provider-keys", provider_keys.ProviderKeys.as_view()),
+    path("provider-keys/<uuid:key_id>", provider_keys.OneProviderKey.as_view()),
+    path("webhooks", webhooks.Webhooks.as_view()),
+    path(WEBHOOK, webhooks.OneWebhook.as_view()),
+    path(f"{WEBHOOK}/secret", webhooks.WebhookSecret.as_view()),
+    path(f"{WEBHOOK}/test", webhooks.WebhookTest.as_view()),
+    path(f"{WEBHOOK}/deliveries", webhooks.Deliveries.as_view()),
+    path(f"{WEBHOOK}/deliveries/<uuid:delivery_id>/resend", webhooks.Resend.as_view()),
     path("audit", tenant.Audit.as_view()),
     path("models", vendor.Models.as_view()),
     path("models/<str:alias>", vendor.Alias.as_view()),

@@ -1,5 +1,6 @@
 """The variables that web, workers and manage.py run with, from what was given and what was started here."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -56,13 +57,19 @@ def settings_for(
         **urls.environ(),
         "REDIS_URL": redis_url,
         "SECRET_KEY": given("SECRET_KEY") or kept_secret("secret-key"),
+        "BESPOKE_SECRET_KEYS": given("BESPOKE_SECRET_KEYS") or f"here:{_digits(kept_secret('customers-secrets'))}",
         "BESPOKE_LOG_FORMAT": given("BESPOKE_LOG_FORMAT") or "console",
         "BESPOKE_BASE_URL": given("BESPOKE_BASE_URL") or base_url,
     }
     if demo_model:
         settled |= {"BESPOKE_PROVIDER": "demo", "BESPOKE_MODEL": ALIAS}
         settled["OPENAI_BASE_URL"], settled["OPENAI_API_KEY"] = demo_model
+        settled["BESPOKE_OUTBOUND_NETWORKS"] = given("BESPOKE_OUTBOUND_NETWORKS") or "127.0.0.0/8"
     return settled
+
+
+def _digits(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def with_settled(settled: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,8 @@ from backend.local.testing import throwaway_services
 
 def main(command: list[str]) -> int:
     with throwaway_services() as services:
-        environment = {"SECRET_KEY": secrets.token_hex(32), **os.environ, **services.environ()}
+        random = {"SECRET_KEY": secrets.token_hex(32), "BESPOKE_SECRET_KEYS": f"throwaway:{secrets.token_hex(32)}"}
+        environment = {**random, **os.environ, **services.environ()}
         return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from features.explain import hidden_fields, titles_of
 from features.models import Feature
-from features.runs.execute import attempts_of
+from features.runs.listing import attempts_of
 from features.runs.models import FINAL, Run, State
 from features.runs.receipts import served_by
 from features.served import Served

@@ -38,6 +38,7 @@ from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale
 from tenants.isolation import APP
 from tenants.subjects import Who, make_sure, tenant_itself
+from tenants.webhooks import tell
 
 from .versions import check_models
 
@@ -222,6 +223,8 @@ def _store(feature: Feature, who: Who, revision: Revision, message: str, by: Act
         message=message, author=by.label,
     )  # fmt: skip
     supersede(Override.objects.filter(feature=feature, subject_id=who.id), row)
+    if who.is_tenant:
+        tell(by.tenant_id, "override.changed", {"feature": feature.key, "revision": revision.number})
     return row
 
 

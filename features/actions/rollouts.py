@@ -18,6 +18,7 @@ from features.impact import record_impact
 from features.models import CurrentVersion, Feature, Rollout, RolloutEvent, Stage, Version, Withdrawal
 from features.resolve import clock
 from features.rollouts import open_rollout, steps_of
+from features.told import tell_of
 from features.validity import bump_vendor, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, Malformed, NotFound, Problem
@@ -181,6 +182,7 @@ def _enter(row: Rollout, step: int, by: Actor, why: str = "") -> None:
         row.began_at = supersede(CurrentVersion.objects.using(OPERATOR).filter(feature=row.feature), pointer)
         row.ended_at = max(row.began_at, supersede(_stages(row), None))
         row.state = Rollout.State.DONE
+        tell_of(row.feature, "version.current", version=row.to)
         _note(row, "done", by, detail)
     row.save(using=OPERATOR, update_fields=["step", "why", "began_at", "state", "ended_at"])
 

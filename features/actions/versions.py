@@ -12,6 +12,7 @@ from features.find import current_number
 from features.impact import record_impact
 from features.models import CurrentVersion, Feature, ModelAlias, Version
 from features.samples import checked_samples, samples_that_fit
+from features.told import tell_of
 from features.validity import bump_vendor, supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
@@ -194,3 +195,4 @@ def _move(feature: Feature, number: int, by: Actor) -> None:
     """Point to another version; the caller has bumped the feature's stamp."""
     rows = CurrentVersion.objects.using(OPERATOR).filter(feature=feature)
     supersede(rows, CurrentVersion(feature=feature, version=number, author=by.label))
+    tell_of(feature, "version.current", version=number)

@@ -13,6 +13,7 @@ from features.engine import replacement as followed
 from features.impact import record_impact
 from features.models import Feature, Pin, Version, Withdrawal
 from features.rollouts import open_rollout
+from features.told import tell_of
 from features.validity import bump_vendor, supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
@@ -78,6 +79,7 @@ def withdraw(
             impact = str(record_impact(feature, kind="withdraw", before=number, to=replacement, by=by).id)
         row = Withdrawal(feature=feature, version=number, replacement=replacement, reason=reason, author=by.label)
         supersede(Withdrawal.objects.using(OPERATOR).filter(feature=feature, version=number), row)
+        tell_of(feature, "version.withdrawn", version=number, replacement=replacement)
         rolled_back = _roll_back(feature, number, by)
         tenants, users = _pins_on(feature, number)
         event.detail = {"version": number, "replacement": replacement, "reason": reason, "pins": tenants + users}

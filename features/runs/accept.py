@@ -21,6 +21,7 @@ from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid, OverBudget, TooLarge, TooMany
 from tenants.ids import uuid7
 from tenants.isolation import APP
+from tenants.provider_keys import has_own_key
 from tenants.subjects import make_sure
 
 from . import metrics, tracing
@@ -29,6 +30,7 @@ from .inflight import enter, leave
 from .models import IdempotencyKey, Run, State
 from .outputs import cache_key, find_equal, find_equal_alone, still_works
 from .reservations import APPLIES, Hold, Payer, reserve
+from .telling import TOLD
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
 
@@ -64,7 +66,7 @@ WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
            %(replay_of)s, NULL, %(store)s, CASE WHEN %(store)s THEN NULL ELSE m.t + %(kept)s END, '', '', m.t, m.t, m.t
     FROM m, runs_run source
     WHERE source.tenant_id = %(tenant)s AND source.id = %(source)s AND source.output IS NOT NULL AND {_STANDS}
-    RETURNING tenant_id, id, feature_id, subject_id, receipt)
+    RETURNING tenant_id, id, feature_id, subject_id, receipt, state, preview, batch), told AS ({TOLD})
 INSERT INTO runs_ledger (id, tenant_id, run, feature, subject, at, state, cached, model, version, error, repairs,
     malformed, preview, calls, input_tokens, cached_input_tokens, output_tokens, cost, base_tokens, tenant_tokens,
     user_tokens)
@@ -213,7 +215,7 @@ class _Taking:
         target, most = self.served.targets.get(compiled.model), most_per_run(compiled)
         if not budgets and most is None:
             return Hold(0)
-        if target is None:
+        if target is None or has_own_key(self.tenant.id, target.provider):  # which is found when it is made
             return None
         try:
             given = cast("dict[str, Json]", self.question)  # its schema has accepted it

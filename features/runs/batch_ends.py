@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from tenants.actor import Actor
 from tenants.errors import Conflict
 from tenants.isolation import APP, OPERATOR, operator_tx, tenant_tx
+from tenants.webhooks import tell
 
 from . import metrics
 from .finish import Ending, finish
@@ -104,13 +105,14 @@ def _cancel_some(batch: Batch) -> int:
 
 def _end(tenant_id: UUID, batch_id: UUID) -> None:
     with tenant_tx(tenant_id):
-        batch = Batch.objects.select_for_update().get(pk=batch_id)
+        batch = Batch.objects.select_for_update(of=["self"]).select_related("feature").get(pk=batch_id)
         if batch.finished_at is not None:
             return
         now = count(batch)
         totals = {name: value for name, value in asdict(now).items() if name not in ("began", "last")}
         batch.totals, batch.finished_at = totals, now.last or batch.created_at
         batch.save(update_fields=["totals", "finished_at"])
+        tell(tenant_id, "batch.finished", {"batch": str(batch_id), "feature": batch.feature.key})
         if not batch.store:  # what was not to be kept can be fetched for a while after the last has ended
             kept = timedelta(seconds=settings.UNSTORED_BATCH_SECONDS)
             with connections[APP].cursor() as cursor:

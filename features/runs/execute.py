@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -24,6 +24,7 @@ from features.served import Served
 from tenants.errors import AppError, OverBudget
 from tenants.isolation import APP, tenant_tx
 from tenants.models import Tenant
+from tenants.provider_keys import Credential
 
 from . import metrics, tracing
 from .breakers import Breakers, RetryBudgets, full_jitter
@@ -37,6 +38,7 @@ from .leases import Lease, leases
 from .models import Attempt, Queued, Run, State
 from .output import Reply
 from .outputs import output_for_item
+from .own_keys import OWN_KEYS, fate, own_key, refused
 from .provider import Stopped, ask
 from .receipts import served_by, served_instead
 from .reservations import Hold, Payer, reserve, settle
@@ -113,9 +115,15 @@ class _Called:
     call: Call
     target: ModelTarget
     hold: Hold
+    own: Credential | None = None  # the tenant's own key, if it has one
     reply: Reply = field(default_factory=lambda: Reply(None, None))
     outcome: str = "lost"
     detail: str = ""
+
+    @property
+    def cost(self) -> int:
+        """What it came to, in micro-units: nothing with the tenant's own key."""
+        return 0 if self.own else price(self.target, self.reply)
 
 
 class _Work:
@@ -125,6 +133,7 @@ class _Work:
         self.claim, self.lease = claim, lease
         self.run: Run
         self.served: Served
+        self.own_keys = False  # whether the tenant has any of its own for providers
         self.begun = False  # whether that it runs is written, by us
         self.calls = self.tries = self.spent = 0
         self.deadline = 0.0  # as time.monotonic() has it
@@ -172,9 +181,10 @@ class _Work:
     def _claimed(self) -> Queued:
         """Our row in the queue, locked. Raises _NotOurs when somebody else has it."""
         rows = Queued.objects.select_for_update().filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id)
-        row = rows.filter(token=self.claim.token).first()
+        row = rows.filter(token=self.claim.token).annotate(own_keys=OWN_KEYS).first()
         if row is None or self.lease.lost:
             raise _NotOurs
+        self.own_keys = row.own_keys
         return row
 
     def _start(self, claim: Queued) -> None:
@@ -226,27 +236,30 @@ class _Work:
         target = self.served.targets.get(call.model)
         if target is None:
             raise ProviderFailed("rejected", f"No model is called {call.model} any more.")
-        pause = breakers.wait(_breaker(target), time.monotonic())
+        own = own_key(self.claim.tenant_id, target) if self.own_keys else None
+        pause = breakers.wait(fate(target, own), time.monotonic())
         if pause:
             told = f"{call.model} has failed again and again, and is left alone for a while."
             raise ProviderFailed("unavailable", told, pause, called=False)
         try:
-            hold = self._hold(call, target, claim)
+            hold = self._hold(call, target, claim, own)
             number = self.calls + 1
             Attempt.objects.create(
                 tenant_id=self.run.tenant_id, run=self.run.pk, number=number, kind=call.kind, target=target,
-                detail=call.wrong, reserved=hold.amount,
+                detail=call.wrong, reserved=hold.amount, own_key=own.id if own else None,
             )  # fmt: skip
         except BaseException:
-            breakers.forget_trial(_breaker(target))
+            breakers.forget_trial(fate(target, own))
             raise
         self.calls = number
-        return _Called(number, call, target, hold)
+        return _Called(number, call, target, hold, own)
 
-    def _hold(self, call: Call, target: ModelTarget, claim: Queued) -> Hold:
+    def _hold(self, call: Call, target: ModelTarget, claim: Queued, own: Credential | None) -> Hold:
         """Hold the call's worst cost, instead of what the queue's row holds. Raises RunFailed where it is too much."""
+        if own is not None:  # what may be held since before there was that key is given back at the end
+            return Hold(0)
         amount, most = worst(target, call.messages, self.served.compiled), most_per_run(self.served.compiled)
-        spent = self.spent + (price(self.unsettled.target, self.unsettled.reply) if self.unsettled else 0)
+        spent = self.spent + (self.unsettled.cost if self.unsettled else 0)
         if most is not None and spent + amount > most:
             told = f"{spent / MICRO:g} {settings.CURRENCY} is spent; the next call may cost {amount / MICRO:g}."
             raise RunFailed("over_cost", detail=told)
@@ -270,7 +283,7 @@ class _Work:
         called = self.unsettled
         if called is None:
             return
-        cost = price(called.target, called.reply)
+        cost = called.cost
         ours = Attempt.objects.filter(tenant_id=self.run.tenant_id, run=self.run.pk, number=called.number)
         written = ours.filter(finished_at=None).update(
             finished_at=Now(),
@@ -305,7 +318,8 @@ class _Work:
 
     def _ask(self, called: _Called) -> Callable[[Conversation], Call]:
         """Make the call. Returns how the conversation goes on; raises Stopped."""
-        key, told, began, first = _breaker(called.target), called.call.wrong, time.monotonic(), list[float]()
+        key, told = fate(called.target, called.own), called.call.wrong
+        began, first = time.monotonic(), list[float]()
 
         def heard(text: str) -> None:
             if not first:
@@ -319,6 +333,7 @@ class _Work:
                 called.reply = ask(
                     called.call, called.target, self.served.compiled, deadline=self.deadline,
                     stop=lambda: self.lease.stop, on_text=heard, name=f"{self.claim.run_id}-{called.number}",
+                    own=called.own,
                 )  # fmt: skip
                 tracing.answered(span, called.reply)
             called.outcome, called.detail = "answered", told
@@ -330,11 +345,13 @@ class _Work:
         except ProviderFailed as failure:
             called.reply = failure.reply or called.reply
             called.outcome, called.detail = failure.outcome, "; ".join(filter(None, (told, failure.detail)))[:500]
-            breakers.report(key, failure.outcome == "rejected", time.monotonic())
+            breakers.report(key, failure.outcome not in ("timeout", "unavailable"), time.monotonic())
+            if called.own and failure.outcome == "key_refused":
+                refused(self.claim.tenant_id, called.own)
             return _thrower(failure)
         finally:
             metrics.attempted(
-                called.target, called.call.kind, called.outcome, called.reply, price(called.target, called.reply),
+                called.target, called.call.kind, called.outcome, called.reply, called.cost,
                 seconds=time.monotonic() - began, first=first[0] if first else None,
             )  # fmt: skip
         return _sender(called.reply)
@@ -372,32 +389,9 @@ class _Work:
         return bool(moved)
 
 
-def _breaker(target: ModelTarget) -> tuple[Literal["vendor"], str, str]:
-    """Whose calls share a fate: those with the same credential, to the same provider and model."""
-    return ("vendor", target.provider, target.model)
-
-
 def _sender(reply: Reply) -> Callable[[Conversation], Call]:
     return lambda flow: flow.send(reply)
 
 
 def _thrower(failure: ProviderFailed) -> Callable[[Conversation], Call]:
     return lambda flow: flow.throw(failure)
-
-
-def attempts_of(run_id: Any) -> list[dict[str, Any]]:
-    """A run's calls, as the API shows them; within the tenant's transaction."""
-    rows = Attempt.objects.select_related("target").filter(run=run_id).order_by("number")
-    return [
-        {
-            "number": row.number, "kind": row.kind, "outcome": row.outcome or None, "detail": row.detail or None,
-            "model": row.target.model, "provider": row.target.provider, "started": row.started_at,
-            "finished": row.finished_at, "input_tokens": row.input_tokens,
-            "cached_input_tokens": row.cached_input_tokens, "output_tokens": row.output_tokens, "cost": row.cost,
-            "prices": {
-                "input": row.target.input_price, "cached_input": row.target.cached_input_price,
-                "output": row.target.output_price,
-            },
-        }
-        for row in rows
-    ]  # fmt: skip

@@ -24,6 +24,7 @@ from .inflight import leave
 from .models import Attempt, Queued, Run, State
 from .receipts import served_by
 from .reservations import Hold, Payer, settle
+from .telling import TOLD
 from .tokens import NO_TOKENS, LayerTokens
 
 NO_FORM = ("invalid", "empty", "truncated")  # errors of an answer that had not the output's form
@@ -68,7 +69,7 @@ WITH gone AS (
            used.cached, used.output, used.cost, used.calls * %(base_tokens)s, used.calls * %(tenant_tokens)s,
            used.calls * %(user_tokens)s
     FROM run, gone, used
-)
+), told AS ({TOLD})
 SELECT run.state, gone.reserved, gone.budgets, run.subject_id, run.feature_id, run.author, run.cache_key
 FROM gone LEFT JOIN run ON true"""
 

@@ -23,6 +23,9 @@ TITLES = {
     "unrenderable": "The behavior's texts cannot be made with this input.",
     "over_budget": "A budget is spent.",
     "over_cost": "The run came to more than the behavior lets it cost.",
+    "key_refused": "The provider refused your organisation's own key.",
+    "key_unreadable": "Your organisation's own key for the provider cannot be read.",
+    "address_refused": "Your organisation's own endpoint may not be called.",
     "worker_lost": "The worker died again and again while it worked on this run.",
 }
 
@@ -42,7 +45,8 @@ class Call:
 
 
 class ProviderFailed(Exception):
-    """A call that brought no answer. `outcome` is timeout, unavailable or rejected.
+    """A call that brought no answer. `outcome` is timeout, unavailable or rejected; with a tenant's own key also
+    key_refused, key_unreadable or address_refused.
 
     `retry_after`: in how many seconds to come back. `called` is False where nobody was asked at all; `reply` is what
     came until it failed, and was used.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Func, IntegerField, JSONField, Q, QuerySet, Value
@@ -13,7 +14,7 @@ from tenants.actor import Actor
 from tenants.ids import floor_of
 from tenants.subjects import Who
 
-from .models import Run
+from .models import Attempt, Run
 
 
 def my_runs(actor: Actor, *, feature: Feature | None = None, before: UUID | None = None, most: int) -> list[Run]:
@@ -73,3 +74,22 @@ def counted_runs(
         Counted(start + width * (row["piece"] - 1), start + width * row["piece"], row["runs"], row["bad"])
         for row in counted
     ]
+
+
+def attempts_of(run_id: Any) -> list[dict[str, Any]]:
+    """A run's calls, as the API shows them; within the tenant's transaction."""
+    rows = Attempt.objects.select_related("target").filter(run=run_id).order_by("number")
+    return [
+        {
+            "number": row.number, "kind": row.kind, "outcome": row.outcome or None, "detail": row.detail or None,
+            "model": row.target.model, "provider": row.target.provider, "started": row.started_at,
+            "finished": row.finished_at, "input_tokens": row.input_tokens,
+            "cached_input_tokens": row.cached_input_tokens, "output_tokens": row.output_tokens, "cost": row.cost,
+            "own_key": row.own_key,
+            "prices": {
+                "input": row.target.input_price, "cached_input": row.target.cached_input_price,
+                "output": row.target.output_price,
+            },
+        }
+        for row in rows
+    ]  # fmt: skip

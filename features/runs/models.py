@@ -177,6 +177,7 @@ class Attempt(TenantModel):
     input_tokens = models.PositiveIntegerField(default=0)
     cached_input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
+    own_key = models.UUIDField(null=True)  # the tenant's own, which the call was made with at no cost to the vendor
     reserved = models.PositiveBigIntegerField(default=0)  # what the call could cost at the worst, in micro-units
     cost = models.PositiveBigIntegerField(default=0)
 

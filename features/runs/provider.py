@@ -23,6 +23,8 @@ from openai.types.chat import ChatCompletionChunk
 
 from features.engine import Compiled
 from features.models import ModelTarget
+from tenants.outbound import Failed, Refused, guarded
+from tenants.provider_keys import Credential
 
 from .costs import most_output
 from .flow import Call, ProviderFailed
@@ -31,6 +33,7 @@ from .tokens import estimated
 
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 0.2  # how soon a call is hung up on once `stop` says so
+MOST_BYTES = 32 * 1024 * 1024  # of one answer of a customer's own endpoint, chunks and all
 LONGEST_ANSWER = 400_000  # characters; far above what any max_output_tokens gives, so only a runaway meets it
 
 
@@ -92,6 +95,23 @@ def _client(provider: str, base_url: str, api_key: str) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
 
 
+@lru_cache(maxsize=256)
+def _own_client(credential: Credential) -> openai.AsyncOpenAI:
+    """A client with a tenant's own key, whose connections are no other's; its own endpoint is called through the guard.
+
+    What the vendor's environment says (OPENAI_ORG_ID and the like) is not for that key.
+    """
+    configured = settings.PROVIDERS[credential.provider]
+    client = openai.AsyncOpenAI(
+        base_url=credential.base_url or configured["base_url"],
+        api_key=credential.secret.reveal() if credential.secret else "none",
+        max_retries=0,
+        http_client=guarded(most=MOST_BYTES) if credential.base_url else None,
+    )
+    client.organization = client.project = client.admin_api_key = None
+    return client
+
+
 @lru_cache(maxsize=1)
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
@@ -108,17 +128,19 @@ def ask(
     on_text: Callable[[str], None],
     stop: Callable[[], bool],
     name: str,
+    own: Credential | None = None,
 ) -> Reply:
     """Make one call and stream its text to `on_text`; `deadline` is a time.monotonic() for the whole of it.
 
-    `name` is ours for the call: the provider gets it as X-Client-Request-Id, and has it in its logs.
+    `name` is ours for the call: the provider gets it as X-Client-Request-Id, and has it in its logs. `own` is the
+    tenant's own key, which the call is made with instead of the vendor's.
     Raises ProviderFailed (timeout, unavailable, rejected) and Stopped when `stop` says so, having closed the stream.
     Both carry what was used until then, where the answer had begun.
     """
     configured = settings.PROVIDERS.get(target.provider)
     if configured is None:
         raise ProviderFailed("rejected", f"The provider {target.provider} is not set up on this worker.")
-    client = _client(target.provider, configured["base_url"], configured["api_key"])
+    client = _own_client(own) if own else _client(target.provider, configured["base_url"], configured["api_key"])
     gathered = _Gathered()
     texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     request = {**_request(call, target, compiled), "extra_headers": {"X-Client-Request-Id": name}}
@@ -127,7 +149,7 @@ def ask(
     while (text := _heard(texts)) is not None:
         on_text(text)
     try:
-        _wait(done, deadline)
+        _wait(done, deadline, own)
     except ProviderFailed as failure:
         failure.reply = gathered.reply(call.messages) if gathered.indexes else None
         raise
@@ -151,7 +173,7 @@ def _heard(texts: "queue.SimpleQueue[str | None]") -> str | None:
     return text
 
 
-def _wait(done: "concurrent.futures.Future[bool]", deadline: float) -> None:
+def _wait(done: "concurrent.futures.Future[bool]", deadline: float, own: Credential | None) -> None:
     """Wait for the end of a call. Raises ProviderFailed for whatever it ended with that was no answer."""
     try:
         done.result()
@@ -162,10 +184,12 @@ def _wait(done: "concurrent.futures.Future[bool]", deadline: float) -> None:
     except TimeoutError as error:
         raise ProviderFailed("timeout", "The deadline passed before the answer was whole.") from error
     except openai.APIStatusError as error:
-        raise _of_status(error) from error
+        raise _of_status(error, own) from error
     except openai.APIError as error:
         raise ProviderFailed("unavailable", f"The connection to the model failed ({type(error).__name__}).") from error
-    except (ValueError, TypeError, AttributeError) as error:  # the SDK reads streams without checking their shape
+    except Refused as error:
+        raise ProviderFailed("address_refused", str(error)) from error
+    except (ValueError, TypeError, AttributeError, Failed) as error:  # the SDK reads streams without checking them
         raise ProviderFailed("unavailable", f"The answer was no chat stream ({type(error).__name__}).") from error
 
 
@@ -220,9 +244,12 @@ def _request(call: Call, target: ModelTarget, compiled: Compiled) -> dict[str, A
     }
 
 
-def _of_status(error: openai.APIStatusError) -> ProviderFailed:
+def _of_status(error: openai.APIStatusError, own: Credential | None) -> ProviderFailed:
     """Sort a provider's error answer; its body is never shown, since it may repeat what was sent."""
     status = error.status_code
+    if own is not None and status in (401, 403):
+        told = f"{own.provider} answered {status} to your key {own.name} (…{own.last_four}): enter one that is good."
+        return ProviderFailed("key_refused", told)
     retry_after = _retry_after(error.response.headers.get("retry-after", ""))
     if status in (408, 409, 429) or status >= 500:
         return ProviderFailed("unavailable", f"The provider answered {status}.", retry_after)

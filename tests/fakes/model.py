@@ -51,6 +51,7 @@ class FakeModel:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.keys: list[str] = []  # what the callers authenticate with
         self.names: list[str] = []  # what the callers call their requests: the run and the number of its attempt
         self._lock = threading.Lock()
         self._script: list[Answer] = []
@@ -70,7 +71,7 @@ class FakeModel:
     def reset(self) -> None:
         """Forget the script and the requests."""
         with self._lock:
-            self.requests, self.names, self._script = [], [], []
+            self.requests, self.names, self.keys, self._script = [], [], [], []
             self.default = lambda _: greeting()
 
     def script(self, *answers: Answer) -> None:
@@ -78,10 +79,11 @@ class FakeModel:
         with self._lock:
             self._script.extend(answers)
 
-    def _next(self, body: dict[str, Any], name: str) -> Answer:
+    def _next(self, body: dict[str, Any], name: str, key: str) -> Answer:
         with self._lock:
             self.requests.append(body)
             self.names.append(name)
+            self.keys.append(key)
             return self._script.pop(0) if self._script else self.default(body)
 
     def _handler(fake) -> type[BaseHTTPRequestHandler]:  # noqa: N805
@@ -93,7 +95,8 @@ class FakeModel:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                answer = fake._next(body, self.headers.get("X-Client-Request-Id", ""))
+                key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+                answer = fake._next(body, self.headers.get("X-Client-Request-Id", ""), key)
                 answer.begun.set()
                 if answer.kills:
                     os.kill(process_at(self.client_address[1]), signal.SIGKILL)

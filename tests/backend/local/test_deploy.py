@@ -26,6 +26,7 @@ SECRETS = {
     "OPERATOR_PASSWORD": "p4",
     "VALKEY_PASSWORD": "p5",
     "SECRET_KEY": "p6",
+    "BESPOKE_SECRET_KEYS": "p8",
     "OPENAI_API_KEY": "p7",
     "BESPOKE_MODEL": "a-model",
 }

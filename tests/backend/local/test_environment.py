@@ -7,6 +7,7 @@ import pytest
 from backend.local import environment
 from backend.local.environment import Unfit, database_urls, given, settings_for, with_settled
 from backend.local.roles import DatabaseUrls, with_login
+from backend.settings import secret_ring
 
 URLS = DatabaseUrls(app="postgresql://a@/b", operator="postgresql://o@/b", owner="postgresql://w@/b")
 
@@ -14,7 +15,8 @@ URLS = DatabaseUrls(app="postgresql://a@/b", operator="postgresql://o@/b", owner
 @pytest.fixture(autouse=True)
 def own_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backend.local.paths.VAR", tmp_path)
-    for name in ("SECRET_KEY", "BESPOKE_BASE_URL", "DATABASE_OPERATOR_URL", "DATABASE_OWNER_URL", "OPENAI_BASE_URL"):
+    settled = ("SECRET_KEY", "BESPOKE_SECRET_KEYS", "BESPOKE_BASE_URL", "BESPOKE_OUTBOUND_NETWORKS")
+    for name in (*settled, "DATABASE_OPERATOR_URL", "DATABASE_OWNER_URL", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -29,6 +31,20 @@ def test_the_secret_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Pa
     assert first == second
     assert len(first) >= 50
     assert (tmp_path / "secrets/secret-key").stat().st_mode & 0o077 == 0
+
+
+def test_customers_secrets_get_a_key_of_their_own_that_settings_take() -> None:
+    first, second = (settings_for(URLS, redis_url="r", base_url="b", demo_model=None) for _ in range(2))
+    assert first["BESPOKE_SECRET_KEYS"] == second["BESPOKE_SECRET_KEYS"]
+    [(name, key)] = secret_ring([first["BESPOKE_SECRET_KEYS"]]).items()
+    assert (name, len(key)) == ("here", 32)
+
+
+def test_only_the_demo_lets_customers_addresses_lead_to_this_machine() -> None:
+    serving = settings_for(URLS, redis_url="r", base_url="b", demo_model=None)
+    assert "BESPOKE_OUTBOUND_NETWORKS" not in serving
+    demo = settings_for(URLS, redis_url="r", base_url="b", demo_model=("http://127.0.0.1:1/v1", "k"))
+    assert demo["BESPOKE_OUTBOUND_NETWORKS"] == "127.0.0.0/8"
 
 
 def test_without_a_given_endpoint_the_demo_model_is_the_provider() -> None:

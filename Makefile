@@ -11,7 +11,7 @@ TESTS ?= tests
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow chaos check lock browser clean installed installed-dev python
+.PHONY: help demo serve test slow chaos bench check lock browser clean installed installed-dev python
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ slow: installed-dev  ## the tests that take minutes
 
 chaos: installed-dev  ## workers killed, Valkey wiped, PostgreSQL stopped under load: minutes
 	@$(RUN) -m pytest -m chaos -s $(TESTS)
+
+bench: installed-dev  ## what a run costs: CPU, added latency, throughput; BENCH="--seconds 5" for a short one
+	@$(RUN) -m benchmarks.runs $(BENCH)
 
 check: installed-dev  ## lint, format, types, missing migrations, tests
 	$(RUN) -m ruff check .

@@ -1,0 +1,1 @@
+"""What a run costs, end to end: `make bench`."""

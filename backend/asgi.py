@@ -3,13 +3,17 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
+django.setup(set_prefix=False)
 
-application = get_asgi_application()
+from backend.handler import Application  # noqa: E402  (after the app registry is ready)
+from backend.memory import settle_memory  # noqa: E402
+from tenants.catalogue import refuse_unsafe  # noqa: E402
 
-from tenants.catalogue import refuse_unsafe  # noqa: E402  (after the app registry is ready)
+application = Application()
 
 with ThreadPoolExecutor(1) as _thread:  # servers import this inside their event loop, where Django refuses to query
     _thread.submit(refuse_unsafe).result()
+settle_memory()

@@ -55,7 +55,9 @@ def _keep_our_logging(**_: Any) -> None:
 
 
 @worker_ready.connect
-def _serve_metrics(**_: Any) -> None:
+def _settle(**_: Any) -> None:
     from backend.api.metrics import serve_worker  # Django is not set up when this module is read
+    from backend.memory import settle_memory
 
     serve_worker()
+    settle_memory()

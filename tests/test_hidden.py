@@ -147,6 +147,7 @@ def scene(cast: Cast, model: FakeModel) -> Scene:
     trying = {"override": {"set": {"vars.tone": "warm"}}, "inputs": [{"name": "Ann"}]}
     preview = alice.post(f"{GREETING}/preview", trying, Prefer="respond-async")
     assert preview.status_code == 202, preview.content
+    hook = ada.post("/webhooks", {"url": "https://hooks.acme.example/", "events": ["run.succeeded"]}).json()["id"]
     batch = alice.post(f"{GREETING}/batches", [{"input": {"name": "Ann"}}])
     assert batch.status_code == 202, batch.content
     while look():
@@ -156,7 +157,7 @@ def scene(cast: Cast, model: FakeModel) -> Scene:
     member = str(cast.alice.subject.id)
     made.values = {
         "feature": ["greet"], "key": ["greet", f"member:{member}"], "number": ["1", "2", "3", "4"],
-        "layer": ["user", "tenant"], "field": [*HIDDEN, *OURS_HIDDEN], "run_id": runs, "batch_id": [batch.json()["id"]],
+        "layer": ["user", "tenant"], "field": [*HIDDEN, *OURS_HIDDEN], "run_id": runs, "batch_id": [batch.json()["id"]], "webhook_id": [hook], "delivery_id": [RANDOM],
         "preview_id": [preview.json()["id"]], "impact_id": [impacts[0]["id"]] if impacts else [RANDOM],
         "rollout_id": [rollout.json()["id"]], "notice_id": notices or [RANDOM], "key_id": [RANDOM], "budget_id": [RANDOM], "slug": ["acme", "globex"],
         "member_id": [member], "subject": [f"member:{member}", "u1"], "alias": ["standard"], "revision": ["1"],

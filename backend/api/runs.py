@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 from uuid import UUID
@@ -147,10 +147,10 @@ def _replay(actor: Actor, run_id: UUID, on: On, key: str | None) -> tuple[str, A
 
 
 def _show(actor: Actor, run_id: UUID) -> tuple[Run, dict[str, Any]]:
-    run = find_run(run_id, actor)
-    if run is None:
-        raise NotFound("There is no such run.")
     with actor.present():
+        run = find_run(run_id, actor)
+        if run is None:
+            raise NotFound("There is no such run.")
         return run, run_json(run, calls=run.state in FINAL)
 
 
@@ -162,10 +162,14 @@ def _cancel(actor: Actor, run_id: UUID) -> tuple[bool, dict[str, Any]]:
     return at_once, _show(actor, run_id)[1]
 
 
+def _events(actor: Actor, run_id: UUID) -> AsyncGenerator[Event, None]:
+    return follow(actor.tenant_id, run_id, "0", _is_final(actor, run_id), just_taken_in=True)
+
+
 async def _until_ended(actor: Actor, run_id: UUID, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            async with aclosing(follow(actor.tenant_id, run_id, "0", _is_final(actor, run_id))) as events:
+            async with aclosing(_events(actor, run_id)) as events:
                 async for event in events:
                     if event.name in TERMINAL:
                         return

@@ -208,4 +208,6 @@ def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
         "started": run.started_at,
         "finished": run.finished_at,
     }
-    return {**shown, "calls": attempts_of(run.id)} if calls else shown
+    if not calls:
+        return shown
+    return {**shown, "calls": attempts_of(run.id) if run.attempts else []}

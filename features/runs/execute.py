@@ -38,7 +38,7 @@ from .leases import Lease, leases
 from .models import Attempt, Queued, Run, State
 from .output import Reply
 from .outputs import output_for_item
-from .own_keys import OWN_KEYS, fate, own_key, refused
+from .own_keys import CLAIMED, fate, own_key, refused
 from .provider import Stopped, ask
 from .receipts import served_by, served_instead
 from .reservations import Hold, Payer, reserve, settle
@@ -180,12 +180,11 @@ class _Work:
 
     def _claimed(self) -> Queued:
         """Our row in the queue, locked. Raises _NotOurs when somebody else has it."""
-        rows = Queued.objects.select_for_update().filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id)
-        row = rows.filter(token=self.claim.token).annotate(own_keys=OWN_KEYS).first()
-        if row is None or self.lease.lost:
+        found = list(Queued.objects.raw(CLAIMED, [self.claim.tenant_id, self.claim.run_id, self.claim.token]))
+        if not found or self.lease.lost:
             raise _NotOurs
-        self.own_keys = row.own_keys
-        return row
+        self.own_keys = found[0].own_keys  # type: ignore[attr-defined]  # which the statement adds
+        return found[0]
 
     def _start(self, claim: Queued) -> None:
         """Read the run and what it is served, note that it runs, and from when on its time counts."""

@@ -1,11 +1,12 @@
 """Follow a run from outside: the events of its stream as they come, and the row's word where the stream is silent."""
 
 import json
-from asyncio import sleep
+from asyncio import AbstractEventLoop, get_running_loop, sleep
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import redis.asyncio
 from django.conf import settings
@@ -14,6 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from .events import TERMINAL, stream_key
+
+_clients: WeakKeyDictionary[AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
 SILENCE_SECONDS = 2.0  # how long the stream may be silent before the row is asked
 
@@ -28,34 +31,40 @@ class Event:
 
 
 async def follow(
-    tenant_id: UUID, run_id: UUID, last: str, ended: Callable[[], Awaitable[str | None]]
+    tenant_id: UUID, run_id: UUID, last: str, ended: Callable[[], Awaitable[str | None]], *, just_taken_in: bool = False
 ) -> AsyncGenerator[Event, None]:
     """Yield a run's events after `last`, up to and including the one that ends it.
 
-    `ended` asks the row: the name of the event that ended the run, or None while it goes on. It is asked at the start
-    and whenever the stream has been silent, so that a run also ends here whose events were lost with Redis.
+    `ended` asks the row: the name of the event that ended the run, or None while it goes on. It is asked at the start,
+    unless the run was just taken in, and whenever the stream has been silent, so that a run also ends here whose events
+    were lost with Redis.
     """
     key = stream_key(tenant_id, run_id)
-    client = redis.asyncio.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2 * SILENCE_SECONDS, retry=Retry(NoBackoff(), 0)
-    )
-    try:
-        name = await ended()
-        while True:
-            events = await _read(client, key, last, block=name is None)
-            for event in events:
-                last = event.id
-                yield event
-                if event.name in TERMINAL:
-                    return
-            if not events and name is not None:
-                yield Event("", name, {})
+    client, name = _client(), None if just_taken_in else await ended()
+    while True:
+        events = await _read(client, key, last, block=name is None)
+        for event in events:
+            last = event.id
+            yield event
+            if event.name in TERMINAL:
                 return
-            if not events:
-                name = await ended()
-                yield Event("", "", {})
-    finally:
-        await client.aclose()
+        if not events and name is not None:
+            yield Event("", name, {})
+            return
+        if not events:
+            name = await ended()
+            yield Event("", "", {})
+
+
+def _client() -> redis.asyncio.Redis:
+    """The event loop's client: to connect for each who waits costs more than the waiting."""
+    loop = get_running_loop()
+    if loop not in _clients:
+        _clients[loop] = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2 * SILENCE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )  # fmt: skip
+    return _clients[loop]
 
 
 async def _read(client: Any, key: str, last: str, *, block: bool) -> list[Event]:

@@ -3,18 +3,18 @@
 from typing import Literal
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
-
 from features.models import ModelTarget
 from tenants.isolation import tenant_tx
-from tenants.models import ProviderKey
 from tenants.provider_keys import Credential, credential_for, note_refused
 
 from .dispatch import let_go
 from .flow import ProviderFailed
 
-# Whether the tenant of a row has any: looked up with the row, so that whoever has none pays no statement for it.
-OWN_KEYS = Exists(ProviderKey.objects.filter(tenant_id=OuterRef("tenant_id"), revoked_at=None))
+# A run's row in the queue, locked, and whether its tenant has keys: so that whoever has none pays no statement for it.
+CLAIMED = """
+SELECT q.*, EXISTS (SELECT FROM tenants_providerkey k WHERE k.tenant_id = q.tenant_id AND k.revoked_at IS NULL)
+       AS own_keys
+FROM runs_queued q WHERE q.tenant_id = %s AND q.id = %s AND q.token = %s FOR UPDATE OF q"""
 
 
 def own_key(tenant_id: UUID, target: ModelTarget) -> Credential | None:

@@ -36,6 +36,8 @@ LOOK_SECONDS = 0.2  # how soon a call is hung up on once `stop` says so
 MOST_BYTES = 32 * 1024 * 1024  # of one answer of a customer's own endpoint, chunks and all
 LONGEST_ANSWER = 400_000  # characters; far above what any max_output_tokens gives, so only a runaway meets it
 
+_starting = threading.Lock()
+
 
 class Stopped(Exception):
     """The caller's `stop` asked for the stream to be closed; `reply` holds what came until then."""
@@ -112,8 +114,13 @@ def _own_client(credential: Credential) -> openai.AsyncOpenAI:
     return client
 
 
-@lru_cache(maxsize=1)
 def _loop() -> asyncio.AbstractEventLoop:
+    with _starting:  # lru_cache alone lets two threads make one each, and a client serves one loop only
+        return _only_loop()
+
+
+@lru_cache(maxsize=1)
+def _only_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="provider", daemon=True).start()
     return loop

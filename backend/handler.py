@@ -56,7 +56,7 @@ class KeyHandler(Handler):
         nothing: list[Any] = []
         self._view_middleware = self._template_response_middleware = self._exception_middleware = nothing
         inner: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
-        chain: Any = request_id(_with_headers(inner))  # type: ignore[arg-type]  # which takes both kinds
+        chain: Any = request_id(_with_headers(inner))
         self._middleware_chain = convert_exception_to_response(chain)
 
 

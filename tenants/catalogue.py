@@ -43,6 +43,12 @@ GLOBAL = {
     "runs_worker": "the vendor's processes, readable by the operator role only",
 }
 
+# Functions that run with their owner's rights, whoever calls them, and why they must.
+DEFINERS = {"make_partition": "makes the coming months' partitions, for the operator, who owns no table"}
+
+_DEFINERS = """
+SELECT p.proname, has_function_privilege('bespoke_app', p.oid, 'EXECUTE')
+FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef"""
 _TABLES = """
 SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
        (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid),
@@ -69,6 +75,11 @@ def faults() -> Iterator[str]:
     with connections[APP].cursor() as cursor:
         cursor.execute(_TABLES)
         found = cursor.fetchall()
+        cursor.execute(_DEFINERS)
+        definers = cursor.fetchall()
+    for name, callable_by_app in definers:
+        if name not in DEFINERS or callable_by_app:
+            yield f"the function {name} runs with its owner's rights, and is not listed or bespoke_app may call it"
     for name, enabled, forced, partition, policies, public, too_much in found:
         if too_much:
             yield f"bespoke_app may do more on {name} than select, insert, update and delete"

@@ -32,6 +32,7 @@ from .finish import give_up
 from .forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from .guards import watch_rollouts
 from .leases import leases
+from .partitions import make_partitions
 from .previewed import put_expired_away
 from .quarantine import carry_out_apart
 
@@ -117,7 +118,8 @@ def sweep() -> None:
 
 @shared_task(ignore_result=True)
 def retain() -> None:
-    """Each hour: delete runs that are older than their organisation keeps them, and idempotency keys after a day."""
+    """Each hour: make the coming months' partitions; delete runs older than they are kept, and idempotency keys."""
+    make_partitions()
     delete_old_runs()
     delete_old_keys()
     let_go()

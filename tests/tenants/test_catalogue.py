@@ -39,6 +39,9 @@ def test_every_table_of_a_model_is_a_tenants_or_global_with_a_reason() -> None:
         ("CREATE VIEW peephole AS SELECT * FROM tenants_member", "DROP VIEW peephole", "peephole is neither"),
         ("GRANT TRUNCATE ON runs_ledger TO bespoke_app", "REVOKE TRUNCATE ON runs_ledger FROM bespoke_app", "may do more"),
         ("CREATE POLICY open ON runs_run FOR SELECT USING (true)", "DROP POLICY open ON runs_run", "PUBLIC"),
+        ("CREATE FUNCTION peep() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'", "DROP FUNCTION peep()", "peep"),
+        ("GRANT EXECUTE ON FUNCTION make_partition TO bespoke_app",
+         "REVOKE EXECUTE ON FUNCTION make_partition FROM bespoke_app", "make_partition"),
         ("GRANT CREATE ON SCHEMA public TO bespoke_app", "REVOKE CREATE ON SCHEMA public FROM bespoke_app", "may create"),
     ],
 )  # fmt: skip

@@ -270,11 +270,12 @@ def _own_environment(django_db_setup: None) -> dict[str, str]:
     return {
         **urls,
         "REDIS_URL": urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl(),
-        "TEST_SUPERUSER_URL": _as_superuser(urls["DATABASE_OWNER_URL"]),
+        "TEST_SUPERUSER_URL": as_superuser(urls["DATABASE_OWNER_URL"]),
     }
 
 
-def _as_superuser(url: str) -> str:
+def as_superuser(url: str) -> str:
+    """The same database as the superuser of the throwaway server, whom no policy binds."""
     parts = urlsplit(url)
     return parts._replace(netloc=f"{postgres.SUPERUSER}@").geturl()
 

@@ -10,7 +10,9 @@ from .events import drop_streams
 
 PIECE = 1000  # rows that one transaction changes
 
-_UNSTORED = "SELECT tenant_id, id FROM runs_run WHERE forget_at < clock_timestamp() ORDER BY forget_at LIMIT %s"
+# Moments are compared with now(): clock_timestamp() is volatile, and no index helps to find what is before it.
+
+_UNSTORED = "SELECT tenant_id, id FROM runs_run WHERE forget_at < now() ORDER BY forget_at LIMIT %s"
 _FORGET = """
 UPDATE runs_run SET forget_at = NULL, input = NULL, output = NULL, feedback = NULL,
     input_digest = coalesce(encode(sha256(convert_to(input, 'UTF8')), 'hex'), ''),
@@ -21,7 +23,7 @@ _RETAINED = """
 SELECT tenant_id, retention_days FROM features_policy WHERE valid_to IS NULL AND retention_days IS NOT NULL"""
 # The lowest id of a moment, as features know it (tenants/ids.py): a UUIDv7 begins with 48 bits of milliseconds.
 _OLDEST = """
-(lpad(to_hex((extract(epoch FROM clock_timestamp() - make_interval(days => %(days)s)) * 1000)::bigint), 12, '0')
+(lpad(to_hex((extract(epoch FROM now() - make_interval(days => %(days)s)) * 1000)::bigint), 12, '0')
  || repeat('0', 20))::uuid"""
 _OLD = f"""
 SELECT r.id FROM runs_run r WHERE r.tenant_id = %(tenant)s AND r.id < {_OLDEST}
@@ -33,9 +35,10 @@ DELETE FROM {table} WHERE tenant_id = %(tenant)s AND {column} < {_OLDEST} AND {c
     for table, column in (("runs_refuseditem", "batch_id"), ("runs_batch", "id"))
 ]
 _OLD_KEYS = """
-DELETE FROM runs_idempotencykey WHERE (tenant_id, id) IN (
-    SELECT tenant_id, id FROM runs_idempotencykey WHERE created_at < clock_timestamp() - interval '24 hours'
-    ORDER BY created_at LIMIT %s)"""
+SELECT max(created_at) FROM (
+    SELECT created_at FROM runs_idempotencykey WHERE created_at < now() - interval '24 hours'
+    ORDER BY created_at LIMIT %s) k"""
+_DELETE_KEYS = "DELETE FROM runs_idempotencykey WHERE created_at <= %s"
 
 
 def forget_unstored() -> int:
@@ -88,12 +91,13 @@ def _delete_piece(tenant_id: UUID, days: int) -> int:
 
 
 def delete_old_keys() -> int:
-    """Delete idempotency keys a day after they came. Returns how many."""
+    """Delete idempotency keys a day after they came, the oldest first. Returns how many."""
     deleted = 0
     while True:
         with operator_tx(), connections[OPERATOR].cursor() as cursor:
             cursor.execute(_OLD_KEYS, [PIECE])
-            count: int = cursor.rowcount
-        deleted += count
-        if count < PIECE:
-            return deleted
+            (until,) = cursor.fetchone()
+            if until is None:
+                return deleted
+            cursor.execute(_DELETE_KEYS, [until])
+            deleted += cursor.rowcount

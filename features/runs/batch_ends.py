@@ -21,19 +21,20 @@ from .progress import count, span_of
 
 PIECE = 1000  # runs that one transaction cancels
 
-# Those that have not begun: they have no calls and hold nothing, so that many end in one statement.
-_CANCEL = """
+# Those that have not begun: they have no calls and hold nothing, so that many end in two statements. Two, because the
+# second is then given ids: what it would be planned to do with those of a table that has just been filled is anything.
+_TAKE_OUT = """
 WITH waiting AS (
     SELECT tenant_id, id FROM runs_queued
     WHERE tenant_id = %(tenant)s AND item_of = %(batch)s AND token IS NULL AND deadline IS NULL AND budgets = '{}'
     LIMIT %(piece)s FOR UPDATE SKIP LOCKED
-), gone AS (
-    DELETE FROM runs_queued q USING waiting w WHERE q.tenant_id = w.tenant_id AND q.id = w.id RETURNING q.id
-), run AS (
+)
+DELETE FROM runs_queued q USING waiting w WHERE q.tenant_id = w.tenant_id AND q.id = w.id RETURNING q.id"""
+_CANCEL = """
+WITH run AS (
     UPDATE runs_run r SET state = 'cancelled', finished_at = clock_timestamp(),
         usage = '{"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}'
-    FROM gone WHERE r.tenant_id = %(tenant)s AND r.id = gone.id AND r.state = 'queued'
-      AND r.id >= %(oldest)s AND r.id < %(newest)s
+    WHERE r.tenant_id = %(tenant)s AND r.id = ANY(%(ids)s) AND r.state = 'queued'
     RETURNING r.*
 )
 INSERT INTO runs_ledger (id, tenant_id, run, feature, subject, at, state, cached, model, version, error, repairs,
@@ -96,11 +97,12 @@ def _cancel_rest(batch: Batch) -> None:
 
 def _cancel_some(batch: Batch) -> int:
     with tenant_tx(batch.tenant_id), connections[APP].cursor() as cursor:
-        cursor.execute(_CANCEL, {**span_of(batch), "piece": PIECE})
-        cancelled: int = cursor.rowcount
-    for _ in range(cancelled):
+        cursor.execute(_TAKE_OUT, {"tenant": batch.tenant_id, "batch": batch.pk, "piece": PIECE})
+        ids = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_CANCEL, {"tenant": batch.tenant_id, "ids": ids})
+    for _ in ids:
         metrics.ended(State.CANCELLED, "", cached=False)
-    return cancelled
+    return len(ids)
 
 
 def _end(tenant_id: UUID, batch_id: UUID) -> None:

@@ -51,11 +51,11 @@ def _serve(running: Running, console: Console) -> int:
     table = Table("who", "email", "password")
     for name in ("operator", "ada", "alice", "bob", "gus", "mallory"):
         table.add_row(name, people[name]["email"], people[name]["password"])
-    console.print(f"\n[bold]Bespoke is at {running.base_url}[/]", highlight=False)
-    console.print(table)
-    console.print(f"API: {running.base_url}/api/v1/docs", highlight=False)
-    console.print("Keys: var/demo.json, logs: var/log/. Ctrl-C stops it.", highlight=False)
-    try:
+    try:  # from the first line on: who reads that it runs may stop it before the last line is out
+        console.print(f"\n[bold]Bespoke is at {running.base_url}[/]", highlight=False)
+        console.print(table)
+        console.print(f"API: {running.base_url}/api/v1/docs", highlight=False)
+        console.print("Keys: var/demo.json, logs: var/log/. Ctrl-C stops it.", highlight=False)
         signal.pause()
     except KeyboardInterrupt:
         console.print("Stopping …")

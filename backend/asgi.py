@@ -8,11 +8,12 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "backend.settings")
 django.setup(set_prefix=False)
 
-from backend.handler import Application  # noqa: E402  (after the app registry is ready)
+from backend.gate import Gate  # noqa: E402  (after the app registry is ready)
+from backend.handler import Application  # noqa: E402
 from backend.memory import settle_memory  # noqa: E402
 from tenants.catalogue import refuse_unsafe  # noqa: E402
 
-application = Application()
+application = Gate(Application())
 
 with ThreadPoolExecutor(1) as _thread:  # servers import this inside their event loop, where Django refuses to query
     _thread.submit(refuse_unsafe).result()

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
+from redis.exceptions import RedisError
 
 from features.runs import tracing
 from features.runs.metrics import METHODS, answered
@@ -92,6 +93,8 @@ class ErrorPages(MiddlewareMixin):
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, OperationalError | InterfaceError):
             error = Unavailable("The database is away. Nothing was changed; try again in a moment.")
+        if isinstance(error, RedisError):  # without a count of those who knock, the login stays shut
+            error = Unavailable("Signing in is not possible just now. Try again in a moment.")
         if not isinstance(error, AppError):
             return None
         context = {"error": error, "request_id": getattr(request, "id", "")}

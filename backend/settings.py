@@ -125,6 +125,15 @@ if os.environ.get("DATABASE_OWNER_URL") or os.environ.get("DATABASE_OWNER_URL_FI
     DATABASES["owner"] = database(env("DATABASE_OWNER_URL"), {"options": "-c row_security=off -c lock_timeout=5s"})
 
 REDIS_URL = env("REDIS_URL")
+# allauth counts in it who knocks at the login: for all processes together, and nobody signs in while it is away.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+        "KEY_PREFIX": "cache",
+    }
+}
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -227,6 +236,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("BESPOKE_BEHIND_PROXY") else None
+# How many proxies of ours add to X-Forwarded-For: the address before theirs counts for logins; 0 believes no header.
+ALLAUTH_TRUSTED_PROXY_COUNT = env_int("BESPOKE_PROXIES", 1 if SECURE_PROXY_SSL_HEADER else 0)
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -16,4 +16,5 @@ urlpatterns = [
     path("", include("backend.web.urls")),
 ]
 
+handler400 = "backend.api.problems.unreadable"
 handler500 = "backend.api.problems.broken"

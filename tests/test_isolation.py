@@ -224,6 +224,12 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/api/v1/previews/{preview}", "401 401 404 404 404 404 404 404"),
         Row("delete", "/api/v1/previews/{preview}", "401 401 404 404 404 404 404 404"),
     ],
+    "api/v1/features/<str:feature>/suggest": [
+        Row("post", "/api/v1/features/greet/suggest", "401 401 503 503 403 503 503 403", {"request": "warmer"}, ASYNC),
+    ],
+    "api/v1/features/<str:feature>/suggestions/<uuid:suggestion_id>": [
+        Row("get", "/api/v1/features/greet/suggestions/{run}", "401 401 404 404 404 404 404 403"),
+    ],
     "api/v1/features/<str:feature>/runs": [
         Row("post", "/api/v1/features/greet/runs", "401 401 202 202 403 202 202 403", {"input": {"name": "Ann"}}, ASYNC),
     ],

@@ -26,8 +26,9 @@ from .door import PRIVATE, Door, flag, page, whole
 from .runs import door, fresh, idempotency_key, json_answer, text, threaded
 from .runs_openapi import LINES
 from .runs_read import cost_json
+from .runs_shapes import BATCH
 from .schema import PAGING
-from .shapes import BATCH, answers, listed
+from .shapes import answers, listed
 
 FORMS: dict[str, Form] = {
     "application/json": "list", "": "list", LINES: "lines", "application/ndjson": "lines", "application/jsonl": "lines",

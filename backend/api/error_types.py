@@ -24,10 +24,12 @@ ADVICE = {
     "stale": "Somebody saved before you did, and nothing was changed. Read it again, put your change on top of that, "
     "and send `If-Match` with the ETag that you saw.",
     "too-large": "Send less: a request has at most 2 MiB, an input what the feature's `limits.input_bytes` says.",
+    "address-too-long": "Send a shorter address: a path and its query have at most 8 KiB.",
     "unsupported-media": "Send `Content-Type: application/json`.",
     "invalid": "What you sent can be read, but breaks a schema or a rule. `errors` names every violation by a pointer "
     "(RFC 6901) into what you sent, the rule and what to do. Nothing was changed.",
     "too-many": "Wait as many seconds as `Retry-After` says.",
+    "headers-too-large": "Send fewer or shorter headers: at most 100, of 32 KiB together.",
     "broken": "A fault of ours; nothing was half done. Tell us the id in `request`.",
     "unavailable": "A part that is needed is away. Ask again after as many seconds as `Retry-After` says; with an "
     "`Idempotency-Key` a run is never made twice.",

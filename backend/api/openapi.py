@@ -44,7 +44,10 @@ PATH_WORDS: dict[str, Schema] = {
     "alias": {"description": "the name that behavior calls a model by"},
     "revision": {"description": "the number of one of its targets"},
 }
-ALWAYS = ("malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "too-many", "unavailable")
+ALWAYS = (
+    "malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "address-too-long", "headers-too-large",
+    "too-many", "unavailable",
+)  # fmt: skip
 ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid")
 
 

@@ -33,7 +33,8 @@ from .fields import Moment, Object, Strict, Text, Whole
 from .pins import PinBody
 from .runs import door, json_answer, patience, threaded
 from .runs_read import cost_json
-from .shapes import PREVIEW, answers
+from .runs_shapes import PREVIEW
+from .shapes import answers
 
 WISHES = ("override", "version", "pin", "restore", "resolve")
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views.defaults import server_error
+from django.views.defaults import bad_request, server_error
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -40,6 +40,14 @@ class NotAcceptable(AppError):
     status, type, title = 406, "not-acceptable", "None of the content types asked for is spoken here"
 
 
+class AddressTooLong(AppError):
+    status, type, title = 414, "address-too-long", "The address is too long"
+
+
+class HeadersTooLarge(AppError):
+    status, type, title = 431, "headers-too-large", "The headers are too many or too long"
+
+
 class Broken(AppError):
     status, type, title = 500, "broken", "Something broke on our side"
 
@@ -48,7 +56,7 @@ KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
         Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict, Stale,
-        TooLarge, UnsupportedMedia, Invalid, TooMany, Broken, Unavailable,
+        TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
     )
 }  # fmt: skip
 
@@ -64,6 +72,8 @@ def as_app_error(error: Exception) -> AppError | None:
             return Unavailable(told, headers={"Retry-After": "2"})
         case RequestDataTooBig():
             return TooLarge("A request has at most 2 MiB.")
+        case SuspiciousOperation():  # a thousand parameters, a host that is not ours
+            return Malformed("An address or a header is not what this server reads.")
         case Http404():
             return NotFound()
         case exceptions.ValidationError():
@@ -127,6 +137,13 @@ def _problems(detail: Any, place: str = "") -> list[Problem]:
 def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
     """Any other address of the API."""
     return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
+
+
+def unreadable(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What Django itself refuses to read, in the API's words or as a page."""
+    if request.path.startswith("/api/"):
+        return answer(exception, request)
+    return bad_request(request, exception)
 
 
 def broken(request: HttpRequest) -> HttpResponse:

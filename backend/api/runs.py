@@ -91,7 +91,7 @@ async def _taken_in(
     if "text/event-stream" in request.headers.get("Accept", ""):
         return _stream(actor, accepted.run_id, "0", location)
     if wait and not accepted.ended:
-        await _until_ended(actor, accepted.run_id, wait)
+        await until_ended(actor, accepted.run_id, wait)
     try:
         run, shown = await threaded(_show)(actor, accepted.run_id)
     except (OperationalError, InterfaceError):  # 503 would say that nothing was changed, and it would be sent again
@@ -166,7 +166,7 @@ def _events(actor: Actor, run_id: UUID) -> AsyncGenerator[Event, None]:
     return follow(actor.tenant_id, run_id, "0", _is_final(actor, run_id), just_taken_in=True)
 
 
-async def _until_ended(actor: Actor, run_id: UUID, seconds: float) -> None:
+async def until_ended(actor: Actor, run_id: UUID, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             async with aclosing(_events(actor, run_id)) as events:

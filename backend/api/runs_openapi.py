@@ -5,25 +5,11 @@ from typing import Any
 from features.runs.batches import MOST_ITEMS
 from features.runs.items import LONGEST_KEY
 from features.runs.preview import MOST_INPUTS
+from features.runs.suggest import LONGEST
 
+from .runs_shapes import BATCH, BATCH_RESULT, PREVIEW, RUN, SUGGESTION
 from .schema import header
-from .shapes import (
-    ANYTHING,
-    BATCH,
-    BATCH_RESULT,
-    EVENTS,
-    ID,
-    JSON,
-    OBJECT,
-    PREVIEW,
-    RUN,
-    TEXT,
-    Schema,
-    array,
-    choice,
-    maybe,
-    shape,
-)
+from .shapes import ANYTHING, EVENTS, ID, JSON, OBJECT, TEXT, Schema, array, choice, maybe, shape
 
 _TAG = "Runs"
 _RUN_ID = {"name": "run_id", "in": "path", "required": True, "schema": ID}
@@ -97,6 +83,16 @@ _ASKING = _headers(
 _TAKEN_IN: Schema = {
     "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED),
     "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED),
+}
+
+_SUGGEST: Schema = {
+    "type": "object",
+    "properties": {
+        "request": {"type": "string", "minLength": 1, "maxLength": LONGEST},
+        "layer": {**choice("user", "tenant"), "default": "user"},
+    },
+    "required": ["request"],
+    "additionalProperties": False,
 }
 
 RUN_PATHS: dict[str, Schema] = {
@@ -256,6 +252,22 @@ RUN_PATHS: dict[str, Schema] = {
             "responses": {
                 "200": _answer("All outputs are there", {JSON: {"schema": PREVIEW}}, **_PREVIEWED),
                 "202": _answer("It goes on", {JSON: {"schema": PREVIEW}}, **_PREVIEWED),
+            },
+        }
+    },
+    "/api/v1/features/{feature}/suggest": {
+        "post": {
+            "operationId": "post_suggest",
+            "summary": "Say in plain words what to change, and get operations to look at",
+            "description": "Asks the feature `customize` with the wish and the fields that the caller may change, and "
+            "judges each operation that comes back as saving it would be. Nothing is saved: PUT the `override`, or "
+            "what one keeps of it, with the ETag as If-Match. It is a run like any other, with receipt and cost.",
+            "tags": ["Suggestions"],
+            "parameters": [_FEATURE, *_ASKING, *_headers(Cache_Control="`no-cache`: ask the model again")],
+            "requestBody": {"required": True, "content": {JSON: {"schema": _SUGGEST}}},
+            "responses": {
+                "200": _answer("What came of it", {JSON: {"schema": SUGGESTION}}, **_LOCATION, **_REPLAYED),
+                "202": _answer("It is being asked", {JSON: {"schema": SUGGESTION}}, **_LOCATION, **_REPLAYED),
             },
         }
     },

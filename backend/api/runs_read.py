@@ -24,8 +24,9 @@ from tenants.models import Subject
 
 from .door import Door, moment, page
 from .fields import Strict, Text
+from .runs_shapes import RUN, USAGE_ROW
 from .schema import PAGING
-from .shapes import RUN, TEXT, USAGE_ROW, answers, array, listed, shape
+from .shapes import TEXT, answers, array, listed, shape
 
 
 class Feedback(Strict):

@@ -21,6 +21,7 @@ GROUPS = {
     "runs": "Runs",
     "batches": "Batches",
     "runs_read": "Runs",
+    "suggestions": "Suggestions",
     "tenant": "The organisation",
     "vendor": "The vendor",
     "withdrawals": "The vendor",

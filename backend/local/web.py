@@ -43,10 +43,12 @@ def serve(descriptor: int) -> None:
     """Serve until a signal; open streams get a few seconds to end."""
     # Imported here, before there is an event loop: the application checks the database as it boots.
     from backend.asgi import application
+    from backend.http import BoundedProtocol
 
     config = uvicorn.Config(
-        application, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=3
-    )
+        application, http=BoundedProtocol, log_config=None, access_log=False, proxy_headers=False,
+        timeout_graceful_shutdown=3,
+    )  # fmt: skip
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 
 

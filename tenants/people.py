@@ -7,6 +7,7 @@ from .actor import Actor
 from .isolation import OPERATOR
 from .models import ApiKey, Member, Operator
 from .roles import VERBS
+from .subjects import Who, member_subject
 
 MEMBER, KEY, OPERATOR_LABEL = "member:", "key:", "operator:"
 
@@ -35,6 +36,12 @@ def names_of_those_who(verb: str, most: int = 3) -> list[str]:
     roles = [role for role, verbs in VERBS.items() if verb in verbs]
     rows = Member.objects.select_related("user").filter(role__in=roles, removed_at=None).order_by("created_at")
     return [str(row.user) for row in rows[:most]]
+
+
+def member_called(email: str) -> Who | None:
+    """The member with an e-mail address, whatever its case; within the tenant's transaction."""
+    row = Member.objects.filter(user__email__iexact=email.strip(), removed_at=None).first()
+    return member_subject(row.id) if row else None
 
 
 def _ids(labels: Iterable[str], prefix: str) -> list[UUID]:

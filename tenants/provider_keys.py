@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from .actor import Actor
-from .errors import Conflict, Invalid, Problem
+from .errors import Conflict, Invalid, NotFound, Problem
 from .ids import uuid7
 from .models import ProviderKey
 from .outbound import Refused, check_url
@@ -71,6 +71,21 @@ def credential_for(tenant_id: UUID, provider: str) -> Credential | None:
 def has_own_key(tenant_id: UUID, provider: str) -> bool:
     """Whether calls to a provider are made with the tenant's own key; within the tenant's transaction."""
     return ProviderKey.objects.filter(tenant_id=tenant_id, provider=provider, revoked_at=None).exists()
+
+
+def provider_keys_of(actor: Actor) -> list[ProviderKey]:
+    """The organisation's provider keys, live ones first, then the newest; within the actor's transaction."""
+    rows = ProviderKey.objects.filter(tenant_id=actor.tenant_id).order_by("-id")
+    return sorted(rows, key=lambda row: row.revoked_at is not None)
+
+
+def find_provider_key(key_id: UUID, actor: Actor) -> ProviderKey:
+    """One of the organisation's provider keys; NotFound otherwise."""
+    with actor.present():
+        row = ProviderKey.objects.filter(tenant_id=actor.tenant_id, pk=key_id).first()
+    if row is None:
+        raise NotFound
+    return row
 
 
 def note_refused(tenant_id: UUID, key_id: UUID) -> None:

@@ -161,6 +161,40 @@ def find_webhook(webhook_id: UUID, actor: Actor) -> Webhook:
     return row
 
 
+def webhooks_of(actor: Actor) -> list[Webhook]:
+    """The organisation's webhooks, the newest first; within the actor's transaction."""
+    return list(Webhook.objects.filter(tenant_id=actor.tenant_id, deleted_at=None).order_by("-id"))
+
+
+# What the states of a delivery are, as conditions on its row.
+STATES: Mapping[str, Mapping[str, Any]] = {
+    "waiting": {"due_at__isnull": False},
+    "delivered": {"delivered_at__isnull": False, "due_at": None},
+    "failed": {"delivered_at": None, "due_at": None},
+}
+
+
+def state_of(delivery: Delivery) -> str:
+    """waiting (to be sent, or again), delivered, or failed: given up or stopped."""
+    return "waiting" if delivery.due_at else "delivered" if delivery.delivered_at else "failed"
+
+
+def deliveries_to(webhook: Webhook, *, state: str = "", before: UUID | None = None, most: int) -> list[Delivery]:
+    """The newest messages to a webhook, before a given one if told; within the tenant's transaction."""
+    rows = Delivery.objects.filter(tenant_id=webhook.tenant_id, webhook_id=webhook.id, **STATES.get(state, {}))
+    rows = rows.filter(id__lt=before) if before else rows
+    return list(rows.order_by("-id")[:most])
+
+
+def find_delivery(webhook: Webhook, delivery_id: UUID, actor: Actor) -> Delivery:
+    """A message to one of the organisation's webhooks; NotFound otherwise."""
+    with actor.present():
+        row = Delivery.objects.filter(tenant_id=actor.tenant_id, webhook_id=webhook.id, pk=delivery_id).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
 def _refuse_disabled(webhook: Webhook) -> None:
     if webhook.disabled_at is not None:
         raise Conflict("This webhook is disabled: enable it first.")

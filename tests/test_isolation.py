@@ -467,6 +467,33 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/org/people/{subject}", "302 302 403 404 403 403 302 302"),
         Row("post", "/org/people/{subject}", "302 302 403 404 403 403 302 302", {"act": "inherit", "feature": "greet"}),
     ],
+    "org/usage": [
+        Row("get", "/org/usage", "302 302 403 200 403 403 302 302"),
+        Row("get", "/org/usage?by=user", "302 302 403 200 403 403 302 302"),
+    ],
+    "org/usage.csv": [
+        Row("get", "/org/usage.csv?by=user", "302 302 403 200 403 403 302 302"),
+    ],
+    "org/budgets": [
+        Row("get", "/org/budgets", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/budgets", "302 302 403 404 403 403 302 302", {"act": "remove", "budget": "{budget}"}),
+    ],
+    "org/provider-keys": [
+        Row("get", "/org/provider-keys", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/provider-keys", "302 302 403 404 403 403 302 302", {"act": "end", "key": "{provider_key}"}),
+    ],
+    "org/webhooks": [
+        Row("get", "/org/webhooks", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/webhooks", "302 302 403 422 403 403 302 302", {"url": "x"}),
+    ],
+    "org/webhooks/<uuid:webhook_id>": [
+        Row("get", "/org/webhooks/{webhook}", "302 302 403 404 403 403 302 302"),
+        Row("post", "/org/webhooks/{webhook}", "302 302 403 404 403 403 302 302", {"act": "remove"}),
+    ],
+    "org/settings": [
+        Row("get", "/org/settings", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/settings", "302 302 403 422 403 403 302 302", {"pins": "days"}),
+    ],
     "notices": [
         Row("get", "/notices", "302 302 200 200 200 200 302 302"),
     ],
@@ -620,6 +647,7 @@ def alice(cast: Cast) -> Alice:
     told = {**HOOK, "url": "https://hooks.example/CANARY-ACME", "description": "CANARY-ACME"}
     hook = knock["ada"].post("/webhooks", told).json()
     delivery = knock["ada"].post(f"/webhooks/{hook['id']}/test").json()
+    budget = knock["ada"].post("/budgets", {"period": "month", "hard": 5_000_000}).json()
     revoked, text = create_key(kind="member", name="lost", by=cast.alice)
     revoke_key(revoked, by=cast.alice)
     keys = {
@@ -628,7 +656,7 @@ def alice(cast: Cast) -> Alice:
     }  # fmt: skip
     batch = knock["alice"].post(f"{greet}/batches", [{"input": {"name": "CANARY-ALICE"}, "key": "CANARY-ALICE"}]).json()
     member = str(cast.alice.subject.id)
-    ids = {"batch": batch["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member, "provider_key": own["id"], "webhook": hook["id"],
+    ids = {"batch": batch["id"], "budget": budget["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member, "provider_key": own["id"], "webhook": hook["id"],
            "delivery": delivery["id"],
            "subject": f"member:{member}", "tenant": str(cast.alice.tenant_id)}  # fmt: skip
     made = Alice(cast, ids, keys, key["key"])

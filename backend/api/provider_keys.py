@@ -8,10 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.models import ProviderKey
-from tenants.provider_keys import add_provider_key, revoke_provider_key, state_of
+from tenants.provider_keys import add_provider_key, find_provider_key, revoke_provider_key, state_of
 from tenants.secrets import Secret
 
-from .door import Door, found, page
+from .door import Door, page
 from .fields import Strict, Text
 from .outbound_shapes import PROVIDER_KEY
 from .schema import PAGING
@@ -69,8 +69,7 @@ class OneProviderKey(Door):
     @extend_schema(responses={204: None}, summary="End a provider key, from the next call on (admins)")
     def delete(self, request: Request, key_id: UUID) -> Response:
         self.actor.need("provider_key.manage")
-        rows = ProviderKey.objects.filter(tenant_id=self.actor.tenant_id)
-        revoke_provider_key(found(rows, key_id, self.actor), by=self.actor)
+        revoke_provider_key(find_provider_key(key_id, self.actor), by=self.actor)
         return Response(status=204)
 
 

@@ -4,8 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Case, Count, OuterRef, Q, Subquery, Sum, Value, When
-from django.db.models.functions import TruncDate
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -14,19 +12,17 @@ from rest_framework.response import Response
 
 from backend.actors import subject_named
 from features.find import find_feature
-from features.models import Feature
 from features.runs.accept import find_run
 from features.runs.finish import rate
 from features.runs.listing import attempts_of
-from features.runs.models import Ledger, Run, State
+from features.runs.models import Run, State
 from tenants.errors import Malformed, NotFound
-from tenants.models import Subject
 
-from .door import Door, moment, page
+from .door import Door, page
 from .fields import Strict, Text
-from .runs_shapes import RUN, USAGE_ROW
+from .runs_shapes import RUN
 from .schema import PAGING
-from .shapes import TEXT, answers, array, listed, shape
+from .shapes import answers, listed
 
 
 class Feedback(Strict):
@@ -107,76 +103,6 @@ class RunFeedback(RunDoor):
         run = rate(self._find(run_id), body, by=self.actor)
         with self.actor.present():
             return Response(run_json(run))
-
-
-class Usage(Door):
-    """What was used."""
-
-    BY = ("feature", "user", "model", "layer", "day")
-
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("by", str, enum=BY),
-            OpenApiParameter("from", OpenApiTypes.DATETIME),
-            OpenApiParameter("to", OpenApiTypes.DATETIME),
-        ],
-        responses=answers(shape(by=TEXT, items=array(USAGE_ROW))),
-        summary="Runs, tokens and cost (admins)",
-    )
-    def get(self, request: Request) -> Response:
-        self.actor.need("usage.read")
-        by = request.query_params.get("by", "feature")
-        if by not in self.BY:
-            raise Malformed(f"by is one of {', '.join(self.BY)}.")
-        since, until = moment(request.query_params.get("from"), "from"), moment(request.query_params.get("to"), "to")
-        with self.actor.present():
-            rows = Ledger.objects.filter(tenant_id=self.actor.tenant_id)
-            rows = rows.filter(at__gte=since) if since else rows
-            rows = rows.filter(at__lt=until) if until else rows
-            return Response({"by": by, "items": _usage(rows, by)})
-
-
-# The latest layer that took part, as the run's receipt says.
-_LAYER = Case(
-    When(~Q(receipt__user=None), then=Value("user")),
-    When(~Q(receipt__tenant=None), then=Value("tenant")),
-    default=Value("base"),
-)
-_KEYS = {
-    "day": TruncDate("at"),
-    "layer": Case(  # the runs of previews go, and what they cost stays
-        When(preview=True, then=Value("preview")),
-        default=Subquery(Run.objects.filter(pk=OuterRef("run")).annotate(layer=_LAYER).values("layer")),
-    ),
-}
-
-
-def _usage(rows: Any, by: str) -> list[dict[str, Any]]:
-    column = {"feature": "feature", "user": "subject", "model": "model"}.get(by, "key")
-    grouped = rows.annotate(key=_KEYS[by]) if by in _KEYS else rows
-    totals = grouped.values(column).annotate(
-        runs=Count("run"), input=Sum("input_tokens"), output=Sum("output_tokens"), money=Sum("cost"),
-        hits=Count("run", filter=Q(cached=True)), prefix=Sum("cached_input_tokens"),
-        base=Sum("base_tokens"), tenant_part=Sum("tenant_tokens"), user=Sum("user_tokens"),
-    )  # fmt: skip
-    names = _names(by, [row[column] for row in totals])
-    return [
-        {
-            "key": names.get(row[column], str(row[column])), "runs": row["runs"], "input_tokens": row["input"],
-            "cached_input_tokens": row["prefix"], "output_tokens": row["output"], "cached": row["hits"],
-            "cost": cost_json(row["money"]),
-            "estimated_tokens": {"base": row["base"], "tenant": row["tenant_part"], "user": row["user"]},
-        }
-        for row in totals.order_by(column)
-    ]  # fmt: skip
-
-
-def _names(by: str, ids: list[Any]) -> dict[Any, str]:
-    if by == "feature":
-        return dict(Feature.objects.filter(pk__in=ids).values_list("id", "key"))
-    if by == "user":
-        return {row.id: row.key for row in Subject.objects.filter(pk__in=ids)}
-    return {}
 
 
 def cost_json(micro: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ GROUPS = {
     "withdrawals": "The vendor",
     "availability": "The vendor",
     "budgets": "The organisation",
+    "usage": "Runs",
     "provider_keys": "The organisation",
     "webhooks": "Webhooks",
 }

@@ -38,7 +38,7 @@ class PolicyBody(Strict):
 
     users_may_pin = MayPin(required=False)
     users_may_override = Truth(required=False)
-    retention_days = Whole(min_value=1, max_value=3650, required=False)
+    retention_days = Whole(min_value=1, max_value=3650, required=False, allow_null=True)
     store = Truth(required=False)
 
 

@@ -15,26 +15,24 @@ from tenants.models import Delivery, Webhook
 from tenants.webhooks import (
     EVENTS,
     LONGEST_OVERLAP,
+    STATES,
     add_webhook,
     change_webhook,
+    find_delivery,
     find_webhook,
     remove_webhook,
     renew_secret,
     resend,
     send_test,
+    state_of,
 )
 
-from .door import Door, found, page
+from .door import Door, page
 from .fields import Strict, Text, Truth, Whole
 from .outbound_shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK
 from .schema import PAGING
 from .shapes import answers, listed
 
-STATES: dict[str, dict[str, Any]] = {
-    "waiting": {"due_at__isnull": False},
-    "delivered": {"delivered_at__isnull": False, "due_at": None},
-    "failed": {"delivered_at": None, "due_at": None},
-}
 STATE = OpenApiParameter("state", str, enum=list(STATES), description="only those in this state")
 NO_STORE = {"Cache-Control": "no-store"}
 HOURS = int(LONGEST_OVERLAP.total_seconds()) // 3600
@@ -151,9 +149,8 @@ class Resend(Door):
     )
     def post(self, request: Request, webhook_id: UUID, delivery_id: UUID) -> Response:
         self.actor.need("webhook.manage")
-        webhook = find_webhook(webhook_id, self.actor)
-        rows = Delivery.objects.filter(tenant_id=self.actor.tenant_id, webhook_id=webhook.id)
-        return Response(_delivery(resend(found(rows, delivery_id, self.actor), by=self.actor)), status=202)
+        delivery = find_delivery(find_webhook(webhook_id, self.actor), delivery_id, self.actor)
+        return Response(_delivery(resend(delivery, by=self.actor)), status=202)
 
 
 def _json(row: Webhook) -> dict[str, Any]:
@@ -174,13 +171,12 @@ def _json(row: Webhook) -> dict[str, Any]:
 
 
 def _delivery(row: Delivery) -> dict[str, Any]:
-    state = "waiting" if row.due_at else "delivered" if row.delivered_at else "failed"
     return {
         "id": str(row.id),
         "event": row.event,
         "data": row.data,
         "at": row.at,
-        "state": state,
+        "state": state_of(row),
         "attempts": row.attempts,
         "next": row.due_at,
         "status": row.status,

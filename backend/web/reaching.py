@@ -1,8 +1,6 @@
 """Whom a move reaches, as a page shows it: counted by class, and tenant by tenant, the worst first."""
 
-import csv
 from collections.abc import Mapping
-from io import StringIO
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -16,6 +14,7 @@ from tenants.errors import Malformed
 
 from .bars import Part, laid_out
 from .parts import ClassLine, ImpactSubject, ImpactTenant, ImpactView
+from .tables import table
 from .words import field_title, joined
 
 # Always in this order, with what it means in half a sentence. Who was held before is drawn only where there is one.
@@ -83,18 +82,10 @@ def impact_view(impact: Impact, asked: Mapping[str, str], actor: Actor, titles: 
 def impact_csv(impact: Impact, actor: Actor) -> str:
     """The tenants of an impact as CSV: a column for each class."""
     rows, _total = impact_by_tenant(impact, actor, most=MOST)
-    out = StringIO()
-    table = csv.writer(out)
-    table.writerow(["organisation", *(key for key, *_rest in CLASSES), "fields"])
-    for row in rows:
-        told = [row.name, *(row.outcomes.get(key, 0) for key, *_rest in CLASSES), " ".join(row.fields)]
-        table.writerow([_harmless(value) for value in told])
-    return out.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """A customer's name must not become a formula where the table is opened."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    head = ["organisation", *(key for key, *_rest in CLASSES), "fields"]
+    return table(
+        head, ([row.name, *(row.outcomes.get(key, 0) for key, *_rest in CLASSES), " ".join(row.fields)] for row in rows)
+    )
 
 
 def _only(asked: Mapping[str, str]) -> tuple[str, ...]:

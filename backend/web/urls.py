@@ -2,7 +2,21 @@
 
 from django.urls import path
 
-from .views import home, mine, notices, people, rollouts, runs, timeline, upgrade, use, vendor
+from .views import (
+    home,
+    mine,
+    notices,
+    outbound,
+    people,
+    rollouts,
+    runs,
+    settings,
+    timeline,
+    upgrade,
+    usage,
+    use,
+    vendor,
+)
 
 app_name = "web"
 
@@ -19,6 +33,13 @@ urlpatterns = [
     path("org/conflicts", upgrade.conflicts, name="org_conflicts"),
     path("org/people", people.people, name="org_people"),
     path("org/people/<path:key>", people.person, name="org_person"),
+    path("org/usage", usage.usage, name="org_usage"),
+    path("org/usage.csv", usage.usage_csv, name="org_usage_csv"),
+    path("org/budgets", usage.budgets, name="org_budgets"),
+    path("org/provider-keys", outbound.provider_keys, name="org_provider_keys"),
+    path("org/webhooks", outbound.webhooks, name="org_webhooks"),
+    path("org/webhooks/<uuid:webhook_id>", outbound.webhook, name="org_webhook"),
+    path("org/settings", settings.settings, name="org_settings"),
     path("notices", notices.notices, name="notices"),
     path("notices/count", notices.count, name="notices_count"),
     path("notices/<uuid:notice_id>/read", notices.read, name="notice_read"),

@@ -90,3 +90,12 @@ def joined(names: Sequence[str]) -> str:
     if len(names) < 2:
         return "".join(names)
     return _("%(first)s and %(last)s") % {"first": ", ".join(names[:-1]), "last": names[-1]}
+
+
+def layer_of_key(key: str, tenant: str) -> str:
+    """The latest layer that took part in a run, as a row of usage is called."""
+    words = {
+        "base": _("The vendor's behavior alone"), "tenant": _("With changes of %(tenant)s") % {"tenant": tenant},
+        "user": _("With people's own changes"), "preview": _("Previews"),
+    }  # fmt: skip
+    return words.get(key, _("Runs that were put away"))

@@ -1,5 +1,6 @@
 """What a tenant lets its users do."""
 
+from features.engine import ABSENT, Absent
 from features.models import EVERY_FEATURE, Policy
 from features.validity import bump, supersede
 from tenants.actor import Actor
@@ -15,13 +16,14 @@ def set_policy(
     *,
     users_may_pin: str | int | None = None,
     users_may_override: bool | None = None,
-    retention_days: int | None = None,
+    retention_days: int | Absent | None = ABSENT,
     store: bool | None = None,
     by: Actor,
 ) -> Policy:
     """Change the tenant's policy; what is not given stays. `users_may_pin` is "yes", "no" or a number of days.
 
-    Without `store` neither input nor output of a run is kept; with `retention_days` runs are deleted after so long.
+    Without `store` neither input nor output of a run is kept; with `retention_days` runs are deleted after so long
+    (None: never).
 
     Takes effect at everybody's next request, and suspends rather than deletes. Raises Invalid.
     """
@@ -32,7 +34,7 @@ def set_policy(
         new = Policy(tenant=tenant, author=by.label)
         new.users_may_pin = was.users_may_pin if users_may_pin is None else _may_pin(users_may_pin)
         new.users_may_override = was.users_may_override if users_may_override is None else users_may_override
-        new.retention_days = was.retention_days if retention_days is None else retention_days
+        new.retention_days = was.retention_days if isinstance(retention_days, Absent) else retention_days
         new.store = was.store if store is None else store
         supersede(Policy.objects.filter(tenant=tenant), new)
         event.detail = {"users_may_pin": new.users_may_pin, "users_may_override": new.users_may_override}

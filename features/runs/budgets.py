@@ -117,6 +117,12 @@ def find_budget(budget_id: UUID, by: Actor) -> Budget:
     return budget
 
 
+def budgets_of(actor: Actor) -> list[Budget]:
+    """All budgets of the actor's organisation, the widest first; within the actor's transaction."""
+    rows = Budget.objects.select_related("feature", "subject").filter(tenant_id=actor.tenant_id)
+    return sorted(rows, key=lambda one: (one.subject_id is not None, one.each_user, one.feature_id is not None, one.id))
+
+
 def spendings(budgets: Sequence[Budget]) -> list[Spending]:
     """What is gone of each budget in its present period; within the tenant's transaction."""
     now, found = clock(), dict[UUID, list[BudgetUse]]()

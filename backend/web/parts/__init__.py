@@ -4,6 +4,7 @@ from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, R
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
 from .notices import NoticeLine
+from .outbound import DeliveryLine, ProviderKeyLine, WebhookLine
 from .people import Asked, Looked, OwnLine, PersonLine, StayBadge
 from .rollouts import (
     ClassLine,
@@ -26,22 +27,26 @@ from .runs import Failure, OriginRow, ReceiptLine, RunLine, RunView
 from .shell import Card, Head, MenuFeature, MenuTenant, Shell
 from .timeline import Confirmation, Difference, Event, Moment, Stay
 from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
+from .usage import BudgetLine, Figure, UsagePage, UsedLine
 from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
 
 __all__ = [
     "Asked",
     "Bar",
+    "BudgetLine",
     "Card",
     "Choice",
     "ClassLine",
     "Comparison",
     "Confirmation",
     "Decision",
+    "DeliveryLine",
     "Difference",
     "EditBox",
     "Editor",
     "Event",
     "Failure",
+    "Figure",
     "GuardBox",
     "GuardCard",
     "Head",
@@ -69,6 +74,7 @@ __all__ = [
     "Places",
     "PointRow",
     "Promoting",
+    "ProviderKeyLine",
     "ReceiptLine",
     "RevisionLine",
     "RolloutForm",
@@ -89,8 +95,11 @@ __all__ = [
     "Trial",
     "Tried",
     "Upgrade",
+    "UsagePage",
+    "UsedLine",
     "VendorFeature",
     "VendorVersion",
     "Verdict",
     "VersionAct",
+    "WebhookLine",
 ]

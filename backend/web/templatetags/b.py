@@ -64,6 +64,12 @@ def on_day(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def day(moment: datetime | None) -> str:
+    """ "25 Nov": a day that is only about right."""
+    return "" if moment is None else date_format(timezone.localtime(moment), "j M")
+
+
+@register.filter
 def clock(moment: datetime) -> str:
     """ "16 Nov, 09:30", with the year when it is another one."""
     local = timezone.localtime(moment)

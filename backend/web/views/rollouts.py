@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -18,6 +18,7 @@ from backend.web.publishing import compare, titles_for
 from backend.web.reaching import impact_csv, impact_view
 from backend.web.rolling import head_of, live_of, log_of, names_in, whom_it_moves
 from backend.web.rollout_form import START, changed, drawn, read_rollout
+from backend.web.tables import csv_answer
 from features.actions.rollouts import Seen, advance, pause, resume, roll_back, start_rollout
 from features.find import current_number, find_feature, find_version
 from features.impact import impact_of_rollout, look
@@ -197,9 +198,7 @@ def _impact(request: PageRequest, impact: Impact, feature: Feature, to: int) -> 
 
 
 def _csv(impact: Impact, request: PageRequest) -> HttpResponseBase:
-    made = HttpResponse(impact_csv(impact, request.actor), content_type="text/csv; charset=utf-8")
-    made["Content-Disposition"] = f'attachment; filename="impact-{impact.feature.key}-{impact.to}.csv"'
-    return made
+    return csv_answer(f"impact-{impact.feature.key}-{impact.to}", impact_csv(impact, request.actor))
 
 
 def _tab(request: PageRequest, tabs: tuple[str, ...]) -> str:

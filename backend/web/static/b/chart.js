@@ -1,13 +1,5 @@
 // Guards over time: a line per card, the area above its limit shaded, the limit dashed; the server wrote the same as a table.
-const probe = document.createElement("span");
-probe.hidden = true;
-document.body.append(probe);
-
-// The roles are light-dark() pairs, which a canvas cannot read: the browser resolves them on an element that is not shown.
-const colour = (role, part = 1) => {
-  probe.style.color = `color-mix(in srgb, var(--b-${role}) ${part * 100}%, transparent)`;
-  return getComputedStyle(probe).color;
-};
+import { colour, drawing } from "./colours.js";
 
 const limitOf = (limit) => (chart) => {
   const { ctx, bbox } = chart;
@@ -56,7 +48,4 @@ const draw = (place) => {
   new ResizeObserver(() => place.clientWidth && place.chart.setSize({ width: place.clientWidth, height: place.clientHeight })).observe(place);
 };
 
-const all = (act) => document.querySelectorAll("[data-b-chart]").forEach(act);
-document.addEventListener("htmx:load", () => all(draw));
-new MutationObserver(() => all((place) => place.chart?.redraw())).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
-all(draw);
+drawing("[data-b-chart]", draw);

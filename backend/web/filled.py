@@ -1,0 +1,175 @@
+"""Forms of the organisation's pages: Django's, with the dashboard's look, and with what an action finds wrong."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from features.runs.models import Budget
+from tenants.errors import AppError
+from tenants.secrets import Secret
+from tenants.webhooks import EVENTS, LONGEST_OVERLAP
+
+from .drawing import MICRO
+
+WHOSE = {"all": _("Everybody together"), "each": _("Each person by themselves"), "one": _("One person")}
+CONTROLS: Mapping[type[forms.Widget], str] = {
+    forms.CheckboxInput: "form-check-input", forms.CheckboxSelectMultiple: "form-check-input",
+    forms.RadioSelect: "form-check-input", forms.Select: "form-select",
+}  # fmt: skip
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:]
+
+
+class Filled(forms.Form):
+    """A form that looks like the dashboard. With `columns` its fields stand beside each other where there is room."""
+
+    required_css_class = ""
+    columns = False
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **{"label_suffix": "", **named})
+        for field in self.fields.values():
+            field.widget.attrs.setdefault("class", CONTROLS.get(type(field.widget), "form-control"))
+            if isinstance(field.widget, forms.TextInput | forms.NumberInput):
+                field.widget.attrs.setdefault("autocomplete", "off")
+
+    def refuse(self, error: AppError) -> None:
+        """Take over what an action found wrong: beside the field that a pointer names, else above the form."""
+        for problem in error.errors:
+            field = problem.pointer.rpartition("/")[2]
+            self.add_error(field if field in self.fields else None, _sentence(problem.message))
+        if not error.errors:
+            self.add_error(None, error.detail)
+
+
+class MoneyField(forms.DecimalField):
+    """An amount of the currency, given back in micro-units; nothing typed is None."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(min_value=Decimal(0), max_value=Decimal(10**9), decimal_places=6, required=False, **named)
+        self.widget.attrs |= {"inputmode": "decimal", "step": "any"}
+
+    def clean(self, value: Any) -> Any:
+        """Return micro-units. Raises ValidationError for what is no amount."""
+        amount = super().clean(value)
+        return None if amount is None else int(amount * MICRO)
+
+
+def _money(label: Any, help_text: Any) -> MoneyField:
+    return MoneyField(label=label, help_text=help_text)
+
+
+class AmountsForm(Filled):
+    """From when on people are told, and what is never exceeded."""
+
+    columns = True
+    hard = _money(_("Stop at"), _("No call is made that could take it above this."))
+    soft = _money(_("Warn at"), _("From here on admins are told."))
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        for name in ("hard", "soft"):
+            self.fields[name].label = f"{self.fields[name].label}, {settings.CURRENCY}"
+
+
+class BudgetForm(AmountsForm):
+    """A budget: whose, on what, for how long, how much."""
+
+    whose = forms.ChoiceField(label=_("For"), choices=list(WHOSE.items()))
+    person = forms.CharField(
+        label=_("Which one"), required=False, max_length=200, help_text=_("A member, or a user's key in your software.")
+    )
+    feature = forms.ChoiceField(label=_("On"), required=False)
+    period = forms.ChoiceField(
+        label=_("In"), choices=[(Budget.Period.MONTH, _("a month")), (Budget.Period.DAY, _("a day"))]
+    )
+    field_order = ("whose", "person", "feature", "period", "hard", "soft")
+
+    def __init__(self, *arguments: Any, features: Any = (), **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        choices: Any = self.fields["feature"]
+        choices.choices = [("", _("All features")), *features]
+
+
+class ProviderKeyForm(Filled):
+    """A provider key to enter. What was typed as the key is never written back into the page."""
+
+    columns = True
+    provider = forms.ChoiceField(label=_("Provider"))
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("So that you know it again."))
+    key = forms.CharField(
+        label=_("Key"), min_length=16, max_length=500, help_text=_("It is sealed, and never shown again."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )  # fmt: skip
+    base_url = forms.CharField(
+        label=_("Endpoint of your own"), required=False, max_length=2000,
+        help_text=_("Only if the provider gave you one: https, reachable from the internet."),
+    )  # fmt: skip
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        choices: Any = self.fields["provider"]
+        choices.choices = [(name, name) for name in settings.PROVIDERS]
+
+    def clean_key(self) -> Secret:
+        """Return the key sealed away from logs and error pages. Raises ValidationError for what no header takes."""
+        text = self.cleaned_data["key"]
+        if not (text.isascii() and text.isprintable() and " " not in text):
+            raise forms.ValidationError(_("A key has no spaces and only plain characters."))
+        return Secret(text)
+
+
+class WebhookForm(Filled):
+    """An address to tell, and of what."""
+
+    url = forms.CharField(label=_("Address"), max_length=2000, help_text=_("https, reachable from the internet."))
+    description = forms.CharField(label=_("What it is for"), required=False, max_length=200)
+    events = forms.MultipleChoiceField(
+        label=_("Told when"), widget=forms.CheckboxSelectMultiple,
+        choices=[(name, f"{_sentence(told.split(': `')[0])} ({name})") for name, told in EVENTS.items()],
+    )  # fmt: skip
+
+
+class RenewForm(Filled):
+    """For how long the old secret signs beside the new one."""
+
+    hours = forms.IntegerField(
+        label=_("Hours that both secrets sign"), min_value=0, max_value=int(LONGEST_OVERLAP.total_seconds()) // 3600,
+        initial=24,
+    )  # fmt: skip
+
+
+class PolicyForm(Filled):
+    """What an organisation lets its people do, and what it keeps of their runs."""
+
+    PINS = (("yes", _("Yes, as long as they like")), ("days", _("Yes, for some days")), ("no", _("No")))
+    pins = forms.ChoiceField(
+        label=_("May people stay on a version, or put behavior back, for themselves?"), choices=PINS,
+        widget=forms.RadioSelect, help_text=_("With No, pins that there are rest, and come back with a Yes."),
+    )  # fmt: skip
+    days = forms.IntegerField(label=_("For how many days"), required=False, min_value=1, max_value=3650)
+    users_may_override = forms.BooleanField(
+        label=_("People may change behavior for themselves"), required=False,
+        help_text=_("Turned off, what they changed rests. Nothing is deleted."),
+    )  # fmt: skip
+    store = forms.BooleanField(
+        label=_("Keep what runs are given and what they answer"), required=False,
+        help_text=_("Turned off, only digests, usage and cost are kept: no history, no examples from runs."),
+    )  # fmt: skip
+    retention_days = forms.IntegerField(
+        label=_("Delete runs after so many days"), required=False, min_value=1, max_value=3650,
+        help_text=_("Empty: they are kept. What they cost stays in the ledger."),
+    )  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        """Return what `set_policy` takes. Raises ValidationError where days were chosen and none said."""
+        given = super().clean() or {}
+        if given.get("pins") == "days" and not given.get("days") and "days" not in self.errors:
+            self.add_error("days", _("Say for how many days."))
+        return given

@@ -1,0 +1,306 @@
+"""A month of an organisation's ledger as the page of usage and budgets shows it: sums, a forecast, shares."""
+
+from calendar import monthrange
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from features.overview import features_by_title
+from features.runs.budgets import Spending, budgets_of, spendings
+from features.runs.models import Budget
+from features.runs.usage import By, Used, spent_by_day, used
+from tenants.actor import Actor
+from tenants.errors import Malformed
+from tenants.people import names_of
+from tenants.subjects import MEMBER_PREFIX
+
+from .drawing import MICRO, money
+from .parts import BudgetLine, Figure, UsagePage, UsedLine
+from .words import layer_of_key
+
+GROUPS: Mapping[By, Any] = {
+    "feature": gettext_lazy("Feature"), "user": gettext_lazy("Person"), "model": gettext_lazy("Model"),
+    "layer": gettext_lazy("Layer"), "day": gettext_lazy("Day"),
+}  # fmt: skip
+MONTHS = 3  # that one can look back with a click; an address reaches any
+LAST_DAYS = 7  # what is expected is what these cost, on average
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month of UTC: from its first instant to the first one after it, and how many of its days have begun."""
+
+    first: date
+    today: date
+
+    @property
+    def since(self) -> datetime:
+        return datetime(self.first.year, self.first.month, 1, tzinfo=UTC)
+
+    @property
+    def until(self) -> datetime:
+        return self.since + timedelta(days=self.length)
+
+    @property
+    def length(self) -> int:
+        return monthrange(self.first.year, self.first.month)[1]
+
+    @property
+    def going(self) -> bool:
+        return (self.today.year, self.today.month) == (self.first.year, self.first.month)
+
+    @property
+    def days(self) -> int:
+        """How many days of it there have been."""
+        return self.today.day if self.going else self.length
+
+    @property
+    def key(self) -> str:
+        return f"{self.first:%Y-%m}"
+
+    @property
+    def title(self) -> str:
+        return date_format(self.first, "F" if self.first.year == self.today.year else "F Y")
+
+
+def month_asked(text: str | None, today: date) -> Month:
+    """Read `2026-11`; nothing is the present month. Raises Malformed."""
+    if not text:
+        return Month(today.replace(day=1), today)
+    try:
+        first = date.fromisoformat(f"{text}-01")
+    except ValueError:
+        raise Malformed(_("A month is written like 2026-11.")) from None
+    if first > today or first.year < 2000:
+        raise Malformed(_("That month has not been."))
+    return Month(first, today)
+
+
+def usage_page(actor: Actor, month: Month, by: By) -> UsagePage:
+    """All that the page shows; within the actor's transaction."""
+    spent = spent_by_day(actor.tenant_id, month.since, month.until)
+    by_feature = used(actor.tenant_id, "feature", since=month.since, until=month.until)
+    rows = by_feature if by == "feature" else used(actor.tenant_id, by, since=month.since, until=month.until)
+    budgets = spendings(budgets_of(actor))
+    whole = next((one for one in budgets if _is_whole(one.budget)), None) if month.going else None
+    total = sum(spent.values())
+    expected = _expected(spent, month)
+    return UsagePage(
+        month=month.key, title=month.title, figures=_figures(by_feature, total, expected, whole, month),
+        chart=_chart(spent, month, expected, whole), days=_days(spent, month),
+        lines=used_lines(rows, by, actor), by=by, groups=[(key, str(word)) for key, word in GROUPS.items()],
+        months=_months(month), total=money(total) or money_of_nothing(), estimated=by == "layer",
+        budgets=budget_lines(budgets, actor, _rate(spent, month)),
+    )  # fmt: skip
+
+
+def used_lines(rows: Sequence[Used], by: By, actor: Actor) -> list[UsedLine]:
+    """The rows of "Where it goes", the dearest first; days as they were."""
+    titles = _titles(rows, by, actor)
+    total = sum(row.cost for row in rows)
+    ordered = rows if by == "day" else sorted(rows, key=lambda row: (-row.cost, -row.runs, row.key))
+    return [_line(row, by, titles.get(row.key, row.key), total, actor) for row in ordered]
+
+
+def _line(row: Used, by: By, title: str, total: int, actor: Actor) -> UsedLine:
+    asked = row.runs - row.cached
+    return UsedLine(
+        key=row.key, title=title, runs=row.runs, cached=_share(row.cached, row.runs),
+        tokens=f"{(row.input_tokens + row.output_tokens) // asked:,}" if asked else "–",
+        repaired=_share(row.repaired, row.runs, places=1), each=money(row.cost // asked) if asked else "",
+        cost=money(row.cost), share=f"{row.cost * 100 / total:.1f}%" if total else "0%", href=_runs_of(row, by),
+        layers=_layers(row, actor) if by == "layer" else (),
+    )  # fmt: skip
+
+
+def _layers(row: Used, actor: Actor) -> list[tuple[int, str]]:
+    whose = (_("vendor"), actor.in_tenant().name, _("people"))
+    return list(zip((row.base_tokens, row.tenant_tokens, row.user_tokens), whose, strict=True))
+
+
+def budget_lines(budgets: Iterable[Spending], actor: Actor, rate: int = 0) -> list[BudgetLine]:
+    """Budgets as people read them. `rate` is what all runs together cost in a day of late, for the whole one's end."""
+    found = list(budgets)
+    labels = [one.budget.subject.key for one in found if one.budget.subject is not None]
+    names = names_of([label for label in labels if label.startswith(MEMBER_PREFIX)], actor)
+    return [_budget_line(one, names, actor, rate) for one in found]
+
+
+def _budget_line(one: Spending, names: Mapping[str, str], actor: Actor, rate: int) -> BudgetLine:
+    budget = one.budget
+    bound = budget.hard if budget.hard is not None else budget.soft
+    state = "hard" if one.hard_reached else "soft" if one.soft_reached else ""
+    left = (bound or 0) - one.spent
+    runs_out = None
+    if _is_whole(budget) and rate and budget.hard is not None and left > 0:
+        end = datetime.now(UTC) + timedelta(days=left / rate)
+        runs_out = end if end < one.ends else None
+    return BudgetLine(
+        id=str(budget.id), title=budget_title(budget, names, actor), period=str(PERIODS[Budget.Period(budget.period)]),
+        spent=amount(one.spent), bound=amount(bound or 0), share=_share(min(one.spent, bound or 0), bound or 0),
+        does=_does(budget), state=state, ends=one.ends, soft=typed(budget.soft), hard=typed(budget.hard),
+        held=money(one.reserved), runs_out=runs_out,
+    )  # fmt: skip
+
+
+def budget_title(budget: Budget, names: Mapping[str, str], actor: Actor) -> str:
+    """ "All of Acme", "Each person", "Alice", and of what."""
+    if budget.each_user:
+        whose = _("Each person")
+    elif budget.subject is not None:
+        whose = names.get(budget.subject.key, budget.subject.key)
+    else:
+        whose = _("All of %(tenant)s") % {"tenant": actor.in_tenant().name}
+    return f"{whose}, {budget.feature.title}" if budget.feature else whose
+
+
+PERIODS = {Budget.Period.DAY: gettext_lazy("a day"), Budget.Period.MONTH: gettext_lazy("a month")}
+
+
+def amount(micro: int) -> str:
+    """An amount without its currency: "348.20"."""
+    return (money(micro) or money_of_nothing()).removesuffix(f" {settings.CURRENCY}")
+
+
+def typed(micro: int | None) -> str:
+    """An amount as it is typed into a form."""
+    return "" if micro is None else f"{micro / MICRO:f}".rstrip("0").rstrip(".")
+
+
+def money_of_nothing() -> str:
+    return f"0.00 {settings.CURRENCY}"
+
+
+def _does(budget: Budget) -> str:
+    told = []
+    if budget.hard is not None:
+        told.append(_("stops at %(amount)s") % {"amount": amount(budget.hard)})
+    if budget.soft is not None:
+        told.append(_("warns at %(amount)s") % {"amount": amount(budget.soft)})
+    return ", ".join(told)
+
+
+def _is_whole(budget: Budget) -> bool:
+    """Whether it is the one that binds everything of the month."""
+    alone = budget.subject_id is None and not budget.each_user and budget.feature_id is None
+    return alone and budget.period == Budget.Period.MONTH
+
+
+def _rate(spent: Mapping[date, int], month: Month) -> int:
+    """What a day of late cost on average, in micro-units: of the last whole days, or of today if there is no other."""
+    if not month.going:
+        return 0
+    began = min(spent, default=month.today)
+    days = [month.today - timedelta(days=n) for n in range(1, LAST_DAYS + 1)]
+    inside = [day for day in days if day >= began] or [month.today]
+    return sum(spent.get(day, 0) for day in inside) // len(inside)
+
+
+def _expected(spent: Mapping[date, int], month: Month) -> int:
+    return sum(spent.values()) + _rate(spent, month) * (month.length - month.days)
+
+
+def _figures(rows: Sequence[Used], total: int, expected: int, whole: Spending | None, month: Month) -> list[Figure]:
+    runs, cached = sum(row.runs for row in rows), sum(row.cached for row in rows)
+    asked = runs - cached
+    saved = sum(row.cost * row.cached // (row.runs - row.cached) for row in rows if row.runs > row.cached)
+    bound = whole.budget.hard if whole else None
+    of = _("%(share)s of %(bound)s") % {"share": _share(total, bound), "bound": amount(bound)} if bound else ""
+    figures = [Figure(_("Spent so far") if month.going else _("Spent"), money(total) or money_of_nothing(), of)]
+    if month.going:
+        last = month.since + timedelta(days=month.length - 1)
+        on = _("Expected on %(day)s") % {"day": date_format(last, "j F")}
+        figures.append(Figure(on, money(expected) or money_of_nothing(), *_warning(expected, whole)))
+    each = _("%(amount)s each") % {"amount": money(total // asked)} if asked and total else ""
+    figures.append(Figure(_("Runs"), f"{runs:,}", each))
+    gain = _("saved about %(amount)s") % {"amount": money(saved)} if saved else ""
+    figures.append(Figure(_("Answered from cache"), _share(cached, runs), gain))
+    return figures
+
+
+def _warning(expected: int, whole: Spending | None) -> tuple[str, bool]:
+    if whole is None:
+        return _("no budget for the month"), False
+    hard, soft = whole.budget.hard, whole.budget.soft
+    if hard is not None and expected > hard:
+        return _("over the stop at %(amount)s") % {"amount": amount(hard)}, True
+    if soft is not None and expected > soft:
+        return _("over the warning at %(amount)s") % {"amount": amount(soft)}, True
+    return _("within the budget"), False
+
+
+def _chart(spent: Mapping[date, int], month: Month, expected: int, whole: Spending | None) -> dict[str, Any]:
+    """Days of the month, what was spent by the end of each, and where it is going."""
+    line, gone = [], 0
+    for number in range(month.days):
+        gone += spent.get(month.first + timedelta(days=number), 0)
+        line.append(round(gone / MICRO, 6))
+    rest = month.length - month.days
+    values = line + [None] * rest
+    ahead: list[float | None] = [None] * month.length
+    if rest and line:
+        step = (expected / MICRO - line[-1]) / rest
+        ahead = [None] * (month.days - 1) + [round(line[-1] + step * n, 6) for n in range(rest + 1)]
+    limits: list[dict[str, Any]] = []
+    if whole is not None:
+        for micro, role, word in (
+            (whole.budget.hard, "bad", _("Stop at")),
+            (whole.budget.soft, "attention", _("Warn at")),
+        ):
+            if micro is not None:
+                limits.append({"at": micro / MICRO, "role": role, "words": f"{word} {amount(micro)}"})
+    highest = max([expected / MICRO, gone / MICRO, *(one["at"] for one in limits)], default=0)
+    return {
+        "times": [int((month.since + timedelta(days=n)).timestamp()) for n in range(month.length)],
+        "values": values, "ahead": ahead, "limits": limits, "top": highest * 1.12 or 1, "currency": settings.CURRENCY,
+    }  # fmt: skip
+
+
+def _days(spent: Mapping[date, int], month: Month) -> list[tuple[str, str, str]]:
+    told, gone = [], 0
+    for number in range(month.days):
+        day = month.first + timedelta(days=number)
+        gone += spent.get(day, 0)
+        told.append((date_format(day, "j M"), amount(spent.get(day, 0)), amount(gone)))
+    return told
+
+
+def _months(month: Month) -> list[tuple[str, str]]:
+    """Keys and names of the months to choose from, the present one last; one from further back comes first."""
+    first = month.today.replace(day=1)
+    found = [first]
+    for _n in range(MONTHS - 1):
+        found.insert(0, (found[0] - timedelta(days=1)).replace(day=1))
+    if month.first not in found:
+        found.insert(0, month.first)
+    return [(f"{one:%Y-%m}", Month(one, month.today).title) for one in found]
+
+
+def _titles(rows: Sequence[Used], by: By, actor: Actor) -> dict[str, str]:
+    if by == "feature":
+        return {feature.key: feature.title for feature in features_by_title(actor)}
+    if by == "user":
+        members = [row.key for row in rows if row.key.startswith(MEMBER_PREFIX)]
+        itself = {"": _("%(tenant)s itself") % {"tenant": actor.in_tenant().name}}
+        return {**itself, **{key: _("Somebody who has left") for key in members}, **names_of(members, actor)}
+    if by == "layer":
+        return {row.key: layer_of_key(row.key, actor.in_tenant().name) for row in rows}
+    if by == "day":
+        return {row.key: date_format(date.fromisoformat(row.key), "j F") for row in rows}
+    return {"": _("No model was asked")}
+
+
+def _runs_of(row: Used, by: By) -> str:
+    """The address of a row's runs, where the list of runs can show just them."""
+    return f"{reverse('web:runs')}?feature={row.key}" if by == "feature" else ""
+
+
+def _share(part: int, whole: int | None, *, places: int = 0) -> str:
+    return f"{part * 100 / whole:.{places}f}%" if whole else "0%"

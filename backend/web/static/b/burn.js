@@ -1,0 +1,68 @@
+// A month's spending: the line of what is gone, dotted where it is going, and the amounts that warn and stop.
+import { colour, drawing } from "./colours.js";
+
+const INSET = { right: 96 };
+const scaled = (n) => n * devicePixelRatio;
+
+const limits = (list) => (chart) => {
+  const { ctx, bbox } = chart;
+  for (const { at, role, words } of list) {
+    const y = chart.valToPos(at, "y", true);
+    ctx.save();
+    ctx.strokeStyle = colour(`${role}-fill`);
+    ctx.fillStyle = colour(role);
+    ctx.lineWidth = scaled(1.5);
+    if (role !== "bad") ctx.setLineDash([scaled(5), scaled(4)]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.font = `600 ${scaled(12)}px Inter, sans-serif`;
+    ctx.textBaseline = "middle";
+    ctx.fillText(words, bbox.left + bbox.width + scaled(8), y);
+    ctx.restore();
+  }
+};
+
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+const amount = (n) => n.toLocaleString("en-GB", { maximumFractionDigits: n >= 10 ? 2 : 6 });
+const axis = () => ({ stroke: () => colour("muted"), font: "12px Inter, sans-serif", ticks: { show: false }, grid: { stroke: () => colour("line"), width: 1 } });
+
+const draw = (place) => {
+  if (place.chart || !place.clientWidth) return;
+  const { times, values, ahead, limits: list, top } = JSON.parse(document.getElementById(place.dataset.bBurn).textContent);
+  const told = document.getElementById(place.dataset.bTold);
+  const known = values.filter((value) => value !== null).length;
+  place.chart = new window.uPlot(
+    {
+      width: place.clientWidth,
+      height: place.clientHeight,
+      tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "UTC"),
+      padding: [8, list.length ? INSET.right : 16, 0, 0],
+      legend: { show: false },
+      axes: [
+        { ...axis(), grid: { show: false }, values: (_chart, ticks) => ticks.map((tick) => day.format(tick * 1000)) },
+        { ...axis(), size: 64, values: (_chart, ticks) => ticks.map(amount) },
+      ],
+      scales: { x: { time: true }, y: { range: [0, top] } },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
+      series: [
+        {},
+        { stroke: () => colour("action"), fill: () => colour("action", 0.12), width: 2, points: { show: known < 2, size: 7 } },
+        { stroke: () => colour("action"), dash: [3, 4], width: 1.75, points: { show: false } },
+      ],
+      hooks: {
+        drawClear: [limits(list)],
+        setCursor: [({ cursor: { idx, left } }) => {
+          const value = idx == null ? null : (values[idx] ?? ahead[idx]);
+          told.textContent = left >= 0 && value != null ? `${day.format(times[idx] * 1000)}: ${amount(value)}${values[idx] == null ? " expected" : ""}` : "\u00a0";
+        }],
+      },
+    },
+    [times, values, ahead],
+    place,
+  );
+  new ResizeObserver(() => place.clientWidth && place.chart.setSize({ width: place.clientWidth, height: place.clientHeight })).observe(place);
+};
+
+drawing("[data-b-burn]", draw);

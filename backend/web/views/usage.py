@@ -1,0 +1,152 @@
+"""What an organisation's runs cost, and the budgets that bound it; for admins."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from backend.actors import session_uuid, subject_named
+from backend.web.filled import AmountsForm, BudgetForm, Filled
+from backend.web.pages import PageRequest, answer, for_members
+from backend.web.spending import GROUPS, Month, budget_lines, month_asked, typed, usage_page, used_lines
+from backend.web.tables import csv_answer, table
+from features.find import find_feature
+from features.overview import features_by_title
+from features.resolve import clock
+from features.runs.budgets import add_budget, budgets_of, change_budget, find_budget, remove_budget, spendings
+from features.runs.models import Budget
+from features.runs.usage import By, used
+from tenants.actor import Actor
+from tenants.errors import Conflict, Invalid, Malformed, NotFound
+from tenants.people import member_called
+from tenants.subjects import Who
+
+BUDGETS = "web/budgets.html"
+
+
+@require_safe
+@for_members
+def usage(request: PageRequest) -> HttpResponseBase:
+    """A month: `?month=2026-11`, and `?by=` feature, user, model, layer or day."""
+    month, by = _asked(request)
+    with request.actor.present():
+        shown = usage_page(request.actor, month, by)
+    return answer(request, "web/usage.html", {"here": "usage", "usage": shown}, part="where")
+
+
+@require_safe
+@for_members
+def usage_csv(request: PageRequest) -> HttpResponseBase:
+    """The same rows to take away, in whole numbers: tokens, and money in millionths of the currency."""
+    month, by = _asked(request)
+    with request.actor.present():
+        rows = used(request.actor.tenant_id, by, since=month.since, until=month.until)
+        titles = {line.key: line.title for line in used_lines(rows, by, request.actor)}
+    head = [by, "name", "runs", "cached", "repaired", "input_tokens", "cached_input_tokens", "output_tokens"]
+    text = table([*head, "cost_micro", "base_tokens", "tenant_tokens", "user_tokens"], (
+        [row.key, titles[row.key], row.runs, row.cached, row.repaired, row.input_tokens, row.cached_input_tokens,
+         row.output_tokens, row.cost, row.base_tokens, row.tenant_tokens, row.user_tokens] for row in rows
+    ))  # fmt: skip
+    return csv_answer(f"usage-{month.key}-by-{by}", text)
+
+
+def _asked(request: PageRequest) -> tuple[Month, By]:
+    request.actor.need("usage.read")
+    month = month_asked(request.GET.get("month"), clock().date())
+    by = next((one for one in GROUPS if one == request.GET.get("by", "feature")), None)
+    if by is None:
+        raise Malformed(_("Usage is shown by feature, user, model, layer or day."))
+    return month, by
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members
+def budgets(request: PageRequest) -> HttpResponseBase:
+    """Budgets: add one, change amounts (`?edit=`), remove one (`?remove=` asks first)."""
+    request.actor.need("budget.manage")
+    if request.method == "POST":
+        return _act(request)
+    return _budgets(request)
+
+
+def _act(request: PageRequest) -> HttpResponseBase:
+    post, actor = request.POST, request.actor
+    match post.get("act"):
+        case "add":
+            form: Filled = _new(request, post)
+            if not form.is_valid():
+                return _budgets(request, form=form, status=422)
+            try:
+                _add(form.cleaned_data, actor)
+            except (Invalid, Conflict, NotFound, Malformed) as error:
+                form.refuse(error)
+                return _budgets(request, form=form, status=error.status)
+            told = _("The budget binds from the next call on. What was spent already counts.")
+        case "change":
+            budget, form = _budget(request), AmountsForm(post, prefix="amounts")
+            if not form.is_valid():
+                return _budgets(request, amounts=form, status=422)
+            try:
+                change_budget(budget, **form.cleaned_data, by=actor)
+            except Invalid as error:
+                form.refuse(error)
+                return _budgets(request, amounts=form, status=error.status)
+            told = _("The amounts bind from the next call on.")
+        case "remove":
+            remove_budget(_budget(request), by=actor)
+            told = _("The budget is gone.")
+        case _:
+            raise Malformed(_("Say what to do: add, change or remove."))
+    messages.success(request, told)
+    return _budgets(request, plain=True, oob=True) if request.htmx else redirect("web:org_budgets")
+
+
+def _add(given: dict[str, Any], actor: Actor) -> None:
+    feature = find_feature(given["feature"], actor) if given["feature"] else None
+    user = _person(given["person"], actor) if given["whose"] == "one" else None
+    add_budget(
+        period=given["period"], soft=given["soft"], hard=given["hard"], feature=feature, user=user,
+        each_user=given["whose"] == "each", by=actor,
+    )  # fmt: skip
+
+
+def _person(text: str, actor: Actor) -> Who:
+    """A member by e-mail address, else a user by the key that the customer's software calls them by."""
+    with actor.present():
+        member = member_called(text) if "@" in text else None
+    return member or subject_named(actor, text)
+
+
+def _budget(request: PageRequest) -> Budget:
+    number = session_uuid(request.POST.get("budget"))
+    if number is None:
+        raise NotFound
+    return find_budget(number, request.actor)
+
+
+def _new(request: PageRequest, data: Any = None) -> BudgetForm:
+    with request.actor.present():
+        features = [(feature.key, feature.title) for feature in features_by_title(request.actor)]
+    return BudgetForm(data, features=features, initial={"whose": "all", "period": Budget.Period.MONTH})
+
+
+def _budgets(
+    request: PageRequest, *, form: Filled | None = None, amounts: Filled | None = None, status: int = 200,
+    plain: bool = False, oob: bool = False,
+) -> HttpResponseBase:  # fmt: skip
+    with request.actor.present():
+        found = spendings(budgets_of(request.actor))
+        lines = budget_lines(found, request.actor)
+    asked: Any = {} if plain else request.GET
+    edited = next((one.budget for one in found if str(one.budget.id) == asked.get("edit")), None)
+    if edited is not None and amounts is None:
+        initial = {"soft": typed(edited.soft), "hard": typed(edited.hard)}
+        amounts = AmountsForm(initial=initial, prefix="amounts")
+    context = {
+        "here": "usage", "lines": lines, "form": form or _new(request), "amounts": amounts, "oob": oob,
+        "editing": str(edited.id) if edited else "", "confirm": asked.get("remove", ""),
+    }  # fmt: skip
+    return answer(request, BUDGETS, context, part="page", status=status)

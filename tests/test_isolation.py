@@ -525,6 +525,14 @@ TABLE: dict[str, list[Row]] = {
     "vendor/features": [
         Row("get", "/vendor/features", "302 302 403 403 403 403 302 200"),
     ],
+    "vendor/features/new": [
+        Row("get", "/vendor/features/new", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/features/new", "302 302 403 403 403 403 302 422", {"act": "publish", "text": "x"}),
+    ],
+    "vendor/f/<str:key>/edit": [
+        Row("get", "/vendor/f/greet/edit", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/f/greet/edit", "302 302 403 403 403 403 302 422", {"act": "publish", "text": "x", "from": "1"}),
+    ],
     "vendor/f/<str:key>/versions": [
         Row("get", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 302", {"act": "current", "version": 1}),

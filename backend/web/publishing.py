@@ -80,7 +80,11 @@ def by_name(label: str, names: Names) -> str:
 
 def compare(feature: Feature, a: int, b: int, actor: Actor) -> Comparison:
     """What changed from one version to another, its rules too. Raises NotFound for a version that there is not."""
-    before, after = find_version(feature, a, actor), find_version(feature, b, actor)
+    return compared(find_version(feature, a, actor), find_version(feature, b, actor))
+
+
+def compared(before: Version, after: Version) -> Comparison:
+    """What differs between two versions, published or not: fields, and rules."""
     titles = after.titles
     changes = diff(before.behavior, after.behavior)
     told = [Difference(field_title(one.field, titles), pieces(one.before, one.after)) for one in changes]
@@ -89,7 +93,7 @@ def compare(feature: Feature, a: int, b: int, actor: Actor) -> Comparison:
         if old != new:
             title = _("Rule for %(field)s") % {"field": field_title(field, titles)}
             told.append(Difference(title, pieces(old, new)))
-    return Comparison(a, b, told)
+    return Comparison(before.number, after.number, told)
 
 
 def rehearse(

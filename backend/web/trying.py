@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from features.runs.models import State
-from features.runs.previewed import Outcome, Pair, compared
+from features.runs.previewed import Compared, Outcome, Pair, compared
 from features.served import Served
 from tenants.actor import Actor
 
@@ -22,12 +22,20 @@ INPUTS = 5
 
 def trial_of(preview_id: UUID, place: int | None, served: Served, actor: Actor) -> Trial:
     """How far a preview of one's own is. `place` is the input that is looked at; else the first that differs."""
+    return _trial(compared(preview_id, by=actor), place, served.effective.fields["output"])
+
+
+def vendor_trial(preview_id: UUID, place: int | None, actor: Actor) -> Trial:
+    """The same of an operator's preview, on the vendor's samples."""
     found = compared(preview_id, by=actor)
-    contract = served.effective.fields["output"]
+    return _trial(found, place, found.contract)
+
+
+def _trial(found: Compared, place: int | None, contract: Any) -> Trial:
     inputs = [_tried(number, pair, contract) for number, pair in enumerate(found.pairs)]
     chosen = place if place is not None and place < len(inputs) else _first(inputs)
     return Trial(
-        id=str(preview_id),
+        id=str(found.preview.id),
         going=found.state == "running",
         done=found.done,
         inputs=[replace(one, chosen=one.place == chosen) for one in inputs],

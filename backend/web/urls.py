@@ -16,6 +16,7 @@ from .views import (
     usage,
     use,
     vendor,
+    writing,
 )
 
 app_name = "web"
@@ -49,6 +50,8 @@ urlpatterns = [
     path("runs/<uuid:run_id>/again", runs.again, name="again"),
     path("runs/<uuid:run_id>/rate", runs.rate, name="rate"),
     path("vendor/features", vendor.features, name="vendor_features"),
+    path("vendor/features/new", writing.edit, name="vendor_new"),
+    path("vendor/f/<str:key>/edit", writing.edit, name="vendor_edit"),
     path("vendor/f/<str:key>/versions", vendor.versions, name="vendor_versions"),
     path("vendor/rollouts", rollouts.rollouts, name="rollouts"),
     path("vendor/rollouts/new", rollouts.new, name="rollout_new"),

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Max
 
 from features.engine import check_field, compile_behavior, digest, flatten, parse_rules
@@ -17,7 +18,7 @@ from features.validity import bump_vendor, supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
-from tenants.isolation import OPERATOR
+from tenants.isolation import OPERATOR, operator_tx
 
 from .rollouts import refuse_meanwhile
 
@@ -92,6 +93,19 @@ def publish(
             record_impact(feature, kind="publish", before=before, to=version.number, by=by)
             _move(feature, version.number, by)
         event.detail = {"version": version.number, "digest": version.digest, "current": make_current}
+    return version
+
+
+def rehearse_version(
+    feature: Feature, *, behavior: Document, rules: Document | None = None, titles: Document | None = None,
+    samples: list[Any] | None = None, by: Actor,
+) -> Version:  # fmt: skip
+    """The version that publishing this would make; nothing of it is kept. Raises what `publish` raises."""
+    with operator_tx():
+        version = publish(
+            feature, behavior=behavior, rules=rules, titles=titles, samples=samples, make_current=False, by=by
+        )
+        transaction.set_rollback(True, using=OPERATOR)
     return version
 
 

@@ -72,6 +72,7 @@ class Compared:
     pairs: tuple[Pair, ...]
     cost: int
     most: int
+    contract: Json = None  # the output schema of the side after
 
     @property
     def done(self) -> int:
@@ -112,6 +113,7 @@ def compared(preview_id: UUID, *, by: Actor) -> Compared:
         before=sides["before"]["receipt"], after=sides["after"]["receipt"],
         changes=tuple(diff(before.effective.fields, after.effective.fields)), hidden=hidden, pairs=pairs,
         cost=sum(run.cost for run in runs.values()), most=sides["most"],
+        contract=after.effective.fields["output"],
     )  # fmt: skip
 
 

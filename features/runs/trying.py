@@ -6,9 +6,7 @@ It is a preview like any other (preview.py), of two versions by themselves, or o
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db import transaction
-
-from features.actions.versions import publish
+from features.actions.versions import rehearse_version
 from features.engine import Choice, Json
 from features.models import Feature, Version
 from features.resolve import clock, serve_choice, serve_vendor
@@ -33,20 +31,26 @@ def start_sample_preview(
     version: int | None = None,
     behavior: Mapping[str, Any] | None = None,
     rules: Mapping[str, Any] | None = None,
+    own_samples: list[Any] | None = None,
     before: int | None = None,
     samples: int | None = None,
     by: Actor,
 ) -> Preview:
     """Run a version, or a behavior that is not published, beside another version (None: the current) on samples.
 
-    The samples are the tried version's own. Raises NotFound for a version that is not there, Invalid for a behavior
-    that could not be published, for a version without samples and over the cost cap, and TooMany.
+    The samples are the tried version's own; of a behavior `own_samples`, else those of the version before that fit.
+    Raises NotFound for a version that is not there, Invalid for a behavior that could not be published, for a version
+    without samples and over the cost cap, and TooMany.
     """
     by.need("version.preview")
     if (version is None) == (behavior is None):
         told = Problem("/version", "one_of", "say one of version and behavior")
         raise Invalid("Say which version to try, or a behavior.", errors=[told])
-    tried = _published(feature, version) if version is not None else _unpublished(feature, behavior or {}, rules, by)
+    tried = (
+        _published(feature, version)
+        if version is not None
+        else rehearse_version(feature, behavior=behavior or {}, rules=rules, samples=own_samples, by=by)
+    )
     inputs = samples_of(tried)[: min(samples or SAMPLES, MOST_INPUTS)]
     if not inputs:
         told = Problem("/samples", "none", "this version has neither samples nor examples")
@@ -72,14 +76,6 @@ def _published(feature: Feature, number: int) -> Version:
     if found is None:
         raise NotFound(f"{feature.key} has no version {number}.")
     return found
-
-
-def _unpublished(feature: Feature, behavior: Mapping[str, Any], rules: Mapping[str, Any] | None, by: Actor) -> Version:
-    """The version that publishing this would make, as publishing makes it; nothing of it is kept."""
-    with operator_tx():
-        version = publish(feature, behavior=behavior, rules=rules, make_current=False, by=by)
-        transaction.set_rollback(True, using=OPERATOR)
-    return version
 
 
 def _of(version: Version) -> dict[str, Any]:

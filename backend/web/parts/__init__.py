@@ -29,6 +29,7 @@ from .timeline import Confirmation, Difference, Event, Moment, Stay
 from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
 from .usage import BudgetLine, Figure, UsagePage, UsedLine
 from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
+from .writing import Written, Wrong
 
 __all__ = [
     "Asked",
@@ -102,4 +103,6 @@ __all__ = [
     "Verdict",
     "VersionAct",
     "WebhookLine",
+    "Written",
+    "Wrong",
 ]

@@ -1,0 +1,132 @@
+"""A version while it is written: read, rehearsed, compared with the one it began from, published."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from features.actions.versions import create_feature, highest_number, publish, rehearse_version
+from features.actions.written import WORDS, document_of, line_of, read_text, write_text
+from features.find import current_number, find_version
+from features.models import Feature, Version
+from features.rollouts import open_rollout
+from features.samples import samples_of
+from tenants.actor import Actor
+from tenants.errors import AppError, Invalid, Problem
+from tenants.isolation import OPERATOR, operator_tx
+
+from .parts import Written, Wrong
+from .publishing import compared
+
+NEW: Mapping[str, Any] = {
+    "feature": "shorten",
+    "title": "Shorten",
+    "summary": "Says a text in one sentence.",
+    "behavior": {
+        "instructions": {"task": "You say a text in one short sentence."},
+        "prompt": "{{ input.text | fence }}",
+        "input": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["text"],
+            "properties": {"text": {"type": "string", "title": "Text", "maxLength": 4000}},
+        },
+        "output": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["sentence"],
+            "properties": {"sentence": {"type": "string", "title": "Sentence", "maxLength": 300}},
+        },
+        "model": {"name": "standard", "max_output_tokens": 120},
+    },
+    "samples": [{"text": "The meeting was moved from Monday to Thursday because half of the team is ill."}],
+}
+"""What the editor of a new feature begins with: small, and it runs as it stands."""
+
+
+def begun(feature: Feature | None, start: int | None, actor: Actor) -> Written:
+    """What the editor opens with: a version's own text (None: the current one's), or a small new feature."""
+    if feature is None:
+        return Written(key="", title=_("A new feature"), start=0, number=1, text=write_text(NEW))
+    with actor.present():
+        number = start or current_number(feature, actor.db) or 1
+        rolling = open_rollout(feature) is not None
+    text = write_text(document_of(feature, find_version(feature, number, actor)))
+    return Written(
+        key=feature.key, title=feature.title, start=number, number=highest_number(feature) + 1, text=text,
+        rolling=rolling,
+    )  # fmt: skip
+
+
+def checked(written: Written, feature: Feature | None, actor: Actor) -> Written:
+    """Say what is wrong with a text, line by line, or what it would change."""
+    try:
+        version = _rehearsed(read_text(written.text), feature, actor)
+    except AppError as wrong:
+        return replace(written, checked=True, wrong=_wrong(wrong, written.text))
+    found = replace(written, checked=True, digest=version.digest, samples=len(samples_of(version)))
+    if feature is None:
+        return found
+    before = find_version(feature, written.start, actor)
+    return replace(found, comparison=compared(before, version))
+
+
+def published(written: Written, feature: Feature | None, *, move: bool, by: Actor) -> tuple[Feature, Version]:
+    """Publish what is written. Raises Invalid and Conflict as publishing does; nothing is kept then."""
+    document = read_text(written.text)
+    if feature is None:
+        return create_feature(**_whole(document), message=written.message, by=by)
+    return feature, publish(feature, message=written.message, make_current=move, **_parts(document), by=by)
+
+
+def trial_parts(written: Written) -> dict[str, Any]:
+    """What trying an unpublished text takes. Raises Invalid."""
+    parts = _parts(read_text(written.text))
+    return {"behavior": parts["behavior"], "rules": parts["rules"], "own_samples": parts["samples"]}
+
+
+def _rehearsed(document: Mapping[str, Any], feature: Feature | None, actor: Actor) -> Version:
+    if feature is not None:
+        return rehearse_version(feature, **_parts(document), by=actor)
+    with operator_tx():
+        _feature, version = create_feature(**_whole(document), by=actor)
+        transaction.set_rollback(True, using=OPERATOR)
+    return version
+
+
+def _key(document: Mapping[str, Any]) -> str:
+    key, title = document.get("feature"), document.get("title")
+    missing = [
+        Problem(f"/{name}", "required", "must be a text")
+        for name, value in (("feature", key), ("title", title))
+        if not isinstance(value, str) or not value.strip()
+    ]
+    if missing:
+        raise Invalid("A feature has a key and a title.", errors=missing)
+    return str(key)
+
+
+def _whole(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What making a feature takes."""
+    words = {name: str(document.get(name) or "")[:500] for name in WORDS}
+    return {"key": _key(document), **words, **_parts(document)}
+
+
+def _parts(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a version is made of; what is left out of the text is nothing, and not what the version before had."""
+    parts: dict[str, Any] = {name: document.get(name) or {} for name in ("behavior", "rules", "titles")}
+    return {**parts, "samples": document.get("samples") or []}
+
+
+def _wrong(error: AppError, text: str) -> list[Wrong]:
+    problems = error.errors or [Problem("", "", error.detail)]
+    return [Wrong(_line(one, text), one.pointer.strip("/").replace("/", "."), one.message) for one in problems]
+
+
+def _line(problem: Problem, text: str) -> int:
+    if problem.rule == "yaml":
+        told = problem.message.removeprefix("line ").partition(":")[0]
+        return int(told) if told.isdecimal() else 0
+    return line_of(text, problem.pointer) if problem.pointer else 0

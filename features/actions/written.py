@@ -1,0 +1,123 @@
+"""A feature as people write it: one YAML document, nested by group. The catalog's files and the editor's text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from features.engine import Json
+from features.models import Feature, Version
+from tenants.errors import Invalid, Problem
+
+WORDS = ("title", "summary", "verb", "icon")  # of the feature, not of a version
+PARTS = ("behavior", "rules", "titles", "samples")
+KNOWN = {"feature", *WORDS, *PARTS}
+LONGEST = 400_000  # characters of a document
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without anchors' aliases: a few of them in each other would unfold into more than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        reader: Any = self  # parsing has no types
+        if reader.check_event(yaml.AliasEvent):
+            mark = reader.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases are not read here: write it out", mark)
+        return super().compose_node(parent, index)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML as people write it: texts of several lines as blocks, lists indented."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def read_text(text: str) -> dict[str, Any]:
+    """Read one document. Raises Invalid for what is no feature, with a pointer to each wrong part of it.
+
+    For what is no YAML the one problem's pointer is empty, and its message names the line.
+    """
+    if len(text) > LONGEST:
+        raise Invalid(f"A document has at most {LONGEST} characters.")
+    try:
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, with less
+    except (yaml.YAMLError, ValueError, RecursionError) as wrong:
+        raise _not_yaml(wrong) from wrong
+    if not isinstance(document, dict):
+        raise Invalid("A feature is one mapping: `behavior:` and what belongs to it.")
+    unknown = [Problem(f"/{name}", "unknown", "is not known here") for name in document if name not in KNOWN]
+    wrong_shape = [
+        Problem(f"/{name}", "type", "must be a mapping")
+        for name in ("behavior", "rules", "titles")
+        if not isinstance(document.get(name) or {}, dict)
+    ]
+    missing = [] if "behavior" in document else [Problem("/behavior", "required", "is missing")]
+    if unknown or missing or wrong_shape:
+        raise Invalid("This is no feature.", errors=[*unknown, *missing, *wrong_shape])
+    return document
+
+
+def write_text(document: Mapping[str, Any]) -> str:
+    """Write a document; reading it gives an equal one, its order kept."""
+    return yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def document_of(feature: Feature, version: Version) -> dict[str, Any]:
+    """A version with its feature's words as a document."""
+    words = {name: getattr(feature, name) for name in WORDS if getattr(feature, name)}
+    found: dict[str, Any] = {"feature": feature.key, **words, "behavior": nested(version.behavior)}
+    return {**found, **{name: getattr(version, name) for name in PARTS[1:] if getattr(version, name)}}
+
+
+def nested(fields: Mapping[str, Json]) -> dict[str, Any]:
+    """From `{"vars.tone": …}` to `{"vars": {"tone": …}}`, order kept."""
+    found: dict[str, Any] = {}
+    for field, value in fields.items():
+        group, dot, name = field.partition(".")
+        if dot:
+            found.setdefault(group, {})[name] = value
+        else:
+            found[field] = value
+    return found
+
+
+def line_of(text: str, pointer: str) -> int:
+    """The line (from 1) of a document on which the part stands that a pointer (RFC 6901) names, or the nearest above.
+
+    0 where the text cannot be read.
+    """
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError):
+        return 0
+    line = node.start_mark.line if node else 0
+    for step in filter(None, pointer.split("/")):
+        found = _inside(node, step.replace("~1", "/").replace("~0", "~"))
+        if found is None:
+            break
+        mark, node = found
+        line = mark.line
+    return int(line) + 1
+
+
+def _inside(node: Any, step: str) -> tuple[Any, Any] | None:
+    if isinstance(node, yaml.MappingNode):
+        return next(((key.start_mark, value) for key, value in node.value if key.value == step), None)
+    if isinstance(node, yaml.SequenceNode) and step.isdecimal() and int(step) < len(node.value):
+        return node.value[int(step)].start_mark, node.value[int(step)]
+    return None
+
+
+def _not_yaml(wrong: Exception) -> Invalid:
+    mark = getattr(wrong, "problem_mark", None)
+    told = getattr(wrong, "problem", None) or str(wrong) or "it cannot be read"
+    where = f"line {mark.line + 1}: " if mark else ""
+    return Invalid(f"This is not YAML: {where}{told}", errors=[Problem("", "yaml", f"{where}{told}")])

@@ -11,7 +11,7 @@ TESTS ?= tests
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow chaos bench check lock browser clean installed installed-dev python
+.PHONY: help demo serve test slow chaos bench pages check lock browser clean installed installed-dev python
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ serve: installed  ## start everything, without the story
 	@exec $(RUN) -m backend.local serve
 
 test: installed-dev  ## all tests but the slow ones; TESTS=path for some of them
-	@$(RUN) -m pytest -n $(PROCESSES) -m "not slow and not chaos" $(TESTS)
+	@$(RUN) -m pytest -n $(PROCESSES) -m "not slow and not chaos and not pages" $(TESTS)
 
 slow: installed-dev  ## the tests that take minutes
 	@$(RUN) -m pytest -m slow $(TESTS)
@@ -33,6 +33,9 @@ chaos: installed-dev  ## workers killed, Valkey wiped, PostgreSQL stopped under 
 
 bench: installed-dev  ## what a run costs: CPU, added latency, throughput; BENCH="--seconds 5" for a short one
 	@$(RUN) -m benchmarks.runs $(BENCH)
+
+pages: installed-dev  ## what each page weighs, asks of the database and takes
+	@$(RUN) -m pytest -q -m pages tests/backend/web
 
 check: installed-dev  ## lint, format, types, missing migrations, tests
 	$(RUN) -m ruff check .

@@ -51,7 +51,7 @@ const start = async (host) => {
         cm.lineNumbers(), cm.foldGutter(), cm.highlightSpecialChars(), cm.history(), cm.drawSelection(), cm.indentOnInput(),
         cm.bracketMatching(), cm.highlightActiveLine(), cm.lintGutter(), cm.yaml(), cm.indentUnit.of("  "),
         cm.syntaxHighlighting(colours), cm.EditorView.lineWrapping, cm.EditorView.theme(theme),
-        cm.EditorView.contentAttributes.of({ "aria-label": form.querySelector("label[for=text]").textContent }),
+        cm.EditorView.contentAttributes.of({ tabindex: "0", "aria-label": form.querySelector("label[for=text]").textContent }),
         // Tab leaves the editor, as everywhere else; Ctrl+M lets it indent (CodeMirror's own advice for keyboards alone).
         cm.keymap.of([...cm.defaultKeymap, ...cm.historyKeymap, ...cm.foldKeymap, ...cm.searchKeymap]),
         cm.EditorView.updateListener.of((update) => update.docChanged && typed()),

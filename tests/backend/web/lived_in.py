@@ -1,0 +1,92 @@
+"""A product that people have lived in for a while: every page of the dashboard has something to show."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from features.actions.policy import set_policy
+from features.actions.rollouts import pause
+from features.runs.accept import Asked, accept, find_run
+from features.runs.budgets import add_budget
+from features.runs.finish import rate
+from tenants.actor import Actor
+from tenants.provider_keys import add_provider_key
+from tenants.secrets import Secret
+from tenants.webhooks import add_webhook, send_test
+from tests.cast import Cast
+
+from .vendor_story import begin, measure, tell
+
+# Addresses that show nothing by themselves: they answer a form, a part of a page, or a file.
+NO_PAGES = {
+    "switch", "notices_count", "notice_read", "stop", "again", "rate", "org_usage_csv",
+}  # fmt: skip
+
+
+@dataclass
+class LivedIn:
+    """The ids of what is there, by name, for the addresses of pages."""
+
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+    def pages(self) -> dict[str, list[tuple[str, str]]]:
+        """(name of the address, path) of every page, by who looks at it."""
+        member = [
+            ("home", "/"), ("use", "/f/greet"), ("mine", "/f/greet/mine"), ("mine", "/f/greet/mine?edit=vars.tone"),
+            ("mine", "/f/greet/mine?revisions=1"), ("timeline", "/f/greet/timeline"), ("upgrade", "/f/greet/upgrade"),
+            ("runs", "/runs"), ("run", "/runs/{run}"), ("run", "/runs/{failed}"), ("notices", "/notices"),
+        ]  # fmt: skip
+        owner = [
+            ("org_mine", "/org/f/greet"), ("org_timeline", "/org/f/greet/timeline"), ("org_upgrade", "/org/f/greet/upgrade"),
+            ("org_conflicts", "/org/conflicts"), ("org_people", "/org/people"), ("org_people", "/org/people?kind=users"),
+            ("org_person", "/org/people/{subject}"), ("org_person", "/org/people/{subject}?feature=greet"),
+            ("org_usage", "/org/usage"), ("org_usage", "/org/usage?by=layer"), ("org_budgets", "/org/budgets"),
+            ("org_budgets", "/org/budgets?edit={budget}"), ("org_provider_keys", "/org/provider-keys"),
+            ("org_webhooks", "/org/webhooks"), ("org_webhook", "/org/webhooks/{webhook}"),
+            ("org_webhook", "/org/webhooks/{webhook}?confirm=renew"), ("org_settings", "/org/settings"),
+        ]  # fmt: skip
+        operator = [
+            ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
+            ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_versions", "/vendor/f/greet/versions"),
+            ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("rollouts", "/vendor/rollouts"),
+            ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
+            ("rollout", "/vendor/rollouts/{rollout}?tab=changes"), ("rollout", "/vendor/rollouts/{rollout}?tab=log"),
+        ]  # fmt: skip
+        people = {"alice": member, "ada": owner, "operator": operator}
+        return {who: [(name, path.format(**self.ids)) for name, path in found] for who, found in people.items()}
+
+
+def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
+    """Let everybody of the cast do what people do. `work` carries out the runs that wait."""
+    tell(cast, customers=3)
+    runs = [_run(cast, who, name) for who, name in ((cast.alice, "Ann"), (cast.alice, "Eve"), (cast.bob, "Ann"))]
+    failed = _run(cast, cast.alice, "Nobody")
+    work()
+    _rated(runs[0], {"verdict": "good"}, cast.alice)
+    _rated(runs[1], {"verdict": "bad", "note": "Too stiff"}, cast.alice)
+    budget = add_budget(period="month", soft=40_000_000, hard=50_000_000, by=cast.ada)
+    add_budget(period="day", soft=None, hard=2_000_000, feature=cast.greet, each_user=True, by=cast.ada)
+    add_provider_key(provider="demo", name="Acme's own", key=Secret("sk-of-acme-0123456789"), by=cast.ada)
+    hook, _secret = add_webhook(
+        url="https://hooks.example/in", events=["run.failed"], description="Our inbox", by=cast.ada
+    )
+    send_test(hook, by=cast.ada)
+    set_policy(users_may_pin=90, by=cast.ada)
+    rollout = begin(cast)
+    pause(rollout, why="Lunch", by=cast.operator)
+    measure(rollout, "pins_away", [0.0005 * n for n in range(1, 40)], sample=531)
+    ids: dict[str, Any] = {
+        "run": runs[0], "failed": failed, "subject": cast.alice.acting_for().key, "budget": budget.id,
+        "webhook": hook.id, "rollout": rollout.id,
+    }  # fmt: skip
+    return LivedIn({name: str(value) for name, value in ids.items()})
+
+
+def _run(cast: Cast, who: Actor, name: str) -> Any:
+    return accept(cast.greet, {"name": name}, asked=Asked(fresh=True), by=who).run_id
+
+
+def _rated(run_id: Any, said: dict[str, Any], who: Actor) -> None:
+    run = find_run(run_id, who)
+    assert run is not None
+    rate(run, said, by=who)

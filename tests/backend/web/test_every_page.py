@@ -1,0 +1,218 @@
+"""Every page of the dashboard, lived in: three widths, light and dark, no overflow, nothing that axe or Chromium minds."""
+
+import gzip
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, get_resolver
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from features.runs.tasks import look
+from tenants.actor import Actor
+from tests.cast import Cast
+from tests.fakes.model import Answer, FakeModel
+from tests.outside import until
+from tests.processes import Stack
+
+from .conftest import Person, login
+from .lived_in import NO_PAGES, LivedIn, live_in
+from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD
+
+# axe-core 4.14.1 (npm axe-core, MPL-2.0: axe-LICENSE.txt), https://github.com/dequelabs/axe-core
+AXE = Path(__file__).parents[2] / "vendor" / "axe.min.js"
+WIDTHS = (1440, 768, 390)
+HEAVIEST = 250_000  # bytes, compressed: what a page loads on a first visit
+MOST_STATEMENTS = 15
+EMAILS = {"alice": "alice@acme.example", "ada": "ada@acme.example", "operator": "operator@bespoke.example"}
+Sit = Callable[[Actor], Person]
+
+
+def answering(request: dict[str, Any]) -> Answer:
+    """A model that greets everybody but Nobody."""
+    text = json.dumps(request["messages"][-1])
+    return Answer(status=400) if "Nobody" in text else Answer('{"greeting": "Hello, and welcome"}')
+
+
+def test_every_page_is_looked_at_here() -> None:
+    named = {
+        pattern.name
+        for pattern in get_resolver("backend.web.urls").url_patterns
+        if isinstance(pattern, URLPattern) and pattern.name
+    }
+    ids = dict.fromkeys(("run", "failed", "subject", "budget", "webhook", "rollout"), "x")
+    looked = {name for pages in LivedIn(ids).pages().values() for name, _path in pages}
+    assert named - NO_PAGES == looked
+
+
+@pytest.mark.parametrize("who", ["alice", "ada", "operator"])
+def test_no_page_asks_much_of_the_database(at_desk: Sit, cast: Cast, model: FakeModel, who: str) -> None:
+    lived = lived_in_here(cast, model)
+    person, told = at_desk(getattr(cast, who)), {}
+    for _name, path in lived.pages()[who]:
+        person.see(path)  # this process knows the behavior from then on
+        with counted() as statements:
+            person.see(path)
+        told[path] = statements
+    assert {path: len(found) for path, found in told.items() if len(found) > MOST_STATEMENTS} == {}, shown(told)
+
+
+def shown(told: dict[str, list[str]]) -> str:
+    """The statements of pages that ask too much."""
+    return "\n".join(f"{path}\n  " + "\n  ".join(found) for path, found in told.items() if len(found) > MOST_STATEMENTS)
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """The statements that are made meanwhile on every connection, beside opening and closing transactions."""
+    found: list[str] = []
+    beside = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SELECT set_config")
+    with CaptureQueriesContext(connections["default"]) as app, CaptureQueriesContext(connections["operator"]) as vendor:
+        yield found
+    found += [q["sql"] for q in (*app, *vendor) if not q["sql"].startswith(beside)]
+
+
+def lived_in_here(cast: Cast, model: FakeModel) -> LivedIn:
+    """With runs carried out in this process."""
+
+    def work() -> None:
+        while look():
+            pass
+
+    model.default = answering
+    return live_in(cast, work=work)
+
+
+@pytest.fixture
+def lived(stack: Stack) -> LivedIn:
+    """With runs carried out by the worker, and passwords to type."""
+    stack.model.default = answering
+    found = live_in(stack.cast, work=lambda: until(lambda: stack.waiting() == 0, "all runs have ended", 60))
+    for email in EMAILS.values():
+        person = login(email)
+        person.set_password(PASSWORD)
+        person.save(update_fields=["password"])
+    return found
+
+
+@pytest.fixture
+def chromium(lived: LivedIn) -> Iterator[Browser]:
+    with sync_playwright() as play:  # in whose thread no statement may be made from here on
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def signed_in(browser: Browser, stack: Stack, email: str, scheme: Any) -> tuple[Page, list[str]]:
+    """Somebody in front of a page, in a theme; and what the browser complains of from then on."""
+    context = browser.new_context(base_url=stack.base_url, color_scheme=scheme, reduced_motion="reduce")
+    page, said = context.new_page(), list[str]()
+    page.set_default_timeout(20_000)
+    page.on("console", lambda told: said.append(told.text) if told.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto("/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#main h1")).to_be_visible()
+    return page, said
+
+
+def wrong_with(page: Page, path: str, scheme: str, said: list[str]) -> list[str]:
+    """Everything that is not as it should be on a page: overflow, complaints, serious and critical violations."""
+    said.clear()
+    page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+    page.goto(path, wait_until="load")
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            found.append(f"{path} {scheme} {width}: {wide} px wide")
+        if width != 768:
+            found += [f"{path} {scheme} {width}: {told}" for told in violations(page)]
+    return found + [f"{path} {scheme}: {told}" for told in said]
+
+
+def violations(page: Page) -> list[str]:
+    if not page.evaluate("typeof window.axe === 'object'"):
+        page.evaluate(AXE.read_text())
+    result = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
+    )
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:160]} {one['nodes'][0]['failureSummary'][:200]}"
+        for one in result["violations"]
+        if one["impact"] in ("serious", "critical") and not said_elsewhere(one)
+    ]
+
+
+def said_elsewhere(violation: dict[str, Any]) -> bool:
+    """Segments of the picture may be narrow: the list below has a line for each (WCAG 2.2, 2.5.8, "equivalent")."""
+    segments = all('class="b-segment-of' in node["html"] for node in violation["nodes"])
+    return violation["id"] == "target-size" and segments
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's Chromium at /usr/bin/chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_every_width_and_axe_finds_nothing_serious(
+    stack: Stack, lived: LivedIn, chromium: Browser, scheme: str
+) -> None:
+    wrong = list[str]()
+    for who, pages in lived.pages().items():
+        page, said = signed_in(chromium, stack, EMAILS[who], scheme)
+        for _name, path in pages:
+            wrong += wrong_with(page, path, scheme, said)
+        page.context.close()
+    assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.pages
+def test_what_pages_weigh_and_take(at_desk: Sit, cast: Cast, model: FakeModel, capsys: Any) -> None:
+    """`make pages`: a report, of which only weight and statements are held to a bound; times are not a test's matter."""
+    lived, lines, heavy = lived_in_here(cast, model), list[str](), list[str]()
+    for who, pages in lived.pages().items():
+        person = at_desk(getattr(cast, who))
+        for _name, path in pages:
+            html = person.see(path)
+            weight = len(gzip.compress(html.encode())) + sum(weight_of(url) for url in loaded_by(html))
+            with counted() as statements:
+                took = sorted(timed(person, path) for _n in range(20))
+            lines.append(
+                f"{path:46} {weight / 1000:7.0f} kB {len(statements) // 20:4} SQL {took[18] * 1000:7.1f} ms p95"
+            )
+            heavy += [path] if weight > HEAVIEST else []
+    with capsys.disabled():
+        sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    assert heavy == []
+
+
+def timed(person: Person, path: str) -> float:
+    began = time.perf_counter()
+    person.see(path)
+    return time.perf_counter() - began
+
+
+def loaded_by(html: str) -> set[str]:
+    """The files that a page names."""
+    return set(re.findall(r'(?:src|href)="(/static/[^"#]+)"', html)) | set(
+        re.findall(r'data-b-code="(/static/[^"]+)"', html)
+    )
+
+
+def weight_of(url: str) -> int:
+    """A static file's bytes, compressed as the server keeps them; fonts are compressed already."""
+    path = finders.find(url.removeprefix("/static/"))
+    assert path, url
+    data = Path(path).read_bytes()
+    return len(data) if url.endswith(".woff2") else len(gzip.compress(data))

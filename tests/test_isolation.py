@@ -362,6 +362,9 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/tenants/<slug:slug>": [
         Row("patch", "/api/v1/tenants/acme", "401 401 403 403 403 403 403 200", {"requests_per_minute": None}),
     ],
+    "api/v1/operator/usage": [
+        Row("get", "/api/v1/operator/usage", "401 401 403 403 403 403 403 200"),
+    ],
     "api/v1/operator/audit": [
         Row("get", "/api/v1/operator/audit", "401 401 403 403 403 403 403 200"),
     ],
@@ -536,6 +539,16 @@ TABLE: dict[str, list[Row]] = {
     "vendor/f/<str:key>/versions": [
         Row("get", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 302", {"act": "current", "version": 1}),
+    ],
+    "vendor/tenants": [
+        Row("get", "/vendor/tenants", "302 302 403 403 403 403 302 200"),
+    ],
+    "vendor/models": [
+        Row("get", "/vendor/models", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/models", "302 302 403 403 403 403 302 422", {"act": "add"}),
+    ],
+    "vendor/system": [
+        Row("get", "/vendor/system", "302 302 403 403 403 403 302 200"),
     ],
     "vendor/rollouts": [
         Row("get", "/vendor/rollouts", "302 302 403 403 403 403 302 200"),

@@ -18,10 +18,15 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 when database and broker answer and a canary run went the whole way lately; 503 naming what is not."""
-    parts = {"database": _database, "broker": _broker, "worker": worker_answers}
-    state = {name: "ok" if is_there() else "away" for name, is_there in parts.items()}
-    ready = set(state.values()) == {"ok"}
+    away = parts_away()
+    state = {name: "away" if name in away else "ok" for name in PARTS}
+    ready = not away
     return JsonResponse({"status": "ok" if ready else "away", **state}, status=200 if ready else 503)
+
+
+def parts_away() -> list[str]:
+    """Which of what this process stands on does not answer: database, broker, worker."""
+    return [name for name, is_there in PARTS.items() if not is_there()]
 
 
 def _database() -> bool:
@@ -36,3 +41,6 @@ def _database() -> bool:
 
 def _broker() -> bool:
     return valkey.ask(lambda: bool(valkey.client.ping()), False)
+
+
+PARTS = {"database": _database, "broker": _broker, "worker": worker_answers}

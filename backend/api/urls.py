@@ -135,6 +135,7 @@ urlpatterns = [
     path("models/<str:alias>/targets/<int:revision>", vendor.OneTarget.as_view()),
     path("tenants", vendor.Tenants.as_view()),
     path("tenants/<slug:slug>", vendor.OneTenant.as_view()),
+    path("operator/usage", usage.VendorUsage.as_view()),
     path("operator/audit", vendor.VendorAudit.as_view()),
     path("<path:rest>", nothing_here),
 ]

@@ -52,7 +52,8 @@ class MoneyField(forms.DecimalField):
     """An amount of the currency, given back in micro-units; nothing typed is None."""
 
     def __init__(self, **named: Any) -> None:
-        super().__init__(min_value=Decimal(0), max_value=Decimal(10**9), decimal_places=6, required=False, **named)
+        bounds: dict[str, Any] = {"min_value": Decimal(0), "max_value": Decimal(10**6), "decimal_places": 6}
+        super().__init__(**{**bounds, "required": False, **named})
         self.widget.attrs |= {"inputmode": "decimal", "step": "any"}
 
     def clean(self, value: Any) -> Any:
@@ -143,6 +144,34 @@ class RenewForm(Filled):
         label=_("Hours that both secrets sign"), min_value=0, max_value=int(LONGEST_OVERLAP.total_seconds()) // 3600,
         initial=24,
     )  # fmt: skip
+
+
+class TargetForm(Filled):
+    """What an alias is to mean from now on. Prices are amounts of the currency per million tokens."""
+
+    columns = True
+    alias = forms.CharField(label=_("Alias"), max_length=64, help_text=_("What behavior calls it by: model.name."))
+    provider = forms.ChoiceField(label=_("Provider"))
+    model = forms.CharField(label=_("Model"), max_length=200, help_text=_("As the provider calls it."))
+    input_price = MoneyField(label=_("Input, per million tokens"))
+    output_price = MoneyField(label=_("Output, per million tokens"))
+    cached_input_price = MoneyField(label=_("Cached input"), help_text=_("Empty: costs as input does."))
+    max_tokens_parameter = forms.ChoiceField(
+        label=_("Bound on output is called"), required=False,
+        choices=[(name, name) for name in ("max_completion_tokens", "max_tokens")],
+    )  # fmt: skip
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        choices: Any = self.fields["provider"]
+        choices.choices = [(name, name) for name in settings.PROVIDERS]
+        self.fields["input_price"].required = self.fields["output_price"].required = True
+
+    def target(self) -> dict[str, Any]:
+        """Return what adding a target takes."""
+        given = dict(self.cleaned_data)
+        parameter = given.pop("max_tokens_parameter") or "max_completion_tokens"
+        return {**given, "capabilities": {"max_tokens_parameter": parameter}}
 
 
 class PolicyForm(Filled):

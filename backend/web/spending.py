@@ -96,7 +96,7 @@ def usage_page(actor: Actor, month: Month, by: By) -> UsagePage:
         month=month.key, title=month.title, figures=_figures(by_feature, total, expected, whole, month),
         chart=_chart(spent, month, expected, whole), days=_days(spent, month),
         lines=used_lines(rows, by, actor), by=by, groups=[(key, str(word)) for key, word in GROUPS.items()],
-        months=_months(month), total=money(total) or money_of_nothing(), estimated=by == "layer",
+        months=months_of(month), total=money(total) or money_of_nothing(), estimated=by == "layer",
         budgets=budget_lines(budgets, actor, _rate(spent, month)),
     )  # fmt: skip
 
@@ -112,9 +112,9 @@ def used_lines(rows: Sequence[Used], by: By, actor: Actor) -> list[UsedLine]:
 def _line(row: Used, by: By, title: str, total: int, actor: Actor) -> UsedLine:
     asked = row.runs - row.cached
     return UsedLine(
-        key=row.key, title=title, runs=row.runs, cached=_share(row.cached, row.runs),
+        key=row.key, title=title, runs=row.runs, cached=share_of(row.cached, row.runs),
         tokens=f"{(row.input_tokens + row.output_tokens) // asked:,}" if asked else "–",
-        repaired=_share(row.repaired, row.runs, places=1), each=money(row.cost // asked) if asked else "",
+        repaired=share_of(row.repaired, row.runs, places=1), each=money(row.cost // asked) if asked else "",
         cost=money(row.cost), share=f"{row.cost * 100 / total:.1f}%" if total else "0%", href=_runs_of(row, by),
         layers=_layers(row, actor) if by == "layer" else (),
     )  # fmt: skip
@@ -144,7 +144,7 @@ def _budget_line(one: Spending, names: Mapping[str, str], actor: Actor, rate: in
         runs_out = end if end < one.ends else None
     return BudgetLine(
         id=str(budget.id), title=budget_title(budget, names, actor), period=str(PERIODS[Budget.Period(budget.period)]),
-        spent=amount(one.spent), bound=amount(bound or 0), share=_share(min(one.spent, bound or 0), bound or 0),
+        spent=amount(one.spent), bound=amount(bound or 0), share=share_of(min(one.spent, bound or 0), bound or 0),
         does=_does(budget), state=state, ends=one.ends, soft=typed(budget.soft), hard=typed(budget.hard),
         held=money(one.reserved), runs_out=runs_out,
     )  # fmt: skip
@@ -212,7 +212,7 @@ def _figures(rows: Sequence[Used], total: int, expected: int, whole: Spending | 
     asked = runs - cached
     saved = sum(row.cost * row.cached // (row.runs - row.cached) for row in rows if row.runs > row.cached)
     bound = whole.budget.hard if whole else None
-    of = _("%(share)s of %(bound)s") % {"share": _share(total, bound), "bound": amount(bound)} if bound else ""
+    of = _("%(share)s of %(bound)s") % {"share": share_of(total, bound), "bound": amount(bound)} if bound else ""
     figures = [Figure(_("Spent so far") if month.going else _("Spent"), money(total) or money_of_nothing(), of)]
     if month.going:
         last = month.since + timedelta(days=month.length - 1)
@@ -221,7 +221,7 @@ def _figures(rows: Sequence[Used], total: int, expected: int, whole: Spending | 
     each = _("%(amount)s each") % {"amount": money(total // asked)} if asked and total else ""
     figures.append(Figure(_("Runs"), f"{runs:,}", each))
     gain = _("saved about %(amount)s") % {"amount": money(saved)} if saved else ""
-    figures.append(Figure(_("Answered from cache"), _share(cached, runs), gain))
+    figures.append(Figure(_("Answered from cache"), share_of(cached, runs), gain))
     return figures
 
 
@@ -272,7 +272,7 @@ def _days(spent: Mapping[date, int], month: Month) -> list[tuple[str, str, str]]
     return told
 
 
-def _months(month: Month) -> list[tuple[str, str]]:
+def months_of(month: Month) -> list[tuple[str, str]]:
     """Keys and names of the months to choose from, the present one last; one from further back comes first."""
     first = month.today.replace(day=1)
     found = [first]
@@ -302,5 +302,5 @@ def _runs_of(row: Used, by: By) -> str:
     return f"{reverse('web:runs')}?feature={row.key}" if by == "feature" else ""
 
 
-def _share(part: int, whole: int | None, *, places: int = 0) -> str:
+def share_of(part: int, whole: int | None, *, places: int = 0) -> str:
     return f"{part * 100 / whole:.{places}f}%" if whole else "0%"

@@ -4,6 +4,7 @@ from django.urls import path
 
 from .views import (
     home,
+    house,
     mine,
     notices,
     outbound,
@@ -53,6 +54,9 @@ urlpatterns = [
     path("vendor/features/new", writing.edit, name="vendor_new"),
     path("vendor/f/<str:key>/edit", writing.edit, name="vendor_edit"),
     path("vendor/f/<str:key>/versions", vendor.versions, name="vendor_versions"),
+    path("vendor/tenants", house.tenants, name="vendor_tenants"),
+    path("vendor/models", house.models, name="vendor_models"),
+    path("vendor/system", house.system, name="vendor_system"),
     path("vendor/rollouts", rollouts.rollouts, name="rollouts"),
     path("vendor/rollouts/new", rollouts.new, name="rollout_new"),
     path("vendor/rollouts/<uuid:rollout_id>", rollouts.rollout, name="rollout"),

@@ -133,6 +133,19 @@ def target_of(alias: str, revision: int, by: Actor) -> Remapped:
     return Remapped(target, current, current=current == revision, named=named_by(alias, revision))
 
 
+def targets_by_alias(by: Actor) -> list[tuple[str, int | None, list[ModelTarget]]]:
+    """Each alias, the revision that it means, and its targets, the newest first; for operators. Raises Forbidden."""
+    by.need("model.manage")
+    with by.present():
+        current = dict(
+            ModelAlias.objects.using(OPERATOR).filter(valid_to=None).values_list("alias", "target__revision")
+        )
+        targets: dict[str, list[ModelTarget]] = {}
+        for target in ModelTarget.objects.using(OPERATOR).order_by("alias", "-revision"):
+            targets.setdefault(target.alias, []).append(target)
+    return [(alias, current.get(alias), found) for alias, found in targets.items()]
+
+
 def current_revision(alias: str) -> int | None:
     """Which of its targets an alias means; None for no alias."""
     rows = ModelAlias.objects.using(OPERATOR).filter(alias=alias, valid_to=None)

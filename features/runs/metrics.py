@@ -47,6 +47,14 @@ SELECT CASE WHEN quarantined THEN 'quarantine' WHEN batch THEN 'batch' ELSE 'int
 FROM runs_queued GROUP BY 1"""
 
 
+def lanes() -> list[tuple[str, int, int, float]]:
+    """(lane, runs that wait, runs that are claimed, seconds that the oldest waits), as PostgreSQL has it."""
+    with operator_tx(), connections[OPERATOR].cursor() as cursor:
+        cursor.execute(_QUEUE)
+        found = {row[0]: (row[0], row[1], row[2], float(row[3])) for row in cursor.fetchall()}
+    return [found.get(lane, (lane, 0, 0, 0.0)) for lane in ("interactive", "batch", "quarantine")]
+
+
 def began(accepted_at: datetime) -> None:
     """Count how long a run waited until it was first worked on."""
     QUEUE_SECONDS.observe(max(0.0, (timezone.now() - accepted_at).total_seconds()))
@@ -95,18 +103,14 @@ class QueueCollector:
         for lane, waits, runs, age in self._look():
             waiting.add_metric([lane], waits)
             running.add_metric([lane], runs)
-            oldest.add_metric([lane], float(age))
+            oldest.add_metric([lane], age)
         yield from (waiting, running, oldest)
 
     def _look(self) -> list[tuple[str, int, int, float]]:
         if time.monotonic() >= self._until:
             self._until = time.monotonic() + FRESH_SECONDS
             try:
-                with operator_tx(), connections[OPERATOR].cursor() as cursor:
-                    cursor.execute(_QUEUE)
-                    found = {row[0]: row for row in cursor.fetchall()}
+                self._rows = lanes()
             except Error:
                 self._rows = []
-            else:
-                self._rows = [found.get(lane, (lane, 0, 0, 0.0)) for lane in ("interactive", "batch", "quarantine")]
         return self._rows

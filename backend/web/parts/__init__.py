@@ -1,6 +1,7 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
 from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
+from .house import AliasLine, TargetLine, TenantLine, TenantsPage
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
 from .notices import NoticeLine
@@ -32,6 +33,7 @@ from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersi
 from .writing import Written, Wrong
 
 __all__ = [
+    "AliasLine",
     "Asked",
     "Bar",
     "BudgetLine",
@@ -92,6 +94,9 @@ __all__ = [
     "StepBox",
     "StepLine",
     "Stopped",
+    "TargetLine",
+    "TenantLine",
+    "TenantsPage",
     "Tick",
     "Trial",
     "Tried",

@@ -48,7 +48,8 @@ class LivedIn:
         operator = [
             ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
             ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_versions", "/vendor/f/greet/versions"),
-            ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("rollouts", "/vendor/rollouts"),
+            ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
+            ("vendor_models", "/vendor/models"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
             ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
             ("rollout", "/vendor/rollouts/{rollout}?tab=changes"), ("rollout", "/vendor/rollouts/{rollout}?tab=log"),
         ]  # fmt: skip

@@ -1,0 +1,109 @@
+"""The vendor's house: which models aliases mean and what they cost, who uses how much, and how the machinery is."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from backend.api.health import parts_away
+from backend.web.confirming import whole
+from backend.web.filled import Filled, TargetForm
+from backend.web.housekeeping import alias_lines, reach_words, tenant_lines
+from backend.web.pages import PageRequest, answer, for_people
+from backend.web.spending import month_asked
+from features.actions.targets import Remapped, add_target, end_target, keep_target, point_alias, rehearse_target
+from features.resolve import clock
+from features.runs.health import health
+from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
+from tenants.isolation import OPERATOR
+
+MODELS = "web/vendor_models.html"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def models(request: PageRequest) -> HttpResponseBase:
+    """Aliases and their targets. `?confirm=point|end|keep&alias=&revision=` says whom an act would reach."""
+    request.actor.need("model.manage")
+    if request.method == "POST":
+        return _act(request)
+    asked = request.GET
+    if not asked.get("confirm"):
+        return _models(request)
+    act, alias, revision = asked["confirm"], asked.get("alias", ""), whole(asked.get("revision"))
+    try:
+        done = _carried_out(act, alias, revision, request, dry_run=True)
+    except (Conflict, Invalid, NotFound) as refused:
+        return _models(request, refused=refused)
+    confirm = {"act": act, "alias": alias, "revision": revision, "reach": reach_words(done)}
+    return _models(request, confirm=confirm)
+
+
+def _act(request: PageRequest) -> HttpResponseBase:
+    post, actor = request.POST, request.actor
+    act = post.get("act", "")
+    if act in ("add", "look"):
+        form = TargetForm(post)
+        if not form.is_valid():
+            return _models(request, form=form, status=422)
+        try:
+            if act == "look":
+                return _models(request, form=form, reach=reach_words(rehearse_target(**form.target(), by=actor)))
+            target = add_target(**form.target(), by=actor)
+        except (Conflict, Invalid) as error:
+            form.refuse(error)
+            return _models(request, form=form, status=error.status)
+        told = _("%(alias)s means %(model)s from the next run on.") % {"alias": target.alias, "model": target.model}
+    else:
+        try:
+            done = _carried_out(act, post.get("alias", ""), whole(post.get("revision")), request)
+        except (Conflict, Invalid, NotFound) as refused:
+            return _models(request, refused=refused, status=refused.status)
+        told = _("Done: %(alias)s, target %(n)d.") % {"alias": done.target.alias, "n": done.target.revision}
+    messages.success(request, told)
+    return redirect("web:vendor_models")
+
+
+def _carried_out(act: str, alias: str, revision: int, request: PageRequest, *, dry_run: bool = False) -> Remapped:
+    match act:
+        case "point":
+            return point_alias(alias, revision, by=request.actor, dry_run=dry_run)
+        case "end":
+            return end_target(alias, revision, at=None, by=request.actor, dry_run=dry_run)
+        case "keep":
+            return keep_target(alias, revision, by=request.actor, dry_run=dry_run)
+    raise Malformed(_("Say what to do: add, look, point, end or keep."))
+
+
+def _models(
+    request: PageRequest, *, form: Filled | None = None, confirm: Any = None, reach: Any = None,
+    refused: AppError | None = None, status: int = 200,
+) -> HttpResponseBase:  # fmt: skip
+    context = {
+        "here": "models", "aliases": alias_lines(request.actor), "form": form or TargetForm(), "confirm": confirm,
+        "reach": reach, "refused": refused,
+    }  # fmt: skip
+    return answer(request, MODELS, context, part="page", status=refused.status if refused else status)
+
+
+@require_safe
+@for_people
+def tenants(request: PageRequest) -> HttpResponseBase:
+    """Every organisation with what it used in a month (`?month=`): counts and money, never content."""
+    request.actor.need("tenant.list")
+    request.actor.need("usage.vendor")
+    month = month_asked(request.GET.get("month"), clock(OPERATOR).date())
+    context = {"here": "tenants", "page": tenant_lines(month, request.actor)}
+    return answer(request, "web/vendor_tenants.html", context)
+
+
+@require_safe
+@for_people
+def system(request: PageRequest) -> HttpResponseBase:
+    """Queue, workers and what they stand on, renewed while one looks."""
+    request.actor.need("usage.vendor")
+    context = {"here": "system", "health": health(), "away": parts_away()}
+    return answer(request, "web/vendor_system.html", context, part="health")

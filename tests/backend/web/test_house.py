@@ -1,0 +1,78 @@
+"""The vendor's house: models and what they cost, organisations and what they use, the machinery."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from features.actions.targets import current_revision
+from features.runs.accept import accept
+from features.runs.dispatch import say_gone, say_present
+from features.runs.tasks import look
+from tenants.actor import Actor
+from tests.cast import Cast
+from tests.fakes.model import FakeModel, greeting
+
+from .conftest import Person, words
+
+Sit = Callable[[Actor], Person]
+NEW = {"alias": "standard", "provider": "demo", "model": "larger", "input_price": "2.5", "output_price": "10"}
+
+
+def test_olga_lets_an_alias_mean_another_model_after_seeing_whom_it_reaches(
+    at_desk: Sit, cast: Cast, model: FakeModel
+) -> None:
+    olga = at_desk(cast.operator)
+    looked = olga.send("/vendor/models", act="look", **NEW)
+    assert "answered with now: greet" in words(looked) and current_revision("standard") == 1
+    olga.send("/vendor/models", act="add", **NEW)
+    assert current_revision("standard") == 2 and "larger" in words(olga.see("/vendor/models"))
+    asked = words(olga.see("/vendor/models?confirm=point&alias=standard&revision=1"))
+    assert "Let standard mean target 1?" in asked and current_revision("standard") == 2
+    olga.send("/vendor/models", act="point", alias="standard", revision="1")
+    assert current_revision("standard") == 1
+    olga.send("/vendor/models", act="end", alias="standard", revision="2")
+    assert "ends" in words(olga.see("/vendor/models"))
+    olga.send("/vendor/models", act="keep", alias="standard", revision="2")
+    assert "Serve it again" not in words(olga.see("/vendor/models"))
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({**NEW, "alias": "Not An Alias"}, "Use a-z, 0-9, - and _"),
+        ({**NEW, "input_price": "cheap"}, "Enter a number"),
+        ({**NEW, "provider": "nobody"}, "Select a valid choice"),
+    ],
+)
+def test_what_is_no_target_is_refused_beside_its_cause(at_desk: Sit, cast: Cast, form: Any, told: str) -> None:
+    answer = at_desk(cast.operator).send("/vendor/models", act="add", **form)
+    assert answer.status_code == 422 and told in words(answer) and 'value="larger"' in answer.content.decode()
+
+
+def test_the_target_that_an_alias_means_is_not_ended_under_it(at_desk: Sit, cast: Cast) -> None:
+    answer = at_desk(cast.operator).send("/vendor/models", act="end", alias="standard", revision="1")
+    assert answer.status_code == 409 and "name the replacement" in words(answer)
+
+
+def test_olga_sees_who_uses_how_much_and_never_what(at_desk: Sit, cast: Cast, model: FakeModel, api: Any) -> None:
+    model.script(greeting("CANARY-OUT"))
+    accept(cast.greet, {"name": "CANARY-IN"}, by=cast.alice)
+    look()
+    page = at_desk(cast.operator).see("/vendor/tenants")
+    assert "Acme acme 1 0.000140 EUR 100%" in words(page) and "Globex globex 0 –" in words(page)
+    assert "CANARY" not in page and "Workshop" not in page
+    told = api(cast.operator).get("/operator/usage?by=model").json()["items"]
+    assert [(row["key"], row["runs"], row["cost"]["micro"]) for row in told] == [("standard", 1, 140)]
+    assert api(cast.operator).get("/operator/usage?by=user").status_code == 400
+
+
+def test_olga_sees_what_waits_and_who_works(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    accept(cast.greet, {"name": "Ann"}, by=cast.alice)
+    page = words(at_desk(cast.operator).see("/vendor/system"))
+    assert "Interactive 1 0" in page and "No worker has said that it is there" in page
+    say_present()
+    look()
+    page = words(at_desk(cast.operator).see("/vendor/system"))
+    assert "Interactive 0 0" in page and "Runs ended in the last hour 1" in page and "/" in page
+    say_gone()

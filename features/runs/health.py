@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tenants.ids import floor_of
 from tenants.isolation import OPERATOR, operator_tx
+from tenants.workshop import WORKSHOP
 
 from .metrics import lanes
 from .models import Attempt, Ledger, Queued, Worker
@@ -56,6 +57,7 @@ def health() -> Health:
     since = now - LATELY
     with operator_tx():
         ended = Ledger.objects.using(OPERATOR).filter(run__gte=floor_of(since - LATELY), at__gte=since)
+        ended = ended.exclude(tenant_id=WORKSHOP)  # canaries, and what operators try
         counts = ended.aggregate(all=Count("run"), failed=Count("run", filter=Q(state="failed")))
         recent = Attempt.objects.using(OPERATOR).filter(run__gte=floor_of(since - LATELY), finished_at__gte=since)
         lost = recent.filter(outcome="lost").count()

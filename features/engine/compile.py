@@ -14,8 +14,9 @@ from .digest import in_order
 from .fields import LIMIT_DEFAULTS, MAX_FIELDS, REQUIRED, check_field, check_value, is_text, split
 from .kept import Kept, exactly
 from .liquid_env import Work
-from .schemas import Validator, check_schema
+from .schemas import check_schema
 from .templates import Names, Template, compile_template
+from .validating import Validator
 from .values import MAX_PROBLEMS, Json, check_json, dumps, pointer
 
 MAX_MESSAGES = 1_000_000  # characters of all messages together

@@ -11,7 +11,7 @@ django.setup(set_prefix=False)
 from backend.gate import Gate  # noqa: E402  (after the app registry is ready)
 from backend.handler import Application  # noqa: E402
 from backend.memory import settle_memory  # noqa: E402
-from tenants.catalogue import refuse_unsafe  # noqa: E402
+from tenants.faults import refuse_unsafe  # noqa: E402
 
 application = Gate(Application())
 

@@ -1,18 +1,16 @@
-"""What the database holds against what it should: run at every boot, so that no process serves an open table.
+"""Whose every table is, and what else the database may hold, with the reasons; tenants/faults.py compares.
 
 A table is a tenant's (a TenantModel, or Tenant itself) or global, and then it is in GLOBAL with the reason.
 """
 
-from collections.abc import Iterator
-
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured
-from django.db import connections, models
+from django.db import models
 
-from .isolation import APP, OPERATOR, ROLES
 from .models import Tenant, TenantModel
 
-FLOOR = 160010  # the first PostgreSQL 16 in which policies cannot be read around by planner statistics (CVE-2025-8713)
+# The first release of each PostgreSQL in which planner statistics do not read around policies (CVE-2025-8713); what is
+# newer than these never did, what is older is refused.
+FLOORS = {16: 160010, 17: 170006}
 
 GLOBAL = {
     "django_migrations": "which migrations ran",
@@ -46,76 +44,17 @@ GLOBAL = {
 # Functions that run with their owner's rights, whoever calls them, and why they must.
 DEFINERS = {"make_partition": "makes the coming months' partitions, for the operator, who owns no table"}
 
-_DEFINERS = """
-SELECT p.proname, has_function_privilege('bespoke_app', p.oid, 'EXECUTE')
-FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND p.prosecdef"""
-_TABLES = """
-SELECT c.relname, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
-       (SELECT count(*) FROM pg_policy p WHERE p.polrelid = c.oid),
-       EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND 0 = ANY (p.polroles)),
-       has_table_privilege('bespoke_app', c.oid, 'TRUNCATE, REFERENCES, TRIGGER')
-       OR pg_get_userbyid(c.relowner) IN ('bespoke_app', 'bespoke_operator')
-FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"""
-_ROLE = """
-SELECT current_user, r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb,
-       has_schema_privilege('public', 'CREATE'), current_setting('server_version_num')::int
-FROM pg_roles r WHERE r.rolname = current_user"""
+# What a login sees before its tenant is known (isolation.user_tx): its memberships, and the tenants they are in.
+OF_USER = {
+    "tenants_member": "(user_id = ( SELECT app_user() AS app_user))",
+    "tenants_tenant": "(id IN ( SELECT tenants_member.tenant_id FROM tenants_member"
+    " WHERE (tenants_member.user_id = ( SELECT app_user() AS app_user))))",
+}
 
 
 def tenant_tables() -> set[str]:
     """The tables of models that belong to a tenant."""
     return {m._meta.db_table for m in apps.get_models() if issubclass(m, TenantModel)} | {Tenant._meta.db_table}
-
-
-def faults() -> Iterator[str]:
-    """Yield, in words, whatever would let one tenant see another: a wrong role, a table unprotected or unclassified."""
-    for alias in (APP, OPERATOR):
-        yield from _faults_of_role(alias)
-    mine = tenant_tables()
-    with connections[APP].cursor() as cursor:
-        cursor.execute(_TABLES)
-        found = cursor.fetchall()
-        cursor.execute(_DEFINERS)
-        definers = cursor.fetchall()
-    for name, callable_by_app in definers:
-        if name not in DEFINERS or callable_by_app:
-            yield f"the function {name} runs with its owner's rights, and is not listed or bespoke_app may call it"
-    for name, enabled, forced, partition, policies, public, too_much in found:
-        if too_much:
-            yield f"bespoke_app may do more on {name} than select, insert, update and delete"
-        if partition or name in mine:
-            if not (enabled and forced):
-                yield f"row level security is not enabled and forced on {name}"
-            if name in mine and not policies:
-                yield f"{name} has no policy"
-            if public:
-                yield f"a policy of {name} is for PUBLIC"
-        elif name not in GLOBAL:
-            yield f"{name} is neither a tenant's table nor in the list of global ones (tenants/catalogue.py)"
-    missing = mine - {row[0] for row in found}
-    if missing:
-        yield f"tables are missing: {', '.join(sorted(missing))}; run `manage.py migrate --database owner`"
-
-
-def _faults_of_role(alias: str) -> Iterator[str]:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(_ROLE)
-        role, powerful, creates, version = cursor.fetchone()
-    if role != ROLES[alias]:
-        yield f"the connection {alias} is {role}; it must be {ROLES[alias]}"
-    if powerful:
-        yield f"{role} is a superuser, bypasses row level security, or makes roles or databases"
-    if creates:
-        yield f"{role} may create objects in the schema public"
-    if version < FLOOR:
-        yield f"PostgreSQL {version} is older than {FLOOR}"
-
-
-def refuse_unsafe() -> None:
-    """Raise ImproperlyConfigured naming every fault. Called by whatever serves or works, when it starts."""
-    found = list(faults())
-    if found:
-        raise ImproperlyConfigured("This database would not keep tenants apart:\n- " + "\n- ".join(found))
 
 
 def models_of_tenants() -> list[type[models.Model]]:

@@ -178,10 +178,12 @@ def tenant_rows(schema_editor: BaseDatabaseSchemaEditor, table: str) -> Iterator
     """Let a migration read, write or validate every tenant's rows of one table, within its transaction.
 
     Under forced policies the owner would silently touch no rows, and a constraint over violating rows would be
-    accepted; `row_security=off` on the owner's connection makes the first raise, and this opens the table on purpose.
+    accepted; `row_security=off` on the owner's connection makes both raise (tenants/apps.py sees to that), and this
+    opens the table on purpose. Raises RuntimeError outside a transaction, whose end could leave it open.
     """
+    if not schema_editor.connection.in_atomic_block:
+        raise RuntimeError(f"{table} is opened within a transaction only: its migration must be atomic")
     schema_editor.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
-    try:
-        yield
-    finally:
-        schema_editor.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    yield  # and if that raises, the transaction is rolled back, this with it
+    schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # or what waits for COMMIT would keep the table from closing
+    schema_editor.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")

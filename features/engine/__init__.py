@@ -27,9 +27,10 @@ from .operations import (
 from .rebase import Bases, Held, Outcome, Rebased, held_by, rebase
 from .rollout import BUCKETS, StageRow, Unit, bucket, inside
 from .rules import Rule, documents_of, effective_rule, judge, looser_than_base, parse_rules
-from .schemas import FORMATS, SUPPORTED, Validator, check_schema
+from .schemas import FORMATS, SUPPORTED, check_schema
 from .steps import GUARDS, Guard, GuardName, Step, included, parse_guards, parse_steps, tenants_named
 from .templates import Names, Template, compile_template
+from .validating import Validator
 from .values import ABSENT, Absent, Json, check_json, dumps, loads, pointer, same
 
 __all__ = [

@@ -13,8 +13,10 @@ from .digest import digest as digest_of
 from .digest import in_order
 from .fields import LIMIT_DEFAULTS, MAX_FIELDS, REQUIRED, check_field, check_value, is_text, split
 from .kept import Kept, exactly
-from .schemas import Validator, check_schema
+from .liquid_env import Work
+from .schemas import check_schema
 from .templates import Names, Template, compile_template
+from .validating import Validator
 from .values import MAX_PROBLEMS, Json, check_json, dumps, pointer
 
 MAX_MESSAGES = 1_000_000  # characters of all messages together
@@ -70,21 +72,22 @@ class Compiled:
 
         `input` has passed input_problems; `now` is aware. Raises Invalid where a template outgrows its limits.
         """
-        context: dict[str, Json] = {
-            "vars": {split(field)[1]: value for field, value in self.fields.items() if field.startswith("vars.")},
-            "tenant": {"name": tenant_name},
-            "user": {"key": user_key},
-            "now": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        }
-        rendered = [section.render(context | {"input": self._nulls(dict(input))}) for section in self._sections]
-        system = "\n\n".join(text for text in rendered if text.strip())
+        rendering = _Rendering(
+            {
+                "vars": {split(field)[1]: value for field, value in self.fields.items() if field.startswith("vars.")},
+                "tenant": {"name": tenant_name},
+                "user": {"key": user_key},
+                "now": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            }
+        )
+        asked = self._nulls(dict(input))
+        sections = [rendering.text(section, asked) for section in self._sections]
+        system = "\n\n".join(text for text in sections if text.strip())
         found = [{"role": "system", "content": system}] if system else []
         for given, answer in self._examples:
-            prompt = self._prompt.render(context | {"input": self._nulls(given)})
-            found += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
-        found.append({"role": "user", "content": self._prompt.render(context | {"input": self._nulls(dict(input))})})
-        if sum(len(message["content"]) for message in found) > MAX_MESSAGES:
-            raise Invalid(f"The messages come to more than {MAX_MESSAGES} characters.")
+            prompt = rendering.text(self._prompt, self._nulls(given))
+            found += [{"role": "user", "content": prompt}, {"role": "assistant", "content": rendering.keep(answer)}]
+        found.append({"role": "user", "content": rendering.text(self._prompt, asked)})
         return found
 
     def _nulls(self, value: dict[str, Json]) -> Json:
@@ -102,6 +105,24 @@ class Compiled:
     def output_problems(self, value: Json, input: Json) -> list[Problem]:
         """Name why an output is not valid: the output schema first, and where that is kept, the checks."""
         return self._output.problems(value) or _failed_checks(self.fields, value, input)
+
+
+class _Rendering:
+    """The texts of one behavior as they are made, held to what they may take and come to together."""
+
+    def __init__(self, context: Mapping[str, Json]) -> None:
+        self._context, self._work, self._left = context, Work(), MAX_MESSAGES
+        self._given: list[Json] = []  # kept alive: the work knows their sizes by identity
+
+    def text(self, template: Template, given: Json) -> str:
+        self._given.append(given)
+        return self.keep(template.render({**self._context, "input": given}, self._work))
+
+    def keep(self, text: str) -> str:
+        self._left -= len(text)
+        if self._left < 0:
+            raise Invalid(f"The messages come to more than {MAX_MESSAGES} characters.")
+        return text
 
 
 def _failed_checks(fields: Mapping[str, Json], output: Json, given: Json) -> list[Problem]:

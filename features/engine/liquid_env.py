@@ -28,26 +28,43 @@ from .values import Json, dumps
 MAX_OUTPUT = 200_000  # bytes that one template may render to
 MAX_BLOCKS = 10  # tags within tags
 BUDGET = 200_000  # steps of roughly a microsecond each
+TOGETHER = 3 * BUDGET  # for all templates of one behavior
 TAGS = ("if", "elsif", "else", "endif", "unless", "endunless", "case", "when", "endcase", "for", "endfor")
 COMMENTS = ("comment", "endcomment")
 
 
-class Meter(RenderContext):
-    """A render context that counts what is done with it."""
+class Work:
+    """What templates that are rendered for one another may do together, and the sizes of what they are given.
 
-    __slots__ = ("body", "sizes", "spent")
+    Nothing that is given to them may change or go away as long as it is used: sizes are known by identity.
+    """
 
-    def __init__(self, template: BoundTemplate, **options: Any) -> None:
-        super().__init__(template, **options)
+    __slots__ = ("sizes", "spent")
+
+    def __init__(self) -> None:
         self.spent = 0
-        self.body = 1  # steps of one turn of the loop that is about to start
         self.sizes: dict[int, int] = {}
 
+
+class Meter(RenderContext):
+    """A render context that counts what is done with it, for its template and for all that belong to the same work."""
+
+    __slots__ = ("body", "spent", "work")
+
+    def __init__(self, template: BoundTemplate, *, work: Work, **options: Any) -> None:
+        super().__init__(template, **options)
+        self.work = work
+        self.spent = 0
+        self.body = 1  # steps of one turn of the loop that is about to start
+
     def spend(self, steps: int) -> None:
-        """Count steps. Raises LoopIterationLimitError when the budget is used up."""
+        """Count steps. Raises LoopIterationLimitError when the template's budget, or that of all, is used up."""
         self.spent += steps
+        self.work.spent += steps
         if self.spent > BUDGET:
             raise LoopIterationLimitError("this template does too much work", token=None)
+        if self.work.spent > TOGETHER:
+            raise LoopIterationLimitError("this behavior's templates do too much work together", token=None)
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         """Look a value up, and pay for its size: whatever is done with it goes over all of it at most once."""
@@ -64,10 +81,11 @@ class Meter(RenderContext):
     def _items(self, value: object) -> int:
         if not isinstance(value, dict | list):
             return 1 + (len(value) // 16 if isinstance(value, str) else 0)
-        if id(value) not in self.sizes:  # nothing given to a template goes away while it renders
+        sizes = self.work.sizes
+        if id(value) not in sizes:
             children = value.values() if isinstance(value, dict) else value
-            self.sizes[id(value)] = 1 + sum(map(self._items, children))
-        return self.sizes[id(value)]
+            sizes[id(value)] = 1 + sum(map(self._items, children))
+        return sizes[id(value)]
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Pay for all turns of a loop as it starts."""
@@ -77,7 +95,11 @@ class Meter(RenderContext):
 class Template(BoundTemplate):
     """A parsed template that is rendered with a meter."""
 
-    context_class = Meter
+    def text(self, values: Mapping[str, Json], work: Work) -> str:
+        """Render with values as part of some work."""
+        context, buffer = Meter(self, work=work, globals=self.make_globals(dict(values))), self._get_buffer()
+        self.render_with_context(context, buffer)
+        return buffer.getvalue()
 
     def _get_buffer(self) -> StringIO:
         # With its default, a StringIO turns \r\n into \n, and text that is locked must come out byte for byte.

@@ -7,7 +7,8 @@ from tenants.errors import Problem
 
 from .values import Json, pointer
 
-MAX_OVERLAP = 100  # schemas applied to one and the same part of a value
+MAX_OVERLAP = 100  # schemas applied to one and the same part of a value, by weight
+WEIGHTS = {"multipleOf": 30, "uniqueItems": 3}  # besides 1 for each schema: what costs as much as so many others
 MAX_STEPS = 50_000  # spent on finding that out
 
 SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
@@ -66,7 +67,7 @@ def _looped(nodes: Nodes) -> str | None:
 
 
 def overlap(nodes: Nodes) -> int:
-    """Return the largest number of schemas that are applied to one part of any value.
+    """Return the largest number of schemas that are applied to one part of any value, by weight.
 
     Goes through the kinds of places that a value can have; a kind is the schemas that are handed to it. A recursive
     schema that hands a part to itself once leads to kinds already seen; one that does so twice would cost 2^depth,
@@ -78,7 +79,7 @@ def overlap(nodes: Nodes) -> int:
     while ahead:
         parts = _applied(ahead.pop(), nodes)
         kinds = {tuple(sorted(kind)) for kind in _parts_below(parts, nodes) if kind}
-        largest = max(largest, len(parts))
+        largest = max(largest, sum(_weight(nodes[place]) for place in parts))
         steps += len(parts) + sum(map(len, kinds))
         if steps > MAX_STEPS:
             raise TooMuch
@@ -90,14 +91,19 @@ def overlap(nodes: Nodes) -> int:
 def _applied(handed: tuple[str, ...], nodes: Nodes) -> list[str]:
     """Return all schemas applied to a value that is handed to these, each as often as it is applied."""
     found: list[str] = []
-    ahead = list(handed)
+    ahead, weight = list(handed), 0
     while ahead:
         place = ahead.pop()
         found.append(place)
         ahead += _same_value(place, nodes)
-        if len(found) > MAX_OVERLAP:
+        weight += _weight(nodes[place])
+        if weight > MAX_OVERLAP:
             raise TooMuch
     return found
+
+
+def _weight(part: Json) -> int:
+    return 1 + (sum(WEIGHTS[keyword] for keyword in WEIGHTS if keyword in part) if isinstance(part, dict) else 0)
 
 
 def _same_value(place: str, nodes: Nodes) -> list[str]:

@@ -23,7 +23,7 @@ from tenants.errors import Invalid, Problem
 
 from .declared import Declared
 from .fields import MAX_TEXT
-from .liquid_env import COMMENTS, DIALECT, FILTERS, TAGS, ForNode, Lenient, TextNode
+from .liquid_env import COMMENTS, DIALECT, FILTERS, TAGS, ForNode, Lenient, TextNode, Work
 from .liquid_env import Template as Parsed
 from .values import Json
 
@@ -63,13 +63,13 @@ class Template:
         self._parsed = parsed
         self.uses = uses
 
-    def render(self, context: Mapping[str, Json]) -> str:
-        """Render with {"input", "vars", "tenant": {"name"}, "user": {"key"}, "now"}.
+    def render(self, context: Mapping[str, Json], work: Work | None = None) -> str:
+        """Render with {"input", "vars", "tenant": {"name"}, "user": {"key"}, "now"}, as part of some work or alone.
 
         Raises Invalid when the text grows beyond MAX_OUTPUT bytes or takes more steps than the budget.
         """
         try:
-            return self._parsed.render(**context)
+            return self._parsed.text(context, work or Work())
         except (LiquidError, RecursionError) as error:
             raise Invalid("A template cannot be rendered.", errors=[Problem("", "template", _said(error))]) from error
 

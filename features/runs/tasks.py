@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error
 
-from tenants.catalogue import refuse_unsafe
+from tenants.faults import refuse_unsafe
 
 from .batch_ends import end_batches
 from .canary import put_canaries_away, send_canary

@@ -6,7 +6,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views.defaults import bad_request, server_error
+from django.views.defaults import bad_request, page_not_found, server_error
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -134,9 +134,11 @@ def _problems(detail: Any, place: str = "") -> list[Problem]:
     return [Problem(place, getattr(detail, "code", "invalid"), str(detail))]
 
 
-def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
-    """Any other address of the API."""
-    return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
+def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """No address is so, in the API's words or as a page."""
+    if request.path.startswith("/api/"):
+        return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
+    return page_not_found(request, exception)
 
 
 def unreadable(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -25,7 +25,6 @@ from . import (
     webhooks,
     withdrawals,
 )
-from .problems import nothing_here
 
 
 class Layer:
@@ -48,7 +47,6 @@ WEBHOOK = "webhooks/<uuid:webhook_id>"
 OVERRIDE = f"{FEATURE}/override/<layer:layer>"
 
 urlpatterns = [
-    path("", nothing_here),
     path("openapi.json", openapi.openapi),
     path("docs", openapi.docs),
     path("docs.js", openapi.docs_script),
@@ -135,5 +133,4 @@ urlpatterns = [
     path("tenants", vendor.Tenants.as_view()),
     path("tenants/<slug:slug>", vendor.OneTenant.as_view()),
     path("operator/audit", vendor.VendorAudit.as_view()),
-    path("<path:rest>", nothing_here),
 ]

@@ -155,11 +155,12 @@ class Foe:
         """What people make of it: their fields, their messages, their reasons."""
         own = {"set": {"instructions.role": self.text("mine", liquid=False), "vars.sign": self.text("mine-variable")}}
         for who, layer in ((self.cast.alice, "user"), (self.cast.ada, "tenant")):
-            told = {"message": self.text(f"message-{layer}", 500)}
+            told = self.text(f"message-{layer}", 500)
             ours = {"set": {"instructions.house": self.text("ours", liquid=False)}} if layer == "tenant" else own
-            save_override(self.feature, layer, {**ours, **told}, expected=Expected(nothing=True), by=who)
-        knock = self.stack.knock("acme_service", bespoke_user=quote(self.places["user"], safe=" '\"<>=()/"))
-        assert knock.put("/features/foe/override/user", {"set": {"vars.sign": "x"}}).status_code == 200
+            save_override(self.feature, layer, ours, message=told, expected=Expected(nothing=True), by=who)
+        knock = self.stack.knock("acme_service", bespoke_user=self.places["user"])
+        told = knock.put("/features/foe/override/user", {"set": {"vars.sign": "x"}}, if_none_match="*")
+        assert told.status_code == 200, told.text
         pin(self.feature, "user", kind="base", version=1, reason=self.text("pin-reason", 500), by=self.cast.ada)
 
     def _run(self) -> None:
@@ -174,8 +175,9 @@ class Foe:
         model.script(Answer(json.dumps(output)))
         run = alice.post("/features/foe/runs", given).json()
         assert run["state"] == "succeeded", run
-        corrected = {"verdict": "corrected", "note": self.text("note", 2000), "output": {"answer": self.text("fix")}}
-        assert alice.put(f"/runs/{run['id']}/feedback", corrected).status_code in (200, 201, 204), corrected
+        corrected = {"verdict": "bad", "note": self.text("note", 2000), "correction": {"answer": self.text("fix")}}
+        told = alice.put(f"/runs/{run['id']}/feedback", corrected)
+        assert told.is_success, told.text
         model.script(Answer(refusal=ALL), Answer(refusal=ALL), Answer(refusal=ALL))
         refused = alice.post("/features/foe/runs", given).json()
         assert refused["state"] == "failed", refused

@@ -40,6 +40,10 @@ class NotAcceptable(AppError):
     status, type, title = 406, "not-acceptable", "None of the content types asked for is spoken here"
 
 
+class TooSlow(AppError):
+    status, type, title = 408, "too-slow", "The request took too long to come"
+
+
 class AddressTooLong(AppError):
     status, type, title = 414, "address-too-long", "The address is too long"
 
@@ -55,8 +59,8 @@ class Broken(AppError):
 KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
-        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict, Stale,
-        TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
+        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict,
+        Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
     )
 }  # fmt: skip
 

@@ -28,7 +28,7 @@ def refuse(settings: Mapping[str, Any]) -> None:
     if found:
         told = "\n".join(f"- {fault}" for fault in found)
         raise ImproperlyConfigured(
-            f"Not fit for production:\n{told}\n(BESPOKE_ENVIRONMENT=local is for one's own machine. See docs/deploy.md.)"
+            f"Not fit for production:\n{told}\nSee docs/deploy.md; BESPOKE_ENVIRONMENT=local is for one's own machine."
         )
 
 

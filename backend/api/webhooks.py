@@ -25,7 +25,7 @@ from tenants.webhooks import (
 )
 
 from .door import Door, found, page
-from .fields import Strict, Text, Truth, Whole
+from .fields import Nothing, Strict, Text, Truth, Whole
 from .outbound_shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK
 from .schema import PAGING
 from .shapes import answers, listed
@@ -123,6 +123,7 @@ class WebhookTest(Door):
     @extend_schema(request=None, responses=answers(DELIVERY, 202), summary="Send a test event (admins)")
     def post(self, request: Request, webhook_id: UUID) -> Response:
         self.actor.need("webhook.manage")
+        self.read(Nothing)
         return Response(_delivery(send_test(find_webhook(webhook_id, self.actor), by=self.actor)), status=202)
 
 
@@ -151,6 +152,7 @@ class Resend(Door):
     )
     def post(self, request: Request, webhook_id: UUID, delivery_id: UUID) -> Response:
         self.actor.need("webhook.manage")
+        self.read(Nothing)
         webhook = find_webhook(webhook_id, self.actor)
         rows = Delivery.objects.filter(tenant_id=self.actor.tenant_id, webhook_id=webhook.id)
         return Response(_delivery(resend(found(rows, delivery_id, self.actor), by=self.actor)), status=202)

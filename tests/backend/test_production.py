@@ -91,7 +91,9 @@ def test_what_is_fit_starts(case: str) -> None:
 
 
 def test_all_faults_are_told_at_once() -> None:
-    done = settings_read({"BESPOKE_DEBUG": "1", "SECRET_KEY": "x", "BESPOKE_BASE_URL": "http://x", "ALLOWED_HOSTS": "*"})
+    done = settings_read(
+        {"BESPOKE_DEBUG": "1", "SECRET_KEY": "x", "BESPOKE_BASE_URL": "http://x", "ALLOWED_HOSTS": "*"}
+    )
     assert re.findall(r"^- (\w+)", done.stderr, re.MULTILINE) == [
         "BESPOKE_DEBUG", "SECRET_KEY", "BESPOKE_BASE_URL", "ALLOWED_HOSTS",
     ]  # fmt: skip

@@ -85,7 +85,6 @@ def ask(stack: Stack, who: str, place: Path, *options: str) -> str:
         "--request-timeout", "30", *options,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=place, capture_output=True, text=True)
-    import os
     Path(f"/tmp/edges/{who}.txt").write_text(done.stdout + done.stderr)
     Path(f"/tmp/edges/{who}.log").write_text(stack.web.said())
     return "" if done.returncode == 0 else f"{done.stdout}\n{done.stderr}"

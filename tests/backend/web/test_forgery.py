@@ -58,7 +58,9 @@ def test_no_address_writes_for_a_page_from_elsewhere_even_with_the_token(email: 
     found = token(client)
     for elsewhere in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Referer": ELSEWHERE["Referer"]}):
         given = {**elsewhere, "X-CSRFToken": found}
-        wrong = [(r.method, r.path, a.status_code) for r in UNSAFE if (a := send(client, r, **given)).status_code != 403]
+        wrong = [
+            (r.method, r.path, a.status_code) for r in UNSAFE if (a := send(client, r, **given)).status_code != 403
+        ]
         assert (elsewhere, wrong) == (elsewhere, [])
 
 

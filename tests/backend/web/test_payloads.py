@@ -25,7 +25,7 @@ from tests.fakes.model import Answer
 from tests.processes import Stack
 
 from .conftest import login
-from .payloads import ALL, Hostile
+from .payloads import ALL, PAYLOADS, Hostile
 from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD
 
 pytestmark = [
@@ -36,8 +36,10 @@ pytestmark = [
 NO_PAGES = {"switch", "notice_read", "stop", "again", "rate", "notices_count"}  # forms are sent there; one is a number
 EMAILS = {"alice": "alice@acme.example", "ada": "ada@acme.example", "operator": "operator@bespoke.example"}
 TRAP = "window.pwned = []; window.pwn = (what) => window.pwned.push(what); window.alert = window.pwn;"
+UNSEEN = {"zqiconzq", "zqnotezq", "zqfixzq", "zqkeyzq"}  # which no page shows
 # What only an element can have that one of the texts has become.
-FOUND = """() => [...document.querySelectorAll("[data-foe], [hx-get*=pwned], [src*=evil], [href^='javascript:']")]
+FOUND = """() => [...document.querySelectorAll(
+  "[data-foe], [hx-get='/pwned'], [hx-post='/pwned'], [data-b-events='/pwned'], [src*=evil], [href^='javascript:' i]")]
   .map((one) => one.outerHTML).concat(window.pwned)"""
 # All that can be read on a page, and in its controls.
 READ = """() => document.documentElement.textContent + [...document.querySelectorAll("*")].flatMap((one) =>
@@ -54,7 +56,9 @@ class Watched:
         self.page.add_init_script(TRAP)
         self.page.on("dialog", lambda dialog: self._note(f"dialog {dialog.message}") or dialog.dismiss())
         self.page.on("pageerror", lambda error: self._note(f"error {error}"))
-        self.page.on("console", lambda said: self._note(f"console {said.text} {said.location}") if said.type == "error" else None)
+        self.page.on(
+            "console", lambda said: self._note(f"console {said.text} {said.location}") if said.type == "error" else None
+        )
         self.page.on("popup", lambda other: self._note(f"popup {other.url}"))
         self.page.on("request", lambda asked: self._judge(asked.url, stack.base_url))
         self.page.set_default_timeout(20_000)
@@ -217,7 +221,7 @@ def pages(places: dict[str, str]) -> list[tuple[str, str]]:
         ("alice", "/f/foe/timeline?confirm=pin&version=1"), ("alice", "/f/foe/upgrade"), ("alice", "/notices"),
         ("alice", "/runs"), ("alice", "/runs?feature=foe"), ("alice", f"/runs/{run}"),
         ("alice", f"/runs/{refused}"), ("alice", f"/f/greet?{typed}"),
-        ("ada", "/"), ("ada", "/f/foe"), ("ada", "/org/f/foe"), ("ada", "/org/f/foe?edit=instructions.role"),
+        ("ada", "/"), ("ada", "/f/foe"), ("ada", "/f/foe/timeline"), ("ada", "/org/f/foe"), ("ada", "/org/f/foe?edit=instructions.role"),
         ("ada", "/f/foe/mine?promote=1"), ("ada", "/org/f/foe?revisions=1"), ("ada", "/org/f/foe/timeline"),
         ("ada", "/org/f/foe/upgrade"), ("ada", "/org/conflicts"), ("ada", "/org/people"), ("ada", "/notices"),
         ("ada", "/org/people?kind=users"), ("ada", f"/org/people?q={typed}"), ("ada", f"/org/people/{member}"),
@@ -240,5 +244,38 @@ def test_what_is_written_is_text_wherever_it_is_shown(stack: Stack, foe: Foe, br
     for who, path in opened:
         watched[who].look(path)
     read = "".join(one.read for one in watched.values())
-    print(sorted(word for word in foe.text.given if word not in read))
-    assert foe.text.given - {"zqiconzq", "zqnotezq", "zqfixzq"} <= {word for word in foe.text.given if word in read}
+    assert {word for word in foe.text.given if word not in read.lower()} == UNSEEN  # labels begin with a capital
+
+
+def test_what_a_model_writes_is_text_while_it_is_written(stack: Stack, foe: Foe, browser: Browser) -> None:
+    """The stream is drawn by our own script, piece by piece, names of parts included."""
+    on = threading.Event()
+    output = {"answer": ALL, "list": list(PAYLOADS), **{one: {one: one} for one in PAYLOADS}, "last": "zqlastzq"}
+    stack.model.script(Answer(json.dumps(output), hold=on, pause=0.02))
+    watched = Watched(browser, stack, "alice")
+    page = watched.page
+    page.goto("/f/foe")
+    page.locator("textarea").first.fill(ALL)
+    page.keyboard.press("Control+Enter")
+    shown = page.locator("#output")
+    expect(shown.locator("[data-b-pointer='/answer']")).to_contain_text("pwn('out of a script')")
+    watched.judge("half of it")
+    on.set()
+    expect(shown).to_contain_text("zqlastzq")
+    watched.judge("all of it")
+    assert all(one in watched.read for one in PAYLOADS if one.isprintable())
+
+
+def test_the_traps_catch_what_becomes_more_than_text_and_the_policy_stops_it(
+    stack: Stack, foe: Foe, browser: Browser
+) -> None:
+    """That the tests above can fail: put on a page as markup, the texts are found; and even then no script runs."""
+    watched = Watched(browser, stack, "alice")
+    watched.look("/")
+    markup = "\n".join(one for one in PAYLOADS if "<meta" not in one)  # which would lead away from what is looked at
+    watched.page.evaluate("(markup) => (document.querySelector('main').innerHTML = markup)", markup)
+    with pytest.raises(AssertionError):
+        watched.judge("as markup")
+    assert len(watched.page.evaluate(FOUND)) > 20
+    assert watched.page.evaluate("window.pwned") == []
+    assert any("Content Security Policy" in what for what in watched.happened)

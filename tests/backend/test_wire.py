@@ -4,10 +4,12 @@ What two parsers read differently is how requests are smuggled past a proxy (RFC
 clear is refused, the connection with it, and nothing that comes after it is taken for a request.
 """
 
+import json
 import re
 import socket
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from tests.processes import Stack
@@ -106,3 +108,35 @@ def test_a_refused_write_says_what_to_do(kind: str, stack: Stack) -> None:
     path = b"/accounts/login/" if kind == "a form" else b"/api/v1/features/greet/runs"
     _, said = told(stack, b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n" + END)
     assert (b"reload the page" if kind == "a form" else b"Authorization: Bearer") in said
+
+
+def lines(stack: Stack) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stack.web.said().splitlines()]
+
+
+def test_a_refusal_is_a_line_in_the_log(stack: Stack) -> None:
+    answers = [
+        stack.knock("alice").get("/members", X_Request_Id="refused-by-role"),
+        httpx2.get(f"{stack.base_url}/api/v1/me", headers={"X-Request-Id": "refused-nobody"}),
+    ]
+    assert [answer.status_code for answer in answers] == [403, 401]
+    told = {line.get("request"): line for line in lines(stack) if line["event"] == "http.request"}
+    by_role, nobody = told["refused-by-role"], told["refused-nobody"]
+    assert (by_role["status"], by_role["route"], by_role["actor"]) == (403, "/api/v1/members", "member")
+    assert by_role["tenant"] == str(stack.cast.alice.tenant_id)
+    assert (nobody["status"], nobody["actor"]) == (401, None)
+
+
+def test_what_a_caller_sends_makes_no_line_of_its_own_in_the_log(stack: Stack) -> None:
+    forged = b'"}\\n{"event": "forged", "level": "info"}'
+    for data in (
+        b"GET /%0d%0a%7B%22event%22:%22forged%22%7D HTTP/1.1\r\nHost: localhost\r\n" + END,
+        GET + b"X-Request-Id: " + forged + b"\r\nUser-Agent: " + forged + b"\r\n" + END,
+        b"GET / HTTP/1.1\r\nHost: " + forged + b"\r\n" + END,
+        b"GET /api/v1/me?a=%0A%7B%22event%22 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "
+        + forged
+        + b"\r\n"
+        + END,
+    ):
+        told(stack, data)
+    assert "forged" not in {line["event"] for line in lines(stack)}

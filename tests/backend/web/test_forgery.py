@@ -111,3 +111,46 @@ def test_a_session_ends_with_signing_out_and_with_a_login_that_is_closed(cast: C
     row.is_active = False
     row.save(update_fields=["is_active"])
     assert bob.get("/").status_code == 302
+
+
+def test_signing_in_gives_a_new_session(cast: Cast, settings: Any) -> None:
+    """One that somebody knows from before is worth nothing afterwards."""
+    row = login("alice@acme.example")
+    row.set_password("a long enough secret")
+    row.save(update_fields=["password"])
+    client = person("bob@acme.example")
+    before = client.cookies[settings.SESSION_COOKIE_NAME].value
+    client.post("/accounts/logout/", {"csrfmiddlewaretoken": token(client)})
+    client.cookies[settings.SESSION_COOKIE_NAME] = before
+    page = client.get("/accounts/login/").content.decode()
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+    assert found
+    form = {"login": row.email, "password": "a long enough secret", "csrfmiddlewaretoken": found[1]}
+    assert client.post("/accounts/login/", form).status_code == 302
+    assert client.cookies[settings.SESSION_COOKIE_NAME].value not in ("", before)
+    again = Client()
+    again.cookies[settings.SESSION_COOKIE_NAME] = before
+    assert again.get("/").status_code == 302
+
+
+def test_signing_in_stays_shut_while_nobody_can_count(cast: Cast, settings: Any) -> None:
+    row = login("alice@acme.example")
+    row.set_password("a long enough secret")
+    row.save(update_fields=["password"])
+    form = {"login": row.email, "password": "a long enough secret"}
+    assert Client().post("/accounts/login/", form).status_code == 302
+    settings.CACHES = {**settings.CACHES, "default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:9"}}
+    assert Client(raise_request_exception=False).post("/accounts/login/", form).status_code == 503
+
+
+def test_every_answer_may_be_framed_by_nobody(cast: Cast) -> None:
+    for path in ("/", "/f/greet", "/accounts/login/", "/api/v1/me", "/api/v1/docs", "/nothing", "/errors/not-found"):
+        answer = person("ada@acme.example").get(path)
+        assert "frame-ancestors 'none'" in answer["Content-Security-Policy"], path
+        assert answer["X-Frame-Options"] == "DENY", path
+
+
+def test_a_key_in_an_address_is_no_key(cast: Cast) -> None:
+    key = cast.key(cast.alice)
+    for query in (f"key={key}", f"api_key={key}", f"access_token={key}", f"Authorization=Bearer%20{key}"):
+        assert Client().get(f"/api/v1/me?{query}").status_code == 401

@@ -172,8 +172,8 @@ class Foe:
         model, alice = self.stack.model, self.stack.knock("alice")
         output = {
             "answer": self.text("output"), "list": [self.text("item"), {self.text("column"): self.text("cell")}],
-            "rows": [{self.text("table-column"): self.text("table-cell")}], self.text("name"): self.text("named"),
-            "deep": {self.text("inner-name"): {"x": self.text("deepest")}},
+            "rows": [{self.text("tablecolumn"): self.text("table-cell")}], self.text("name"): self.text("named"),
+            "deep": {self.text("innername"): {"x": self.text("deepest")}},
         }  # fmt: skip
         given = {"input": {"message": self.text("input"), "kind": "other"}}
         model.script(Answer(json.dumps(output)))
@@ -182,7 +182,7 @@ class Foe:
         corrected = {"verdict": "bad", "note": self.text("note", 2000), "correction": {"answer": self.text("fix")}}
         told = alice.put(f"/runs/{run['id']}/feedback", corrected)
         assert told.is_success, told.text
-        model.script(Answer(refusal=ALL), Answer(refusal=ALL), Answer(refusal=ALL))
+        model.script(Answer(refusal=ALL))
         refused = alice.post("/features/foe/runs", given).json()
         assert refused["state"] == "failed", refused
         self.places |= {"run": run["id"], "refused": refused["id"]}
@@ -258,7 +258,7 @@ def test_what_a_model_writes_is_text_while_it_is_written(stack: Stack, foe: Foe,
     page.locator("textarea").first.fill(ALL)
     page.keyboard.press("Control+Enter")
     shown = page.locator("#output")
-    expect(shown.locator("[data-b-pointer='/answer']")).to_contain_text("pwn('out of a script')")
+    expect(shown.locator("[data-b-pointer='/answer'] .b-node-value")).to_contain_text("pwn('out of a script')")
     watched.judge("half of it")
     on.set()
     expect(shown).to_contain_text("zqlastzq")

@@ -14,5 +14,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # which has no types
     CONFIG_KWARGS: dict[str, Any] = {
         "loop": "auto",
         "http": "backend.http:BoundedProtocol",
+        "ws": "none",
+        "lifespan": "off",
         "proxy_headers": False,
     }

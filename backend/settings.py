@@ -14,6 +14,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from backend.logs import logging_config
+from backend.production import ENVIRONMENTS, refuse
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -94,12 +95,15 @@ def database(url: str, options: dict[str, Any], **settings: Any) -> dict[str, An
     }
 
 
+ENVIRONMENT = env("BESPOKE_ENVIRONMENT", "production")
+if ENVIRONMENT not in ENVIRONMENTS:
+    raise ImproperlyConfigured(f"BESPOKE_ENVIRONMENT is production or local, not {ENVIRONMENT!r}.")
 SECRET_KEY = env("SECRET_KEY")
 SECRET_RING = secret_ring([item.strip() for item in env("BESPOKE_SECRET_KEYS").split(",")])
 DEBUG = env_bool("BESPOKE_DEBUG")
 BASE_URL = env("BESPOKE_BASE_URL", "http://localhost:8000")
 _SECURE = BASE_URL.startswith("https://")
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS") or [urlsplit(BASE_URL).hostname or "", "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 # Three roles, three connections (docs/decisions/0001). Only migrations connect as the owner, with row security off so
@@ -231,7 +235,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 _PORT = urlsplit(BASE_URL).port or ""
 SESSION_COOKIE_NAME = "__Host-session" if _SECURE else f"session{_PORT}"
 CSRF_COOKIE_NAME = "__Host-csrf" if _SECURE else f"csrf{_PORT}"
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # pages hold the token for their own scripts
+SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -331,3 +336,6 @@ LOG_FORMAT = env("BESPOKE_LOG_FORMAT", "json")
 if LOG_FORMAT not in ("json", "console"):
     raise ImproperlyConfigured(f"BESPOKE_LOG_FORMAT is json or console, not {LOG_FORMAT!r}.")
 LOGGING = logging_config(form=LOG_FORMAT, level=env("BESPOKE_LOG_LEVEL", "INFO"))
+
+if ENVIRONMENT == "production":
+    refuse(globals())

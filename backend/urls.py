@@ -17,4 +17,5 @@ urlpatterns = [
 ]
 
 handler400 = "backend.api.problems.unreadable"
+handler404 = "backend.api.problems.nothing_here"
 handler500 = "backend.api.problems.broken"

@@ -35,6 +35,7 @@ for _name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "BESPOKE_MODEL"):
 if STARTED not in os.environ:
     _start()
 os.environ.update(
+    BESPOKE_ENVIRONMENT="local",
     SECRET_KEY="only-for-tests",
     BESPOKE_SECRET_KEYS=f"tests:{'5e' * 32}",
     BESPOKE_PROVIDER="demo",

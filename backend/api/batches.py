@@ -23,7 +23,7 @@ from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, UnsupportedMedia
 
 from .door import PRIVATE, Door, flag, page, whole
-from .runs import door, fresh, idempotency_key, json_answer, text, threaded
+from .runs import door, fresh, idempotency_key, json_answer, nothing_more, text, threaded
 from .runs_openapi import LINES
 from .runs_read import cost_json
 from .runs_shapes import BATCH
@@ -71,6 +71,7 @@ async def batch_results(request: HttpRequest, actor: Actor, batch_id: UUID) -> H
 @door("POST")
 async def cancel_one(request: HttpRequest, actor: Actor, batch_id: UUID) -> HttpResponseBase:
     """Cancel what has not ended: 200 when nothing is worked on any more, 202 while workers are asked to stop."""
+    nothing_more(request)
     at_once, shown = await threaded(_cancel)(actor, batch_id)
     return json_answer(shown, 200 if at_once else 202, {})
 

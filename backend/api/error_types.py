@@ -19,6 +19,7 @@ ADVICE = {
     "byte for byte.",
     "method-not-allowed": "Use one of the methods in the header `Allow`.",
     "not-acceptable": "Ask for `application/json`, or for a run's events for `text/event-stream`.",
+    "too-slow": "Send the whole request without long breaks: a head within 20 seconds, of a body something every 60.",
     "conflict": "The state of things does not allow it now, and `detail` says why. Look at the state before you try "
     "again.",
     "stale": "Somebody saved before you did, and nothing was changed. Read it again, put your change on top of that, "

@@ -33,13 +33,17 @@ class Strict(serializers.Serializer[Any]):
             raise Malformed("Send one JSON object.")
         unknown = [name for name in data if name not in self.fields] if isinstance(data, dict) else []
         if unknown:
-            known = ", ".join(self.fields)
+            known = ", ".join(self.fields) or "none"
             place = (self.field_name,) if self.parent is not None and self.field_name else ()
             told = [
                 Problem(pointer(*place, name), "unknown", f"is not known here; there are: {known}") for name in unknown
             ]
             raise Malformed("The request has fields that are not known here.", errors=told)
         return super().to_internal_value(data)
+
+
+class Nothing(Strict):
+    """A body that says nothing: `{}`, or none at all."""
 
 
 class Text(serializers.CharField):

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from features.notices import Notice, inbox, mark_read
 
 from .door import Door, flag
+from .fields import Nothing
 from .shapes import NOTICE, answers, listed
 
 UNREAD = OpenApiParameter("unread", OpenApiTypes.BOOL, description="only what was not read yet")
@@ -32,6 +33,7 @@ class ReadNotice(Door):
 
     @extend_schema(request=None, responses={204: None}, summary="Mark a notice as read")
     def post(self, request: Request, notice_id: UUID) -> Response:
+        self.read(Nothing)
         mark_read(notice_id, by=self.actor)
         return Response(status=204)
 

@@ -48,6 +48,7 @@ ALWAYS = (
     "malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "address-too-long", "headers-too-large",
     "too-many", "unavailable",
 )  # fmt: skip
+SPENDING = ("post_run", "post_run_replay", "post_batch", "post_preview", "post_suggest")  # money, so with 402
 ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid")
 
 
@@ -98,6 +99,7 @@ def _complete(method: str, operation: Schema) -> None:
         if conditional or operation["operationId"] in ("get_override", "get_pin"):
             answer["headers"]["ETag"] = {"schema": TEXT, "description": "the state that this is: what If-Match names"}
     kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",)), *(("stale",) if conditional else ())]
+    kinds += ["over-budget"] if operation["operationId"] in SPENDING else []
     for kind in kinds:
         told = {"$ref": f"#/components/responses/{kind}"}
         operation["responses"].setdefault(str(KINDS[kind].status), told)

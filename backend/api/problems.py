@@ -6,7 +6,7 @@ import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views.defaults import bad_request, server_error
+from django.views.defaults import bad_request, page_not_found, server_error
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -40,6 +40,10 @@ class NotAcceptable(AppError):
     status, type, title = 406, "not-acceptable", "None of the content types asked for is spoken here"
 
 
+class TooSlow(AppError):
+    status, type, title = 408, "too-slow", "The request took too long to come"
+
+
 class AddressTooLong(AppError):
     status, type, title = 414, "address-too-long", "The address is too long"
 
@@ -55,8 +59,8 @@ class Broken(AppError):
 KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
-        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict, Stale,
-        TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
+        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict,
+        Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
     )
 }  # fmt: skip
 
@@ -134,9 +138,11 @@ def _problems(detail: Any, place: str = "") -> list[Problem]:
     return [Problem(place, getattr(detail, "code", "invalid"), str(detail))]
 
 
-def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
-    """Any other address of the API."""
-    return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
+def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """No address is so, in the API's words or as a page."""
+    if request.path.startswith("/api/"):
+        return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
+    return page_not_found(request, exception)
 
 
 def unreadable(request: HttpRequest, exception: Exception) -> HttpResponse:

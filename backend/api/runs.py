@@ -32,6 +32,7 @@ from tenants.errors import Invalid, Malformed, NotFound, Problem, UnsupportedMed
 from .asking import read_json, refuse_nul
 from .counting import count, with_limits
 from .door import PRIVATE
+from .fields import Nothing
 from .problems import MethodNotAllowed, answer, unauthenticated
 from .runs_read import run_json
 
@@ -113,6 +114,7 @@ async def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpRe
 @door("POST")
 async def cancel_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
     """Cancel a run: 200 when it had not begun, 202 when its worker is asked to stop, 409 when it has ended."""
+    nothing_more(request)
     at_once, shown = await threaded(_cancel)(actor, run_id)
     return json_answer(shown, 200 if at_once else 202, {})
 
@@ -249,6 +251,11 @@ def _object(request: HttpRequest, only: str, told: str, *more: str) -> dict[str,
     if only not in body:
         raise Invalid(told, errors=[Problem(f"/{only}", "required", "is missing")])
     return body
+
+
+def nothing_more(request: HttpRequest) -> None:
+    """Read a body that says nothing. Raises Malformed."""
+    Nothing(data=read_json(request)).is_valid(raise_exception=True)
 
 
 def _on(request: HttpRequest) -> On:

@@ -26,7 +26,6 @@ from . import (
     webhooks,
     withdrawals,
 )
-from .problems import nothing_here
 
 
 class Layer:
@@ -49,7 +48,6 @@ WEBHOOK = "webhooks/<uuid:webhook_id>"
 OVERRIDE = f"{FEATURE}/override/<layer:layer>"
 
 urlpatterns = [
-    path("", nothing_here),
     path("openapi.json", openapi.openapi),
     path("docs", openapi.docs),
     path("docs.js", openapi.docs_script),
@@ -137,5 +135,4 @@ urlpatterns = [
     path("tenants/<slug:slug>", vendor.OneTenant.as_view()),
     path("operator/usage", usage.VendorUsage.as_view()),
     path("operator/audit", vendor.VendorAudit.as_view()),
-    path("<path:rest>", nothing_here),
 ]

@@ -28,7 +28,7 @@ from tenants.webhooks import (
 )
 
 from .door import Door, page
-from .fields import Strict, Text, Truth, Whole
+from .fields import Nothing, Strict, Text, Truth, Whole
 from .outbound_shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK
 from .schema import PAGING
 from .shapes import answers, listed
@@ -121,6 +121,7 @@ class WebhookTest(Door):
     @extend_schema(request=None, responses=answers(DELIVERY, 202), summary="Send a test event (admins)")
     def post(self, request: Request, webhook_id: UUID) -> Response:
         self.actor.need("webhook.manage")
+        self.read(Nothing)
         return Response(_delivery(send_test(find_webhook(webhook_id, self.actor), by=self.actor)), status=202)
 
 
@@ -149,6 +150,7 @@ class Resend(Door):
     )
     def post(self, request: Request, webhook_id: UUID, delivery_id: UUID) -> Response:
         self.actor.need("webhook.manage")
+        self.read(Nothing)
         delivery = find_delivery(find_webhook(webhook_id, self.actor), delivery_id, self.actor)
         return Response(_delivery(resend(delivery, by=self.actor)), status=202)
 

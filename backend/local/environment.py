@@ -56,6 +56,7 @@ def settings_for(
     settled = {
         **urls.environ(),
         "REDIS_URL": redis_url,
+        "BESPOKE_ENVIRONMENT": given("BESPOKE_ENVIRONMENT") or "local",
         "SECRET_KEY": given("SECRET_KEY") or kept_secret("secret-key"),
         "BESPOKE_SECRET_KEYS": given("BESPOKE_SECRET_KEYS") or f"here:{_digits(kept_secret('customers-secrets'))}",
         "BESPOKE_LOG_FORMAT": given("BESPOKE_LOG_FORMAT") or "console",

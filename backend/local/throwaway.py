@@ -14,8 +14,11 @@ from backend.local.testing import throwaway_services
 
 def main(command: list[str]) -> int:
     with throwaway_services() as services:
-        random = {"SECRET_KEY": secrets.token_hex(32), "BESPOKE_SECRET_KEYS": f"throwaway:{secrets.token_hex(32)}"}
-        environment = {**random, **os.environ, **services.environ()}
+        local = {
+            "BESPOKE_ENVIRONMENT": "local", "SECRET_KEY": secrets.token_hex(32),
+            "BESPOKE_SECRET_KEYS": f"throwaway:{secrets.token_hex(32)}",
+        }  # fmt: skip
+        environment = {**local, **os.environ, **services.environ()}
         return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 

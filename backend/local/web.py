@@ -46,8 +46,8 @@ def serve(descriptor: int) -> None:
     from backend.http import BoundedProtocol
 
     config = uvicorn.Config(
-        application, http=BoundedProtocol, log_config=None, access_log=False, proxy_headers=False,
-        timeout_graceful_shutdown=3,
+        application, http=BoundedProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        proxy_headers=False, timeout_graceful_shutdown=3,
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
 

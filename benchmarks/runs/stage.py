@@ -83,8 +83,9 @@ def everything(folder: Path, *, slots: int, milliseconds: float) -> Iterator[Sta
         many = "1000000"
         os.environ.update(
             services.environ(), SECRET_KEY=secrets.token_hex(32), DJANGO_SETTINGS_MODULE="backend.settings",
-            BESPOKE_SECRET_KEYS=f"bench:{secrets.token_hex(32)}", OPENAI_BASE_URL=f"{addresses['up']}/v1",
-            OPENAI_API_KEY="a-key", BESPOKE_MODEL="bench", BESPOKE_BASE_URL=addresses["web"],
+            BESPOKE_ENVIRONMENT="local", BESPOKE_SECRET_KEYS=f"bench:{secrets.token_hex(32)}",
+            OPENAI_BASE_URL=f"{addresses['up']}/v1", OPENAI_API_KEY="a-key", BESPOKE_MODEL="bench",
+            BESPOKE_BASE_URL=addresses["web"],
             BESPOKE_WORKER_SLOTS=str(slots), BESPOKE_TENANT_SLOTS=str(slots), BESPOKE_LOG_LEVEL="WARNING",
             BESPOKE_REQUESTS_PER_MINUTE=many, BESPOKE_KEY_REQUESTS_PER_MINUTE=many, BESPOKE_CONCURRENT_RUNS=many,
             BESPOKE_KEY_CONCURRENT_RUNS=many, BESPOKE_PROVIDER="bench",

@@ -105,9 +105,8 @@ def check_json(value: object, at: str = "", depth: int = 0) -> list[Problem]:
         return [Problem(at, "json", f"is nested deeper than {MAX_DEPTH} levels")]
     found: list[Problem] = []
     for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-        if isinstance(value, dict):
-            found += _check_key(key, at)
-        found += check_json(child, at + pointer(key), depth + 1)
+        wrong = _check_key(key, at) if isinstance(value, dict) else []  # below it, no pointer could be written
+        found += wrong or check_json(child, at + pointer(key), depth + 1)
         if len(found) >= MAX_PROBLEMS:
             break
     return found[:MAX_PROBLEMS]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from features.engine import Json, loads, pointer
+from features.engine import Json, check_json, loads, pointer
 from tenants.errors import AppError, Invalid, Malformed, Problem, TooLarge
 
 Form = Literal["list", "lines"]
@@ -78,6 +78,8 @@ def _item(place: int, text: bytes | None) -> Item:
     value = loads(text)
     if not isinstance(value, dict):
         raise Invalid('An item is an object: {"input": …}.', errors=[Problem("", "type", "must be an object")])
+    if unkept := check_json(value):
+        raise Invalid("The item holds something that cannot be kept.", errors=unkept)
     key = value.get("key", "")
     wrong = [
         Problem(pointer(name), "unknown", f"is not known here; there is: {', '.join(NAMES)}")
@@ -86,7 +88,7 @@ def _item(place: int, text: bytes | None) -> Item:
     ]
     if "input" not in value:
         wrong.append(Problem("/input", "required", "is missing"))
-    if not isinstance(key, str) or len(key) > LONGEST_KEY or "\0" in key or not key.isprintable():
+    if not isinstance(key, str) or len(key) > LONGEST_KEY or not key.isprintable():
         key = ""
         wrong.append(Problem("/key", "type", f"must be a text of at most {LONGEST_KEY} printable characters"))
     if wrong:

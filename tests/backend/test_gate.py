@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -191,6 +192,53 @@ def test_a_long_body_and_a_second_request_on_the_connection_are_no_head(server: 
             caller.sendall(head.replace(b"%s", b"x") + body)
             assert b"200" in caller.recv(65536)
             assert inner.bytes == number * len(body)
+
+
+@pytest.mark.parametrize(("begun", "asked", "told"), [
+    (b"", 0, b"408"),
+    (b"GET / HTTP/1.1\r\nHost: local", 0, b"408"),
+    (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc", 1, b"408"),
+    (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 1, b"408"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT", 1, b"200"),  # kept alive for five seconds, and closed
+])  # fmt: skip
+def test_nobody_is_waited_for_who_never_ends_a_request(
+    begun: bytes, asked: int, told: bytes, server: tuple[tuple[str, int], Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.http.HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("backend.http.BODY_SECONDS", 0.3)
+    said = everything_said(server[0], begun)
+    assert said.startswith(b"HTTP/1.1 " + told) and (b"/errors/too-slow" in said) == (told == b"408")
+    assert server[1].asked == asked
+
+
+def test_who_drips_a_head_gains_no_time_and_who_sends_a_long_body_does(
+    server: tuple[tuple[str, int], Inner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, inner = server
+    monkeypatch.setattr("backend.http.HEAD_SECONDS", 0.5)
+    began = time.monotonic()
+    head = answer_to(address, dripped(b"GET / HTTP/1.1\r\nX: " + b"x" * 100))
+    assert head == b"closed" or b"408" in head
+    assert time.monotonic() - began < 9 and inner.asked == 0
+    body = b"x" * 20
+    whole = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n"
+    assert b"200" in answer_to(address, iter((whole, *dripped(body))))
+
+
+def dripped(data: bytes) -> Iterator[bytes]:
+    for byte in data:
+        time.sleep(0.05)  # what is tried is a caller who is slow
+        yield bytes([byte])
+
+
+def everything_said(address: tuple[str, int], data: bytes) -> bytes:
+    """Send, and read until the other side closes."""
+    said = b""
+    with socket.create_connection(address, timeout=10) as caller:
+        caller.sendall(data)
+        while part := caller.recv(65536):
+            said += part
+    return said
 
 
 @pytest.mark.parametrize("depth", [65, 5_000, 200_000])

@@ -114,7 +114,7 @@ def test_results_go_over_pages_and_what_is_not_done_is_said(
 
 
 def test_a_batch_with_nothing_to_run_is_refused_with_where_and_why(cast: Cast, api: Caller) -> None:
-    for body, pointer in (([], None), (items(7, 8), "/0/input/name"), ([1], "/0")):
+    for body, pointer in (([], None), (items(7, 8), "/0/input/name"), ([1], "/0"), ([{"input": 1, "\0": 2}], "/0")):
         answer = post(api, cast.alice, body)
         assert answer.status_code == 422, answer.content
         assert pointer is None or answer.json()["errors"][0]["pointer"] == pointer

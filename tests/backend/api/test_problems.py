@@ -37,6 +37,7 @@ def test_what_is_no_json_object_is_400(case: str, method: str, path: str, cast: 
 UNKEEPABLE = {
     "U+0000": (b'{"message": "a\\u0000b"}', "/message"),
     "half a character": (b'{"message": "\\ud800"}', "/message"),
+    "half a character in a name": (b'{"set": {"\\ud800": {"a": "\\ud800"}}}', "/set"),
     "an integer beyond 2^53-1": (b'{"set": {"vars.tone": 9007199254740993}}', "/set/vars.tone"),
 }
 
@@ -159,7 +160,8 @@ MISSING: list[tuple[str, str]] = [
     ("get", "/features/nothing/override/user"), ("get", f"{GREETING}/override/base"), ("get", "/features/"),
     ("get", "/"), ("get", "/runs/not-an-id"), ("delete", f"{GREETING}/pin/user"), ("delete", MINE),
     ("delete", f"{GREETING}/pins/nobody"), ("put", f"{GREETING}/pin/user"), ("post", f"{MINE}/rollback"),
-    ("post", "/features/nothing/runs"), ("get", "/runs?feature=nothing"),
+    ("post", "/features/nothing/runs"), ("get", "/runs?feature=nothing"), ("get", "/nothing"),
+    ("get", "/runs/%0A"), ("post", f"{GREETING}%0A/nothing"),
 ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ SECRETS = {
     "VALKEY_PASSWORD": "p5",
     "SECRET_KEY": "p6",
     "BESPOKE_SECRET_KEYS": "p8",
+    "BESPOKE_BASE_URL": "https://bespoke.example",
     "OPENAI_API_KEY": "p7",
     "BESPOKE_MODEL": "a-model",
 }
@@ -55,6 +56,10 @@ def test_nothing_starts_with_a_default_secret(name: str) -> None:
     refused = compose("config", "-q", **{other: value for other, value in SECRETS.items() if other != name})
     assert refused.returncode != 0
     assert f"set {name} in .env" in refused.stderr
+
+
+def test_the_product_is_in_production_unless_told_otherwise(services: Any) -> None:
+    assert {services[name]["environment"]["BESPOKE_ENVIRONMENT"] for name in PRODUCT} == {"production"}
 
 
 def test_every_service_is_checked_and_comes_back(services: Any) -> None:

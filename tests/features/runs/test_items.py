@@ -47,7 +47,7 @@ def test_whatever_the_inputs_and_wherever_a_piece_ends_both_forms_give_them_all(
 
 @pytest.mark.parametrize("item", [
     "", "1 2", "{", '{"input": 1, "input": 2}', '{"input": NaN}', '{"inputs": 1}', "[]", "7", '{"input": 1, "key": 3}',
-    '{"input": 1, "key": "a\\u0000"}', '{"input": 1, "key": "' + "k" * 256 + '"}', '"' + '\\"' * 9 + '"', "\\",
+    '{"input": 1, "key": "a\\u0000"}', '{"input": 1, "key": "' + "k" * 256 + '"}', '{"input": 1, "\\u0000": 2}', '{"input": "\\ud800"}', '"' + '\\"' * 9 + '"', "\\",
 ])  # fmt: skip
 def test_what_is_wrong_with_an_item_is_said_of_it_and_the_others_stand(item: str) -> None:
     good = '{"input": 5}'

@@ -11,6 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from features.engine import pointer
+from features.runs.receipts import Unreproducible
 from tenants.errors import (
     AppError,
     Conflict,
@@ -55,8 +56,8 @@ class Broken(AppError):
 KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
-        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict, Stale,
-        TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
+        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict,
+        Unreproducible, Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
     )
 }  # fmt: skip
 

@@ -40,7 +40,7 @@ from .output import Reply
 from .outputs import output_for_item
 from .own_keys import CLAIMED, fate, own_key, refused
 from .provider import Stopped, ask
-from .receipts import served_by, served_instead
+from .receipts import Unreproducible, served_by, served_instead
 from .reservations import Hold, Payer, reserve, settle
 from .tokens import NO_TOKENS, LayerTokens, layer_tokens
 
@@ -71,6 +71,8 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         ending = failed(failure, work.tokens)
     except Stopped:
         ending = Ending(State.CANCELLED, tokens=work.tokens)
+    except Unreproducible as changed:
+        ending = failed(RunFailed("unreproducible", detail=changed.detail))
     except AppError as unfit:  # a template that compiled, over its bounds with this input
         ending = failed(RunFailed("unrenderable", unfit.errors, unfit.detail))
     except ProviderFailed as away:

@@ -57,7 +57,8 @@ KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
         Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict,
-        Unreproducible, Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
+        Unreproducible, Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken,
+        Unavailable,
     )
 }  # fmt: skip
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 from features.engine import ABSENT, Absent, Json
 from features.models import ModelTarget
 from features.served import Served
-from tenants.errors import AppError, OverBudget
+from tenants.errors import AppError
 from tenants.isolation import APP, tenant_tx
 from tenants.models import Tenant
 from tenants.provider_keys import Credential
@@ -41,7 +41,7 @@ from .outputs import output_for_item
 from .own_keys import CLAIMED, fate, own_key, refused
 from .provider import Stopped, ask
 from .receipts import Unreproducible, served_by, served_instead
-from .reservations import Hold, Payer, reserve, settle
+from .reservations import Hold, Payer, Short, note_refusal, reserve, settle
 from .tokens import NO_TOKENS, LayerTokens, layer_tokens
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,8 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         ending = Ending(State.SUCCEEDED, output=known.output, cached=True)
     except RunFailed as failure:
         ending = failed(failure, work.tokens)
+        if isinstance(failure.__cause__, Short):
+            note_refusal(failure.__cause__)
     except Stopped:
         ending = Ending(State.CANCELLED, tokens=work.tokens)
     except Unreproducible as changed:
@@ -271,7 +273,7 @@ class _Work:
         settle(payer, Hold(held or 0, claim.budgets), cost=0)
         try:
             hold = reserve(payer, amount)
-        except OverBudget as short:
+        except Short as short:
             raise RunFailed("over_budget", detail=short.detail) from short
         self._keep(hold.amount, hold.budgets)
         return hold

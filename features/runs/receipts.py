@@ -17,7 +17,6 @@ from tenants.subjects import Who
 from .models import Preview, Run, State
 from .sides import served_from, side_named
 
-
 log = structlog.get_logger(__name__)
 
 

@@ -50,6 +50,7 @@ TRIES = 3  # calls that found the model unavailable, before the run fails as suc
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0  # seconds: bounds of the jittered pause before the second and the third
 
 breakers, retries = Breakers(), RetryBudgets()
+metrics.watch(breakers)
 Conversation = Generator[Call, Reply, Json]
 
 
@@ -348,7 +349,8 @@ class _Work:
         except ProviderFailed as failure:
             called.reply = failure.reply or called.reply
             called.outcome, called.detail = failure.outcome, "; ".join(filter(None, (told, failure.detail)))[:500]
-            breakers.report(key, failure.outcome not in ("timeout", "unavailable"), time.monotonic())
+            if breakers.report(key, failure.outcome not in ("timeout", "unavailable"), time.monotonic()):
+                metrics.OPENINGS.labels(called.target.provider, called.target.model).inc()
             if called.own and failure.outcome == "key_refused":
                 refused(self.claim.tenant_id, called.own)
             return _thrower(failure)
@@ -373,7 +375,10 @@ class _Work:
             seconds += away.retry_after
         if seconds >= self.deadline - time.monotonic():
             return False
-        if away.called and (tries >= TRIES or not retries.spend(self.claim.tenant_id)):
+        if away.called and tries >= TRIES:
+            return False
+        if away.called and not retries.spend(self.claim.tenant_id):
+            metrics.RETRIES_REFUSED.inc()
             return False
         return self._requeue(seconds)
 

@@ -40,7 +40,7 @@ from .output import Reply
 from .outputs import output_for_item
 from .own_keys import CLAIMED, fate, own_key, refused
 from .provider import Stopped, ask
-from .receipts import Unreproducible, served_by, served_instead
+from .receipts import served_by, served_instead
 from .reservations import Hold, Payer, Short, note_refusal, reserve, settle
 from .tokens import NO_TOKENS, LayerTokens, layer_tokens
 
@@ -60,8 +60,8 @@ def execute(claim: Claim, lease: Lease) -> State | None:
     Returns the state it ended in; None when it was requeued, or is no longer ours.
     """
     work = _Work(claim, lease)
+    told = {"bespoke.run": str(claim.run_id), "bespoke.tenant": str(claim.tenant_id)}
     try:
-        told = {"bespoke.run": str(claim.run_id), "bespoke.tenant": str(claim.tenant_id)}
         with tracing.span("run", "INTERNAL", told, parent=claim.trace):
             ending = Ending(State.SUCCEEDED, output=work.converse(), tokens=work.tokens)
     except _NotOurs:
@@ -70,21 +70,19 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         ending = Ending(State.SUCCEEDED, output=known.output, cached=True)
     except RunFailed as failure:
         ending = failed(failure, work.tokens)
-        if isinstance(failure.__cause__, Short):
-            note_refusal(failure.__cause__)
+        note_refusal(failure.__cause__)
     except Stopped:
         ending = Ending(State.CANCELLED, tokens=work.tokens)
-    except Unreproducible as changed:
-        ending = failed(RunFailed("unreproducible", detail=changed.detail))
-    except AppError as unfit:  # a template that compiled, over its bounds with this input
-        ending = failed(RunFailed("unrenderable", unfit.errors, unfit.detail))
+    except AppError as unfit:  # a template that compiled, over its bounds with this input; or a receipt tampered with
+        ending = failed(RunFailed(getattr(unfit, "outcome", "unrenderable"), unfit.errors, unfit.detail))
     except ProviderFailed as away:
         if work.wait_for_model(away):
             return None
         ending = failed(RunFailed(away.outcome, detail=away.detail), work.tokens)
     if lease.lost:
         return None
-    state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token, before=work.settle)
+    with tracing.span("finish", "INTERNAL", {**told, "bespoke.state": str(ending.state)}, parent=claim.trace):
+        state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token, before=work.settle)
     log.info("run.finished", run=str(claim.run_id), tenant=str(claim.tenant_id), state=state)
     return state
 
@@ -203,6 +201,7 @@ class _Work:
         ).update(state=State.RUNNING, started_at=self.run.started_at or Now())
         instead = served_instead(self.run)
         self.served = instead or served_by(self.run)
+        tracing.note(feature=self.run.feature.key, digest=self.served.digest)
         known = ABSENT if instead or self.calls else output_for_item(self.served, self.run)
         if not isinstance(known, Absent):
             raise _Known(known)
@@ -349,8 +348,8 @@ class _Work:
         except ProviderFailed as failure:
             called.reply = failure.reply or called.reply
             called.outcome, called.detail = failure.outcome, "; ".join(filter(None, (told, failure.detail)))[:500]
-            if breakers.report(key, failure.outcome not in ("timeout", "unavailable"), time.monotonic()):
-                metrics.OPENINGS.labels(called.target.provider, called.target.model).inc()
+            there = failure.outcome not in ("timeout", "unavailable")
+            metrics.reported(called.target, opens=breakers.report(key, there, time.monotonic()))
             if called.own and failure.outcome == "key_refused":
                 refused(self.claim.tenant_id, called.own)
             return _thrower(failure)
@@ -370,15 +369,10 @@ class _Work:
         if away.outcome != "unavailable":
             return False
         tries = self.tries + 1
-        seconds = full_jitter(tries, base=FIRST_PAUSE, most=LONGEST_PAUSE)
-        if away.retry_after is not None:
-            seconds += away.retry_after
+        seconds = full_jitter(tries, base=FIRST_PAUSE, most=LONGEST_PAUSE) + (away.retry_after or 0.0)
         if seconds >= self.deadline - time.monotonic():
             return False
-        if away.called and tries >= TRIES:
-            return False
-        if away.called and not retries.spend(self.claim.tenant_id):
-            metrics.RETRIES_REFUSED.inc()
+        if away.called and (tries >= TRIES or not metrics.retried(retries.spend(self.claim.tenant_id))):
             return False
         return self._requeue(seconds)
 

@@ -79,6 +79,19 @@ def attempted(
     COST.labels(*named).inc(cost)
 
 
+def reported(target: Any, *, opens: bool) -> None:
+    """Count that a call which failed has its model left alone for a while."""
+    if opens:
+        OPENINGS.labels(target.provider, target.model).inc()
+
+
+def retried(allowed: bool) -> bool:
+    """Count a call that may not be made again, and hand the answer on."""
+    if not allowed:
+        RETRIES_REFUSED.inc()
+    return allowed
+
+
 def answered(method: str | None, route: str, status: int, seconds: float) -> None:
     """Count a request by its route's pattern, never its address."""
     verb = method if method in METHODS else "OTHER"
@@ -93,9 +106,9 @@ class BreakerCollector:
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         found = GaugeMetricFamily("bespoke_breakers_open", "Breakers that are open", labels=["provider", "model"])
-        keys = self.breakers.open_now(time.monotonic()) if self.breakers else []
-        for (provider, model), number in Counted((provider, model) for _, provider, model in keys).items():
-            found.add_metric([provider, model], number)
+        keys: list[Any] = self.breakers.open_now(time.monotonic()) if self.breakers else []
+        for named, number in Counted(key[1:] for key in keys).items():
+            found.add_metric(list(named), number)
         yield found
 
 

@@ -24,6 +24,7 @@ class Unreproducible(AppError):
     """The behavior that a receipt names resolves to another digest: the rows it stands on were tampered with."""
 
     status, type, title = 409, "unreproducible", "The behavior of then cannot be made again"
+    outcome = "unreproducible"  # of a run that cannot be carried out for it
 
 
 def served_by(run: Run) -> Served:

@@ -124,8 +124,13 @@ def reserve(payer: Payer, amount: int) -> Hold:
     return Hold(amount, [row[0] for row in rows])
 
 
-def note_refusal(short: Short) -> None:
-    """Note the first call of a period that a budget refused, and tell of it, once nothing of the call is left."""
+def note_refusal(short: BaseException | None) -> None:
+    """Note the first call of a period that a budget refused, and tell of it, once nothing of the call is left.
+
+    Whatever else a call came to nothing for is passed over.
+    """
+    if not isinstance(short, Short):
+        return
     with tenant_tx(short.payer.tenant_id), connections[APP].cursor() as cursor:
         cursor.execute(_REFUSED, short.payer.parameters(budgets=list(short.budgets)))
 

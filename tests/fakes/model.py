@@ -53,6 +53,7 @@ class FakeModel:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []  # what the callers authenticate with
         self.names: list[str] = []  # what the callers call their requests: the run and the number of its attempt
+        self.traces: list[str] = []  # the traceparents that they sent along
         self._lock = threading.Lock()
         self._script: list[Answer] = []
         self.default: Callable[[dict[str, Any]], Answer] = lambda _: greeting()
@@ -71,7 +72,7 @@ class FakeModel:
     def reset(self) -> None:
         """Forget the script and the requests."""
         with self._lock:
-            self.requests, self.names, self.keys, self._script = [], [], [], []
+            self.requests, self.names, self.keys, self.traces, self._script = [], [], [], [], []
             self.default = lambda _: greeting()
 
     def script(self, *answers: Answer) -> None:
@@ -96,6 +97,7 @@ class FakeModel:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+                fake.traces += filter(None, [self.headers.get("traceparent")])
                 answer = fake._next(body, self.headers.get("X-Client-Request-Id", ""), key)
                 answer.begun.set()
                 if answer.kills:

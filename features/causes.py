@@ -20,22 +20,36 @@ from .resolve import base_of, clock, serve_each
 from .served import Served
 from .validity import valid_at
 
-Kind = Literal["held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring"]
+Kind = Literal[
+    "held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring", "budget_soft", "budget_hard"
+]
 Layer = Literal["tenant", "user"]
 SOON = timedelta(days=7)  # from when on the end of a pin is told
 NOBODYS = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
+class Action:
+    """Where one sees to it: the dashboard's page, and the door of the API."""
+
+    href: str
+    api: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
-    """Why there is a notice. `key` tells two causes of one kind and feature apart; `at` as in a notice."""
+    """Why there is a notice. `key` tells two causes of one kind and feature apart; `at` as in a notice.
+
+    `feature` is None for what concerns all of them; `action` says where it is seen to, if its kind alone does not.
+    """
 
     kind: Kind
-    feature: Feature
+    feature: Feature | None
     key: str
     at: datetime
     title: str
     text: str
+    action: Action | None = None
 
 
 @dataclass(frozen=True, slots=True)

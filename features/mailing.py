@@ -20,7 +20,7 @@ from tenants.roles import VERBS
 from tenants.subjects import make_sure, member_subject
 
 from .models import Feature, ModelTarget, NoticeMark, Override, Pin, Withdrawal
-from .notices import Notice, inbox_of
+from .notices import SOURCES, Notice, inbox_of
 from .resolve import clock
 from .validity import valid_at
 
@@ -66,6 +66,8 @@ def _tenants() -> list[Tenant]:
             for rows in (Override.objects, Pin.objects)
             for tenant_id in rows.using(OPERATOR).filter(valid_at(now)).values_list("tenant_id", flat=True).distinct()
         }
+        for source in SOURCES:
+            own.update(source.tenants())
         return list(tenants.filter(id__in=own))
 
 

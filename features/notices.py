@@ -3,7 +3,7 @@
 Only marks are kept: that somebody has read a notice, or was mailed it. So what was settled is gone by itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -14,13 +14,13 @@ from tenants.actor import Actor
 from tenants.errors import NotFound
 from tenants.subjects import Who, make_sure, tenant_itself
 
-from .causes import Cause, Kind, Layer, Rows, causes_of, read_rows
+from .causes import Action, Cause, Kind, Layer, Rows, causes_of, read_rows
 from .models import Feature, NoticeMark
 
 # Where one sees to each kind: the page for oneself, the page for an organisation, and the address of the API.
 _UPGRADE = ("/f/{feature}/upgrade", "/org/f/{feature}/upgrade", "/override/{layer}/conflicts")
 _TIMELINE = ("/f/{feature}/timeline", "/org/f/{feature}/timeline", "/behavior")
-PLACES: dict[Kind, tuple[str, str, str]] = {
+PLACES: dict[str, tuple[str, str, str]] = {
     "held": _UPGRADE,
     "conflict": _UPGRADE,
     "suspended": ("/f/{feature}/mine", "/org/f/{feature}", "/override/{layer}"),
@@ -32,11 +32,18 @@ PLACES: dict[Kind, tuple[str, str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
-    """Where one sees to it: the dashboard's page, and the door of the API."""
+class Source:
+    """What a storey above has to tell, which this one cannot import.
 
-    href: str
-    api: str
+    `causes` is asked for a subject's within its tenant's transaction; `tenants`, within the operator's, for the tenants
+    that may have any: nobody else gets a mail of them.
+    """
+
+    causes: Callable[[UUID, Who], Iterator[Cause]]
+    tenants: Callable[[], Iterable[UUID]]
+
+
+SOURCES: list[Source] = []  # each appended when its app is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,12 @@ class Notice:
     """Something to know or to decide. `layer` says whose it is: one's own, or the organisation's (for its admins).
 
     `at`: when it came about, or when it will (pin_ending, model_ending, retiring). The id stays the same while the
-    cause does.
+    cause does. `feature` is None where it concerns all of them.
     """
 
     id: UUID
     kind: Kind
-    feature: Feature
+    feature: Feature | None
     layer: Layer
     at: datetime
     title: str
@@ -88,9 +95,9 @@ def mark_read(notice_id: UUID, *, by: Actor) -> None:
 def inbox_of(tenant_id: UUID, who: Who, *, admin: bool) -> list[Notice]:
     """The inbox of a subject, within its tenant's transaction; an admin's has the organisation's as well."""
     rows = read_rows(tenant_id, who)
-    found: dict[tuple[str, UUID, str], tuple[Who, Cause]] = {}
+    found: dict[tuple[str, UUID | None, str], tuple[Who, Cause]] = {}
     for whose in dict.fromkeys([who, tenant_itself(tenant_id)] if admin else [who]):
-        found |= {(c.kind, c.feature.id, c.key): (whose, c) for c in _causes(rows, tenant_id, whose)}
+        found |= {(c.kind, _of(c), c.key): (whose, c) for c in _causes(rows, tenant_id, whose)}
     read = set(NoticeMark.objects.filter(subject_id=who.id).exclude(read_at=None).values_list("notice", flat=True))
     notices = [_notice(whose, cause, read) for whose, cause in found.values()]
     return sorted(notices, key=lambda notice: (notice.at, notice.title), reverse=True)
@@ -99,12 +106,22 @@ def inbox_of(tenant_id: UUID, who: Who, *, admin: bool) -> list[Notice]:
 def _causes(rows: Rows, tenant_id: UUID, whose: Who) -> Iterator[Cause]:
     for feature in rows.features:
         yield from causes_of(rows, feature, tenant_id, whose)
+    for source in SOURCES:
+        yield from source.causes(tenant_id, whose)
 
 
 def _notice(whose: Who, cause: Cause, read: set[UUID]) -> Notice:
     layer: Layer = "tenant" if whose.is_tenant else "user"
-    name = uuid5(whose.id, f"{cause.kind}\0{cause.feature.id}\0{cause.key}")
-    names = {"feature": cause.feature.key, "layer": layer}
-    mine, ours, door = (place.format(**names) for place in PLACES[cause.kind])
-    action = Action(ours if layer == "tenant" else mine, f"/api/v1/features/{cause.feature.key}{door}")
+    name = uuid5(whose.id, f"{cause.kind}\0{_of(cause) or ''}\0{cause.key}")
+    action = cause.action or _action(cause, layer)
     return Notice(name, cause.kind, cause.feature, layer, cause.at, cause.title, cause.text, action, name in read)
+
+
+def _action(cause: Cause, layer: Layer) -> Action:
+    feature = cause.feature.key if cause.feature else ""
+    mine, ours, door = (place.format(feature=feature, layer=layer) for place in PLACES[cause.kind])
+    return Action(ours if layer == "tenant" else mine, f"/api/v1/features/{feature}{door}")
+
+
+def _of(cause: Cause) -> UUID | None:
+    return cause.feature.id if cause.feature else None

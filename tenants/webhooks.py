@@ -29,6 +29,8 @@ EVENTS = {
     "run.failed": "a run ended without one: `{run, feature, state}`",
     "run.cancelled": "a run was cancelled: `{run, feature, state}`",
     "batch.finished": "every run of a batch has ended: `{batch, feature}`",
+    "budget.soft": "what is spent of a budget has reached its soft amount: `{budget, period, user}`",
+    "budget.hard": "a budget had too little left for a call, the first time in its period: `{budget, period, user}`",
     "override.changed": "the organisation's own behavior of a feature was changed: `{feature, revision}`",
     "version.current": "the vendor moved a feature to another version: `{feature, version}`",
     "version.withdrawn": "the vendor stopped a version: `{feature, version, replacement}`",

@@ -22,6 +22,9 @@ ADVICE = {
     "too-slow": "Send the whole request without long breaks: a head within 20 seconds, of a body something every 60.",
     "conflict": "The state of things does not allow it now, and `detail` says why. Look at the state before you try "
     "again.",
+    "unreproducible": "The behavior that a run's receipt names is not what it was when the run was accepted: versions "
+    'and revisions never change, so somebody changed a row in the database itself. Ask again with `{"on": '
+    '"current"}` or a version, and tell whoever runs this server the id in `request`.',
     "stale": "Somebody saved before you did, and nothing was changed. Read it again, put your change on top of that, "
     "and send `If-Match` with the ETag that you saw.",
     "too-large": "Send less: a request has at most 2 MiB, an input what the feature's `limits.input_bytes` says.",

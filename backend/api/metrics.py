@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from features.runs.metrics import QueueCollector
+from features.runs.metrics import QueueCollector, open_breakers
 
 _queue = QueueCollector()
 
@@ -28,6 +28,7 @@ def exposition() -> bytes:
     """This process's counts, or with PROMETHEUS_MULTIPROC_DIR those of all web processes together; and the queue."""
     queue = CollectorRegistry()
     queue.register(_queue)
+    queue.register(open_breakers)
     counts = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         counts = CollectorRegistry()
@@ -38,4 +39,5 @@ def exposition() -> bytes:
 def serve_worker() -> None:
     """Serve a worker's counts on BESPOKE_METRICS_PORT, where that is set (a threads pool is one process)."""
     if settings.METRICS_PORT:
+        REGISTRY.register(open_breakers)
         start_http_server(settings.METRICS_PORT)

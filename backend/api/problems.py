@@ -11,6 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from features.engine import pointer
+from features.runs.receipts import Unreproducible
 from tenants.errors import (
     AppError,
     Conflict,
@@ -60,6 +61,7 @@ KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
         Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict,
+        Unreproducible,
         Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
     )
 }  # fmt: skip

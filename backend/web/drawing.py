@@ -30,6 +30,7 @@ ADVICE = {
     "filtered": gettext_lazy("Leave out what the provider's filter may have taken offence at."),
     "invalid": gettext_lazy("Try again. If it keeps failing, your own changes may ask for what the contract forbids."),
     "empty": gettext_lazy("Try again, or say more."),
+    "unreproducible": gettext_lazy("Run it again as it is today, and tell your administrator."),
 }
 
 

@@ -29,7 +29,7 @@ from .costs import MICRO, most_per_run, worst
 from .inflight import enter, leave
 from .models import IdempotencyKey, Run, State
 from .outputs import cache_key, find_equal, find_equal_alone, still_works
-from .reservations import APPLIES, Hold, Payer, reserve
+from .reservations import APPLIES, Hold, Payer, Short, note_refusal, reserve
 from .telling import TOLD
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
@@ -126,6 +126,9 @@ def accept(
     try:
         taken = _take_in(feature, question, run_id, idempotency_key, fingerprint, asked, choosing, by)
         return taken
+    except Short as short:
+        note_refusal(short)
+        raise
     finally:
         if taken is None or taken.replayed or taken.ended:
             leave(tenant.id, by.label, run_id)

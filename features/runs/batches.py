@@ -32,7 +32,7 @@ from .accept import TRIES, Asked, check
 from .items import Body, Form, Item, read_items
 from .models import Batch, IdempotencyKey, RefusedItem
 from .outputs import cache_key
-from .reservations import Payer, reserve, settle
+from .reservations import Payer, Short, note_refusal, reserve, settle
 
 AS_USUAL = Asked()
 MOST_ITEMS = 100_000
@@ -96,6 +96,9 @@ def take_batch(
             told = "This Idempotency-Key came with another request before. Use a new key for a new request."
             raise Invalid(told) from None
         return Taken(made.id, replayed=True)
+    except Short as short:
+        note_refusal(short)
+        raise
     metrics.ACCEPTED.inc(batch.items - batch.refused)
     return Taken(batch.id, replayed=False)
 

@@ -49,20 +49,22 @@ class Breakers:
             state.trial = now
             return 0.0
 
-    def report(self, key: Hashable, answered: bool, now: float) -> None:
-        """Say how a call ended: whether the model was there at all."""
+    def report(self, key: Hashable, answered: bool, now: float) -> bool:
+        """Say how a call ended: whether the model was there at all. Returns whether that opens the breaker (again)."""
         with self._lock:
             if answered:
                 self._states.pop(key, None)
-                return
+                return False
             state = self._states.setdefault(key, _State())
             self._states.move_to_end(key)
             if len(self._states) > KEPT:
                 self._states.popitem(last=False)
             state.failures += 1
-            if state.failures >= FAILURES and (state.trial is not None or state.opened == 0):
+            opens = state.failures >= FAILURES and (state.trial is not None or state.opened == 0)
+            if opens:
                 state.until = now + min(FIRST_PAUSE * 2**state.opened, LONGEST_PAUSE)
                 state.opened, state.trial = state.opened + 1, None
+            return opens
 
     def forget_trial(self, key: Hashable) -> None:
         """Say that a call which was let through came to nothing that says anything of the model (it was cancelled)."""

@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db import IntegrityError, connections, transaction
+from django.db.models import Case, When
+from django.db.models.functions import Coalesce, Now
 
 from features.models import Feature
 from features.resolve import clock
@@ -23,9 +25,9 @@ from .models import Budget, BudgetUse
 # What was spent in the period before there was the budget counts too. Runs in flight count when they are settled only
 # if they began after it.
 _ALREADY = """
-INSERT INTO runs_budgetuse (id, tenant_id, budget_id, subject, began, spent, reserved)
+INSERT INTO runs_budgetuse (id, tenant_id, budget_id, subject, began, spent, reserved, soft_at)
 SELECT gen_random_uuid(), %(tenant)s, %(budget)s, CASE WHEN %(each)s THEN l.subject ELSE %(nobody)s END, %(began)s,
-       sum(l.cost), 0
+       sum(l.cost), 0, CASE WHEN sum(l.cost) >= %(soft)s::bigint THEN clock_timestamp() END
 FROM runs_ledger l
 WHERE l.tenant_id = %(tenant)s AND l.run >= %(oldest)s AND l.at >= %(began)s::date AT TIME ZONE 'UTC'
   AND (%(feature)s::uuid IS NULL OR l.feature = %(feature)s) AND (%(subject)s::uuid IS NULL OR l.subject = %(subject)s)
@@ -79,24 +81,26 @@ def add_budget(
                 budget.save(force_insert=True)
         except IntegrityError as taken:
             raise Conflict("There is a budget for just that already: change it instead.") from taken
-        began = _began(period, clock())
+        began = period_began(period, clock())
         with connections[APP].cursor() as cursor:
             cursor.execute(_ALREADY, {
                 "tenant": tenant.id, "budget": budget.id, "each": each_user, "nobody": NOBODY, "began": began.date(),
                 "oldest": floor_of(began - timedelta(days=1)), "feature": feature.id if feature else None,
-                "subject": budget.subject_id,
+                "subject": budget.subject_id, "soft": soft,
             })  # fmt: skip
         event.detail = {"budget": str(budget.id), "period": period, "soft": soft, "hard": hard}
     return budget
 
 
 def change_budget(budget: Budget, *, soft: int | None, hard: int | None, by: Actor) -> Budget:
-    """Change a budget's amounts, from the next call on. Raises Invalid."""
+    """Change a budget's amounts, from the next call on; what was told of the old ones is no more. Raises Invalid."""
     _check(soft, hard)
     with by.doing("budget.manage", budget) as event:
         event.detail = {"soft": [budget.soft, soft], "hard": [budget.hard, hard]}
         budget.soft, budget.hard = soft, hard
         budget.save(update_fields=["soft", "hard"])
+        reached = Case(When(spent__gte=soft, then=Coalesce("soft_at", Now()))) if soft is not None else None
+        BudgetUse.objects.filter(budget=budget).update(soft_at=reached, hard_at=None)
     return budget
 
 
@@ -132,18 +136,20 @@ def spendings(budgets: Sequence[Budget]) -> list[Spending]:
 
 
 def _spending(budget: Budget, uses: list[BudgetUse], now: datetime) -> Spending:
-    began = _began(budget.period, now)
+    began = period_began(budget.period, now)
     spent = max((use.spent for use in uses if use.began == began.date()), default=0)
     reserved = max((use.reserved for use in uses), default=0)
-    return Spending(budget, began, _ends(budget.period, began), spent, reserved)
+    return Spending(budget, began, period_ends(budget.period, began), spent, reserved)
 
 
-def _began(period: str, now: datetime) -> datetime:
+def period_began(period: str, now: datetime) -> datetime:
+    """The beginning of the day or month (UTC) in which a moment lies."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight if period == Budget.Period.DAY else midnight.replace(day=1)
 
 
-def _ends(period: str, began: datetime) -> datetime:
+def period_ends(period: str, began: datetime) -> datetime:
+    """The end of the day or month that began then."""
     if period == Budget.Period.DAY:
         return began + timedelta(days=1)
     first = date(began.year + began.month // 12, began.month % 12 + 1, 1)

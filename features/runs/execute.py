@@ -21,7 +21,7 @@ from django.utils import timezone
 from features.engine import ABSENT, Absent, Json
 from features.models import ModelTarget
 from features.served import Served
-from tenants.errors import AppError, OverBudget
+from tenants.errors import AppError
 from tenants.isolation import APP, tenant_tx
 from tenants.models import Tenant
 from tenants.provider_keys import Credential
@@ -41,7 +41,7 @@ from .outputs import output_for_item
 from .own_keys import CLAIMED, fate, own_key, refused
 from .provider import Stopped, ask
 from .receipts import served_by, served_instead
-from .reservations import Hold, Payer, reserve, settle
+from .reservations import Hold, Payer, Short, note_refusal, reserve, settle
 from .tokens import NO_TOKENS, LayerTokens, layer_tokens
 
 log = structlog.get_logger(__name__)
@@ -50,6 +50,7 @@ TRIES = 3  # calls that found the model unavailable, before the run fails as suc
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 8.0  # seconds: bounds of the jittered pause before the second and the third
 
 breakers, retries = Breakers(), RetryBudgets()
+metrics.watch(breakers)
 Conversation = Generator[Call, Reply, Json]
 
 
@@ -59,8 +60,8 @@ def execute(claim: Claim, lease: Lease) -> State | None:
     Returns the state it ended in; None when it was requeued, or is no longer ours.
     """
     work = _Work(claim, lease)
+    told = {"bespoke.run": str(claim.run_id), "bespoke.tenant": str(claim.tenant_id)}
     try:
-        told = {"bespoke.run": str(claim.run_id), "bespoke.tenant": str(claim.tenant_id)}
         with tracing.span("run", "INTERNAL", told, parent=claim.trace):
             ending = Ending(State.SUCCEEDED, output=work.converse(), tokens=work.tokens)
     except _NotOurs:
@@ -69,17 +70,19 @@ def execute(claim: Claim, lease: Lease) -> State | None:
         ending = Ending(State.SUCCEEDED, output=known.output, cached=True)
     except RunFailed as failure:
         ending = failed(failure, work.tokens)
+        note_refusal(failure.__cause__)
     except Stopped:
         ending = Ending(State.CANCELLED, tokens=work.tokens)
-    except AppError as unfit:  # a template that compiled, over its bounds with this input
-        ending = failed(RunFailed("unrenderable", unfit.errors, unfit.detail))
+    except AppError as unfit:  # a template that compiled, over its bounds with this input; or a receipt tampered with
+        ending = failed(RunFailed(getattr(unfit, "outcome", "unrenderable"), unfit.errors, unfit.detail))
     except ProviderFailed as away:
         if work.wait_for_model(away):
             return None
         ending = failed(RunFailed(away.outcome, detail=away.detail), work.tokens)
     if lease.lost:
         return None
-    state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token, before=work.settle)
+    with tracing.span("finish", "INTERNAL", {**told, "bespoke.state": str(ending.state)}, parent=claim.trace):
+        state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token, before=work.settle)
     log.info("run.finished", run=str(claim.run_id), tenant=str(claim.tenant_id), state=state)
     return state
 
@@ -198,6 +201,7 @@ class _Work:
         ).update(state=State.RUNNING, started_at=self.run.started_at or Now())
         instead = served_instead(self.run)
         self.served = instead or served_by(self.run)
+        tracing.note(feature=self.run.feature.key, digest=self.served.digest)
         known = ABSENT if instead or self.calls else output_for_item(self.served, self.run)
         if not isinstance(known, Absent):
             raise _Known(known)
@@ -269,7 +273,7 @@ class _Work:
         settle(payer, Hold(held or 0, claim.budgets), cost=0)
         try:
             hold = reserve(payer, amount)
-        except OverBudget as short:
+        except Short as short:
             raise RunFailed("over_budget", detail=short.detail) from short
         self._keep(hold.amount, hold.budgets)
         return hold
@@ -344,7 +348,8 @@ class _Work:
         except ProviderFailed as failure:
             called.reply = failure.reply or called.reply
             called.outcome, called.detail = failure.outcome, "; ".join(filter(None, (told, failure.detail)))[:500]
-            breakers.report(key, failure.outcome not in ("timeout", "unavailable"), time.monotonic())
+            there = failure.outcome not in ("timeout", "unavailable")
+            metrics.reported(called.target, opens=breakers.report(key, there, time.monotonic()))
             if called.own and failure.outcome == "key_refused":
                 refused(self.claim.tenant_id, called.own)
             return _thrower(failure)
@@ -364,12 +369,10 @@ class _Work:
         if away.outcome != "unavailable":
             return False
         tries = self.tries + 1
-        seconds = full_jitter(tries, base=FIRST_PAUSE, most=LONGEST_PAUSE)
-        if away.retry_after is not None:
-            seconds += away.retry_after
+        seconds = full_jitter(tries, base=FIRST_PAUSE, most=LONGEST_PAUSE) + (away.retry_after or 0.0)
         if seconds >= self.deadline - time.monotonic():
             return False
-        if away.called and (tries >= TRIES or not retries.spend(self.claim.tenant_id)):
+        if away.called and (tries >= TRIES or not metrics.retried(retries.spend(self.claim.tenant_id))):
             return False
         return self._requeue(seconds)
 

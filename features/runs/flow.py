@@ -21,6 +21,7 @@ TITLES = {
     "unavailable": "The model could not be reached.",
     "rejected": "The provider rejected the request.",
     "unrenderable": "The behavior's texts cannot be made with this input.",
+    "unreproducible": "The behavior that the run was accepted with is not what it was.",
     "over_budget": "A budget is spent.",
     "over_cost": "The run came to more than the behavior lets it cost.",
     "key_refused": "The provider refused your organisation's own key.",

@@ -4,6 +4,7 @@ Every metric is explained in docs/observability.md, which a test compares with t
 """
 
 import time
+from collections import Counter as Counted
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,8 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 from tenants.isolation import OPERATOR, operator_tx
+
+from .breakers import Breakers
 
 SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 FRESH_SECONDS = 5.0  # how long one look at the queue serves every scraper of this process
@@ -32,6 +35,8 @@ CACHE_HITS = Counter("bespoke_cache_hits", "Runs answered from the output cache"
 CLAIMS = Counter("bespoke_claims", "Runs claimed by workers")
 EXPIRED = Counter("bespoke_lease_expiries", "Claims taken back from workers that went silent")
 BELLS = Counter("bespoke_bells", "Bells rung")
+OPENINGS = Counter("bespoke_breaker_openings", "Times that a model was left alone for a while", ["provider", "model"])
+RETRIES_REFUSED = Counter("bespoke_retries_refused", "Calls not made again, for want of the tenant's retry budget")
 REQUESTS = Counter("bespoke_http_requests", "Requests answered", ["method", "route", "status"])
 REQUEST_SECONDS = Histogram(
     "bespoke_http_request_seconds", "Until an answer begins", ["method", "route"], buckets=SECONDS
@@ -82,11 +87,45 @@ def attempted(
     COST.labels(*named).inc(cost)
 
 
+def reported(target: Any, *, opens: bool) -> None:
+    """Count that a call which failed has its model left alone for a while."""
+    if opens:
+        OPENINGS.labels(target.provider, target.model).inc()
+
+
+def retried(allowed: bool) -> bool:
+    """Count a call that may not be made again, and hand the answer on."""
+    if not allowed:
+        RETRIES_REFUSED.inc()
+    return allowed
+
+
 def answered(method: str | None, route: str, status: int, seconds: float) -> None:
     """Count a request by its route's pattern, never its address."""
     verb = method if method in METHODS else "OTHER"
     REQUESTS.labels(verb, route, str(status)).inc()
     REQUEST_SECONDS.labels(verb, route).observe(seconds)
+
+
+class BreakerCollector:
+    """Which models this process leaves alone now; nothing where it makes no calls."""
+
+    breakers: Breakers | None = None
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        found = GaugeMetricFamily("bespoke_breakers_open", "Breakers that are open", labels=["provider", "model"])
+        keys: list[Any] = self.breakers.open_now(time.monotonic()) if self.breakers else []
+        for named, number in Counted(key[1:] for key in keys).items():
+            found.add_metric(list(named), number)
+        yield found
+
+
+open_breakers = BreakerCollector()
+
+
+def watch(breakers: Breakers) -> None:
+    """Show these breakers, whose keys are (credential, provider, model)."""
+    open_breakers.breakers = breakers
 
 
 class QueueCollector:

@@ -255,7 +255,8 @@ class Budget(TenantModel):
 class BudgetUse(TenantModel):
     """What was spent of a budget in its present period and what calls in flight may cost; of each user by itself.
 
-    `subject` is the nil id unless the budget is each user's.
+    `subject` is the nil id unless the budget is each user's. `soft_at`: since when in this period `soft` is reached;
+    `hard_at`: when the first call of it was refused, since not enough was left.
     """
 
     budget = TenantForeignKey(Budget)
@@ -263,6 +264,17 @@ class BudgetUse(TenantModel):
     began = models.DateField()
     spent = models.PositiveBigIntegerField(default=0)
     reserved = models.PositiveBigIntegerField(default=0)
+    soft_at = models.DateTimeField(null=True)
+    hard_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["tenant"],
+                name="budget_told",
+                condition=models.Q(soft_at__isnull=False) | models.Q(hard_at__isnull=False),
+            )
+        ]
 
 
 class Worker(models.Model):

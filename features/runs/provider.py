@@ -26,6 +26,7 @@ from features.models import ModelTarget
 from tenants.outbound import Failed, Refused, guarded
 from tenants.provider_keys import Credential
 
+from . import tracing
 from .costs import most_output
 from .flow import Call, ProviderFailed
 from .output import Reply
@@ -150,7 +151,7 @@ def ask(
     client = _own_client(own) if own else _client(target.provider, configured["base_url"], configured["api_key"])
     gathered = _Gathered()
     texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    request = {**_request(call, target, compiled), "extra_headers": {"X-Client-Request-Id": name}}
+    request = {**_request(call, target, compiled), "extra_headers": {"X-Client-Request-Id": name, **tracing.headers()}}
     reading = _read(client, request, gathered, deadline, texts.put)
     done = asyncio.run_coroutine_threadsafe(_until_stopped(reading, stop, texts.put), _loop())
     while (text := _heard(texts)) is not None:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from features.engine import Choice, PinRow, replacement
 from features.resolve import clock, serve_choice
 from features.served import Served
 from features.withdrawn import withdrawals_now
+from tenants.errors import AppError
 from tenants.isolation import APP
 from tenants.models import Subject
 from tenants.subjects import Who
@@ -14,9 +17,14 @@ from tenants.subjects import Who
 from .models import Preview, Run, State
 from .sides import served_from, side_named
 
+log = structlog.get_logger(__name__)
 
-class Unreproducible(RuntimeError):
+
+class Unreproducible(AppError):
     """The behavior that a receipt names resolves to another digest: the rows it stands on were tampered with."""
+
+    status, type, title = 409, "unreproducible", "The behavior of then cannot be made again"
+    outcome = "unreproducible"  # of a run that cannot be carried out for it
 
 
 def served_by(run: Run) -> Served:
@@ -38,7 +46,11 @@ def served_by(run: Run) -> Served:
         side = side_named(Preview.objects.get(pk=run.preview), run.pk)
         served = served_from(side, run.feature, run.tenant_id, who, run.now)
     if served.digest != receipt["digest"]:
-        raise Unreproducible(f"run {run.pk}: {served.digest} instead of {receipt['digest']}")
+        log.error("receipt.unreproducible", run=str(run.pk), named=receipt["digest"], found=served.digest)
+        raise Unreproducible(
+            "The versions and revisions that this run's receipt names are no longer what they were: somebody changed"
+            " them in the database itself. Nothing was run. Replay it on `current`, or on a version."
+        )
     return served
 
 

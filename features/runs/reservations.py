@@ -6,7 +6,7 @@ which budgets; whoever has that row settles or releases it. Rows of budgets are 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db import connections
 
 from tenants.errors import OverBudget
-from tenants.isolation import APP, NOBODY
+from tenants.isolation import APP, NOBODY, tenant_tx
+from tenants.webhooks import outbox
 
 # Which budgets bind a run of this subject and feature. Each user's binds users only, never the tenant as a whole.
 APPLIES = """b.tenant_id = %(tenant)s AND (b.feature_id IS NULL OR b.feature_id = %(feature)s)
@@ -23,6 +24,9 @@ BEGAN = "date_trunc(b.period, clock_timestamp() AT TIME ZONE 'UTC')::date"
 
 # A budget's use of an earlier period is begun anew by the first who reserves in this one; what was reserved then is
 # still in flight and stays.
+_SPENT = "CASE WHEN u.began = EXCLUDED.began THEN u.spent ELSE 0 END"
+_ANEW = f"""began = EXCLUDED.began, spent = {_SPENT},
+        soft_at = CASE WHEN u.began = EXCLUDED.began THEN u.soft_at END"""
 _RESERVE = f"""
 WITH applies AS MATERIALIZED (
     SELECT b.id, CASE WHEN b.each_user THEN %(subject)s ELSE %(nobody)s END AS subject, {BEGAN} AS began, b.hard,
@@ -33,24 +37,45 @@ WITH applies AS MATERIALIZED (
     SELECT gen_random_uuid(), %(tenant)s, a.id, a.subject, a.began, 0, %(amount)s FROM applies a
     WHERE a.hard IS NULL OR a.hard >= %(amount)s ORDER BY a.id
     ON CONFLICT (tenant_id, budget_id, subject) DO UPDATE SET
-        reserved = u.reserved + %(amount)s, began = EXCLUDED.began,
-        spent = CASE WHEN u.began = EXCLUDED.began THEN u.spent ELSE 0 END
-    WHERE (SELECT a.hard IS NULL OR u.reserved + %(amount)s
-                  + CASE WHEN u.began = EXCLUDED.began THEN u.spent ELSE 0 END <= a.hard
+        reserved = u.reserved + %(amount)s, hard_at = CASE WHEN u.began = EXCLUDED.began THEN u.hard_at END, {_ANEW}
+    WHERE (SELECT a.hard IS NULL OR u.reserved + %(amount)s + {_SPENT} <= a.hard
            FROM applies a WHERE a.id = u.budget_id)
     RETURNING u.budget_id
 )
 SELECT a.id, held.budget_id IS NOT NULL, a.hard, a.period, a.began FROM applies a
 LEFT JOIN held ON held.budget_id = a.id ORDER BY a.id"""
 
-_GIVE_BACK = """
+# Webhooks are told in the same statement: of the settling that reaches `soft`, and of the period's first refusal.
+_TOLD = """jsonb_build_object('budget', told.budget_id, 'period', told.period, 'user', (
+    SELECT s.key FROM tenants_subject s
+    WHERE s.tenant_id = told.tenant_id AND s.id = coalesce(nullif(told.subject, %(nobody)s), told.whose)))"""
+_GIVE_BACK = f"""
 WITH mine AS MATERIALIZED (
-    SELECT tenant_id, budget_id, subject FROM runs_budgetuse
-    WHERE tenant_id = %(tenant)s AND budget_id = ANY(%(budgets)s) AND subject IN (%(subject)s, %(nobody)s)
-    ORDER BY budget_id FOR UPDATE
+    SELECT u.tenant_id, u.budget_id, u.subject, b.period, b.subject_id AS whose, u.soft_at IS NULL AND u.began = {BEGAN}
+           AND u.spent + %(cost)s >= b.soft AS reached
+    FROM runs_budgetuse u JOIN runs_budget b ON b.tenant_id = u.tenant_id AND b.id = u.budget_id
+    WHERE u.tenant_id = %(tenant)s AND u.budget_id = ANY(%(budgets)s) AND u.subject IN (%(subject)s, %(nobody)s)
+    ORDER BY u.budget_id FOR UPDATE OF u
+), told AS (
+    UPDATE runs_budgetuse u SET reserved = u.reserved - %(amount)s, spent = u.spent + %(cost)s,
+        soft_at = CASE WHEN mine.reached THEN clock_timestamp() ELSE u.soft_at END
+    FROM mine WHERE u.tenant_id = mine.tenant_id AND u.budget_id = mine.budget_id AND u.subject = mine.subject
+    RETURNING mine.*
 )
-UPDATE runs_budgetuse u SET reserved = u.reserved - %(amount)s, spent = u.spent + %(cost)s
-FROM mine WHERE u.tenant_id = mine.tenant_id AND u.budget_id = mine.budget_id AND u.subject = mine.subject"""
+{outbox("told", event="'budget.soft'", data=_TOLD, where="told.reached")}"""
+_REFUSED = f"""
+WITH short AS MATERIALIZED (
+    SELECT b.id, CASE WHEN b.each_user THEN %(subject)s ELSE %(nobody)s END AS subject, b.subject_id AS whose, b.period,
+           {BEGAN} AS began
+    FROM runs_budget b WHERE b.tenant_id = %(tenant)s AND b.id = ANY(%(budgets)s)
+), noted AS (
+    INSERT INTO runs_budgetuse AS u (id, tenant_id, budget_id, subject, began, spent, reserved, hard_at)
+    SELECT gen_random_uuid(), %(tenant)s, id, subject, began, 0, 0, clock_timestamp() FROM short ORDER BY id
+    ON CONFLICT (tenant_id, budget_id, subject) DO UPDATE SET hard_at = EXCLUDED.hard_at, {_ANEW}
+    WHERE u.hard_at IS NULL OR u.began <> EXCLUDED.began
+    RETURNING u.tenant_id, u.budget_id, u.subject
+), told AS (SELECT noted.*, short.whose, short.period FROM noted JOIN short ON short.id = noted.budget_id)
+{outbox("told", event="'budget.hard'", data=_TOLD)}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +92,14 @@ class Payer:
         }  # fmt: skip
 
 
+class Short(OverBudget):
+    """Some budgets have not so much left as a call could cost."""
+
+    def __init__(self, detail: str, payer: Payer, budgets: Sequence[UUID], period: str) -> None:
+        super().__init__(detail, period=period)
+        self.payer, self.budgets = payer, budgets
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """So many micro-units, held of these budgets."""
@@ -78,7 +111,7 @@ class Hold:
 def reserve(payer: Payer, amount: int) -> Hold:
     """Hold an amount of every budget that applies, within the tenant's transaction.
 
-    Raises OverBudget when one has not so much left; the transaction must then be rolled back.
+    Raises Short when one has not so much left; the transaction must then be rolled back, and `note_refusal` be called.
     """
     if amount == 0:
         return Hold(0)
@@ -87,8 +120,19 @@ def reserve(payer: Payer, amount: int) -> Hold:
         rows = cursor.fetchall()
     short = [row for row in rows if not row[1]]
     if short:
-        raise _over(amount, *short[0])
+        raise _short(payer, amount, short)
     return Hold(amount, [row[0] for row in rows])
+
+
+def note_refusal(short: BaseException | None) -> None:
+    """Note the first call of a period that a budget refused, and tell of it, once nothing of the call is left.
+
+    Whatever else a call came to nothing for is passed over.
+    """
+    if not isinstance(short, Short):
+        return
+    with tenant_tx(short.payer.tenant_id), connections[APP].cursor() as cursor:
+        cursor.execute(_REFUSED, short.payer.parameters(budgets=list(short.budgets)))
 
 
 def settle(payer: Payer, hold: Hold, cost: int) -> None:
@@ -99,11 +143,12 @@ def settle(payer: Payer, hold: Hold, cost: int) -> None:
         cursor.execute(_GIVE_BACK, payer.parameters(budgets=list(hold.budgets), amount=hold.amount, cost=cost))
 
 
-def _over(amount: int, _id: UUID, _held: bool, hard: int, period: str, began: datetime) -> OverBudget:
+def _short(payer: Payer, amount: int, rows: Sequence[tuple[UUID, bool, int, str, date]]) -> Short:
+    _, _, hard, period, _ = rows[0]
     told = f"of {hard / 1e6:g} {settings.CURRENCY} a {period} is spent or held: not enough is left for"
     again = "tomorrow" if period == "day" else "on the first of next month"
-    return OverBudget(
+    return Short(
         f"A budget {told} a call that may cost {amount / 1e6:g} {settings.CURRENCY}. It begins anew {again} (UTC);"
         " an admin of your organisation can raise it.",
-        period=period,
-    )
+        payer, [row[0] for row in rows], period,
+    )  # fmt: skip

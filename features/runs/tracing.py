@@ -59,27 +59,49 @@ def span(name: str, kind: str, attributes: Attributes, parent: str | None = None
             raise
 
 
-def chat(target: Any, settings: Attributes) -> Any:
-    """The span of one call to a model."""
-    return span(
-        f"chat {target.model}",
-        "CLIENT",
-        {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": target.provider,
-            "gen_ai.request.model": target.model,
-            "gen_ai.request.max_tokens": settings.get("max_output_tokens"),
-            "gen_ai.request.temperature": settings.get("temperature"),
-        },
-    )
+@contextmanager
+def chat(target: Any, settings: Attributes) -> Iterator[Any]:
+    """The span of one call to a model; what a call used that was stopped or broke off is noted like an answer's."""
+    told = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": target.provider,
+        "gen_ai.request.model": target.model,
+        "gen_ai.request.stream": True,
+        "gen_ai.request.max_tokens": settings.get("max_output_tokens"),
+        "gen_ai.request.temperature": settings.get("temperature"),
+        "gen_ai.request.top_p": settings.get("top_p"),
+        "gen_ai.output.type": "json",
+    }
+    with span(f"chat {target.model}", "CLIENT", told) as opened:
+        try:
+            yield opened
+        except Exception as error:
+            if (reply := getattr(error, "reply", None)) is not None:
+                answered(opened, reply)
+            raise
 
 
 def answered(opened: Any, reply: Any) -> None:
     """Note what a call used and why its answer ended."""
     if opened is not None:
         opened.set_attribute("gen_ai.usage.input_tokens", reply.input_tokens)
+        opened.set_attribute("gen_ai.usage.cache_read.input_tokens", reply.cached_input_tokens)
         opened.set_attribute("gen_ai.usage.output_tokens", reply.output_tokens)
         opened.set_attribute("gen_ai.response.finish_reasons", [reply.finish] if reply.finish else [])
+
+
+def note(**told: str) -> None:
+    """Note of the span that is open here what was only learned within it, as `bespoke.…`; nothing while it is off."""
+    if tracer() is not None:
+        from opentelemetry.trace import get_current_span
+
+        get_current_span().set_attributes({f"bespoke.{name}": value for name, value in told.items()})
+
+
+def headers() -> dict[str, str]:
+    """What a call takes along, so that a gateway or a model server of one's own can go on with the trace."""
+    parent = traceparent()
+    return {"traceparent": parent} if parent else {}
 
 
 def traceparent() -> str | None:

@@ -28,6 +28,7 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     refusal: str | None = None
+    cached: int = 0  # of the 100 prompt tokens, those that the prefix cache had
     no_choices: bool = False
     second_choice: bool = False
     tool_call: bool = False
@@ -53,6 +54,7 @@ class FakeModel:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []  # what the callers authenticate with
         self.names: list[str] = []  # what the callers call their requests: the run and the number of its attempt
+        self.traces: list[str] = []  # the traceparents that they sent along
         self._lock = threading.Lock()
         self._script: list[Answer] = []
         self.default: Callable[[dict[str, Any]], Answer] = lambda _: greeting()
@@ -71,7 +73,7 @@ class FakeModel:
     def reset(self) -> None:
         """Forget the script and the requests."""
         with self._lock:
-            self.requests, self.names, self.keys, self._script = [], [], [], []
+            self.requests, self.names, self.keys, self.traces, self._script = [], [], [], [], []
             self.default = lambda _: greeting()
 
     def script(self, *answers: Answer) -> None:
@@ -96,6 +98,7 @@ class FakeModel:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+                fake.traces += filter(None, [self.headers.get("traceparent")])
                 answer = fake._next(body, self.headers.get("X-Client-Request-Id", ""), key)
                 answer.begun.set()
                 if answer.kills:
@@ -176,7 +179,9 @@ def _chunks(answer: Answer) -> list[dict[str, Any]]:
         if not answer.cut_off:
             deltas.append(_choice({}, answer.finish))
     chunks = [{**base, "choices": [delta]} for delta in deltas]
-    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    usage: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    if answer.cached:
+        usage["prompt_tokens_details"] = {"cached_tokens": answer.cached}
     return chunks if answer.cut_off else [*chunks, {**base, "choices": [], "usage": usage}]
 
 

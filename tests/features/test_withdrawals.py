@@ -14,7 +14,6 @@ from features.models import Impact, Rollout, Withdrawal
 from features.resolve import clock, serve, serve_warm
 from features.runs.accept import accept, find_run
 from features.runs.models import Attempt, Run
-from features.runs.receipts import Unreproducible
 from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.errors import Conflict, Forbidden, Invalid, NotFound
@@ -277,8 +276,10 @@ def test_an_ordinary_run_is_still_held_to_its_digest(cast: Cast, model: FakeMode
         run.receipt["digest"] = "1:another"
         run.save(update_fields=["receipt"])
     stop(cast, 2, 1)
-    with pytest.raises(Unreproducible):
-        look()
+    look()
+    ended = find_run(run_id, cast.alice)
+    assert ended is not None and ended.error is not None
+    assert (ended.state, ended.error["type"], model.requests) == ("failed", "unreproducible", [])
 
 
 def test_the_clock_of_a_withdrawal_is_the_databases(cast: Cast) -> None:

@@ -15,6 +15,7 @@ TEMPLATE = "web/notices.html"
 ICONS = {
     "held": "git-merge", "conflict": "git-merge", "suspended": "lock", "withdrawn": "alert-triangle",
     "pin_ending": "pin", "model_ending": "cube", "retiring": "clock",
+    "budget_soft": "receipt", "budget_hard": "ban",
 }  # fmt: skip
 TO_DECIDE = ("held", "conflict")
 
@@ -62,7 +63,9 @@ def _show(request: PageRequest, *, trigger: str = "") -> HttpResponseBase:
 def _line(notice: Notice) -> NoticeLine:
     """A notice with the page where one sees to it: what is to be decided is decided under Upgrade."""
     href = notice.action.href
-    if notice.kind in TO_DECIDE:
+    if notice.feature is None:
+        pass
+    elif notice.kind in TO_DECIDE:
         page = "web:org_upgrade" if notice.layer == "tenant" else "web:upgrade"
         href = reverse(page, args=[notice.feature.key])
     elif notice.layer == "tenant" and href.startswith("/f/"):
@@ -71,7 +74,7 @@ def _line(notice: Notice) -> NoticeLine:
         id=str(notice.id),
         kind=notice.kind,
         icon=ICONS[notice.kind],
-        feature=notice.feature.title,
+        feature=notice.feature.title if notice.feature else "",
         layer=notice.layer,
         at=notice.at,
         title=notice.title,

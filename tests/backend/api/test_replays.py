@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from features.models import Override
+from features.resolve import forget
 from features.runs.tasks import look
 from tests.cast import Cast
 from tests.conftest import Knock
@@ -14,6 +16,7 @@ from .conftest import Caller
 
 ASYNC = {"Prefer": "respond-async"}
 ANN = {"input": {"name": "Ann"}}
+TAMPERED = [{"field": "vars.tone", "kind": "set", "value": "formal", "based_on": None}]
 
 
 def ended(knock: Knock) -> dict[str, Any]:
@@ -72,6 +75,21 @@ def test_a_version_that_was_withdrawn_since_is_replaced(cast: Cast, api: Caller,
     assert api(cast.operator).post(f"{GREETING}/versions/1/withdraw", stop).status_code == 200
     receipt = replayed(api(cast.alice), alices, "same")["receipt"]
     assert (receipt["base"], receipt["withdrawn"]) == (2, {"version": 1, "replacement": 2})
+
+
+def test_a_receipt_whose_rows_were_tampered_with_is_told_apart(
+    cast: Cast, api: Caller, model: FakeModel, alices: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with cast.alice.present():
+        Override.objects.filter(subject_id=cast.alice.acting_for().id, number=1).update(operations=TAMPERED)
+    forget()  # as a process that has not read the revision yet
+    asked = len(model.requests)
+    answer = api(cast.alice).post(f"/runs/{alices['id']}/replay", {"on": "same"}, **ASYNC)
+    assert kind(answer) == (409, "unreproducible") and "current" in answer.json()["detail"]
+    assert api(cast.alice).client.get("/errors/unreproducible").json()["advice"]
+    assert (look(), len(model.requests)) == (0, asked)
+    assert "receipt.unreproducible" in caplog.text and alices["id"] in caplog.text
+    assert replayed(api(cast.alice), alices, "current")["state"] == "succeeded"
 
 
 def test_a_version_that_she_was_never_served_does_not_exist(cast: Cast, api: Caller, alices: dict[str, Any]) -> None:

@@ -3,8 +3,13 @@
 import re
 from collections.abc import Callable
 
+from django.utils import timezone
+
 from features.actions.overrides import ANY, save_operation
+from features.runs.budgets import add_budget, period_began
+from features.runs.models import Budget, BudgetUse
 from tenants.actor import Actor
+from tenants.isolation import NOBODY
 from tests.cast import Cast
 
 from .conftest import Person, words
@@ -73,6 +78,19 @@ def test_nobody_marks_what_is_in_somebody_elses_inbox(at_desk: Sit, cast: Cast) 
     for who in (cast.bob, cast.mallory):
         assert at_desk(who).send(address).status_code == 404
     assert words(at_desk(cast.alice).part("/notices/count")) == "1 unread"
+
+
+def test_what_concerns_no_one_feature_is_there_too(at_desk: Sit, cast: Cast) -> None:
+    add_budget(period="month", soft=0, hard=None, by=cast.ada)
+    add_budget(period="day", soft=0, hard=None, feature=cast.greet, by=cast.ada)
+    with cast.ada.present():
+        for budget in Budget.objects.all():
+            use = {"subject": NOBODY, "began": period_began(budget.period, timezone.now()), "soft_at": timezone.now()}
+            BudgetUse.objects.create(tenant_id=cast.ada.tenant_id, budget=budget, **use)
+    page = words(at_desk(cast.ada).see("/notices"))
+    assert "Your organisation's budget of this month has reached 0 EUR" in page
+    assert "for all of Acme, " in page and "Greet, for all of Acme, " in page
+    assert "has reached" not in words(at_desk(cast.alice).see("/notices"))
 
 
 def test_an_operator_has_no_inbox_here(at_desk: Sit, cast: Cast) -> None:

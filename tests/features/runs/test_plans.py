@@ -1,6 +1,8 @@
 """With years of runs in the tables every list, page and beat's task finds its rows by an index: plans, not times.
 
-The tables hold many organisations' runs; what a door or a task really sends is caught and explained.
+The tables hold many organisations' runs; what a door or a task really sends is caught and explained, with as many rows
+as there are, and again with the planner told that there are ten million. `make slow` makes the ten million, or as many
+as PLAN_RUNS says.
 """
 
 import os
@@ -14,16 +16,20 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from benchmarks.generate import fill
+from benchmarks.history import TABLES, fill_runs
 from features.runs.batch_ends import end_batches
 from features.runs.dispatch import claim, free_orphans, take_back
 from features.runs.forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from features.runs.guards import watch_rollouts
+from features.runs.models import Run
 from tenants.actor import Actor
+from tenants.catalogue import faults
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.processes import as_superuser
 
-RUNS, TENANTS = 60_000, 60
+RUNS, TENANTS, TEN_MILLION = 60_000, 60, 10_000_000
 BIG = ("runs_run", "runs_attempt", "runs_ledger", "runs_batch", "runs_idempotencykey")
 
 # As many runs as an organisation has, of Acme and of others; the last months' ids, so that all partitions have some.
@@ -73,6 +79,28 @@ def years(cast: Cast) -> Cast:
     return cast
 
 
+def tell_the_planner(runs: int) -> None:
+    """Set the statistics to those of as many runs; what ANALYZE found of the values stays (PostgreSQL 18).
+
+    The planner takes the pages from the disk and multiplies them with the rows that a page is said to have. So reading
+    a whole table looks cheaper to it than it would be: a plan that avoids that here avoids it with the real pages too.
+    """
+    told = """
+        SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', c.relname::text, 'relpages', c.relpages,
+                                         'reltuples', (c.reltuples * %s)::real)
+        FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+        WHERE coalesce(i.inhparent, c.oid) = ANY(%s::regclass[]) AND c.reltuples > 0"""
+    with psycopg.connect(as_superuser(os.environ["DATABASE_OWNER_URL"]), autocommit=True) as connection:
+        connection.execute(told, [runs / RUNS, list(BIG)])
+        plan = connection.execute("EXPLAIN SELECT FROM runs_run").fetchone()
+    assert plan is not None and rows_of(plan[0]) == pytest.approx(runs, rel=0.1)
+
+
+def rows_of(line: str) -> int:
+    """How many rows a line of a plan expects."""
+    return int(line.rpartition("rows=")[2].split()[0])
+
+
 class Plans:
     """Explains each statement that is sent, in the transaction that sends it."""
 
@@ -98,7 +126,7 @@ class Plans:
 
 def _empty(line: str) -> bool:
     """Whether a scan is of a partition that has nothing to be read: a month to come, or the default one."""
-    return int(line.rpartition("rows=")[2].split()[0]) <= 1
+    return rows_of(line) <= 1
 
 
 def explained(work: Callable[[], object]) -> Plans:
@@ -116,6 +144,12 @@ def knocked(cast: Cast, who: Actor, path: str) -> None:
 
 
 def test_every_list_and_page_finds_its_rows_by_an_index(years: Cast) -> None:
+    look_at_every_list_and_page(years)
+    tell_the_planner(TEN_MILLION)
+    look_at_every_list_and_page(years)
+
+
+def look_at_every_list_and_page(years: Cast) -> None:
     batch, alice, ada = "01a00000-0000-7000-8000-000000000000", years.alice, years.ada
     doors = [
         (who, path)
@@ -153,10 +187,71 @@ def _login(actor: Actor) -> Any:
 
 def test_what_beat_does_all_the_time_finds_its_rows_by_an_index(years: Cast) -> None:
     assert Knock(years.key(years.ada), {}).patch("/tenant", {"policy": {"retention_days": 20}}).status_code == 200
+    look_at_every_task()
+    with years.ada.present():
+        assert len(Run.objects.values("id")[:1]) == 1  # those of twenty days are there still
+    tell_the_planner(TEN_MILLION)
+    look_at_every_task(deletes=False)
+
+
+def look_at_every_task(*, deletes: bool = True) -> None:
     tasks = (
         claim, take_back, free_orphans, end_batches, forget_unstored, delete_old_runs, delete_old_keys, watch_rollouts,
     )  # fmt: skip
     for task in tasks:
         plans = explained(task)
         assert list(plans.scans()) == [], task
-        assert task is not delete_old_runs or len(plans.seen) >= 4  # it had runs to delete
+        assert task is not delete_old_runs or not deletes or len(plans.seen) >= 4  # it had runs to delete
+
+
+PEOPLE = """
+SET session_replication_role = replica;
+INSERT INTO tenants_tenant (id, slug, name, created_at)
+    SELECT gen_random_uuid(), 'other-' || n, 'Other ' || n, now() FROM generate_series(1, 1000) n;
+INSERT INTO tenants_subject (id, tenant_id, kind, key, created_at)
+    SELECT gen_random_uuid(), t.id, 'external', 'u' || n, now() FROM tenants_tenant t, generate_series(1, 6) n;
+INSERT INTO tenants_subject (id, tenant_id, kind, key, created_at)
+    SELECT gen_random_uuid(), %s, 'external', 'acme ' || n, now() FROM generate_series(1, 100) n;
+"""
+
+
+@pytest.fixture
+def past_partitions() -> Iterator[None]:
+    """What the generator makes of months that are over goes again: other tests have none."""
+    yield
+    with psycopg.connect(as_superuser(os.environ["DATABASE_OWNER_URL"]), autocommit=True) as connection:
+        present = connection.execute("SELECT to_char(now() AT TIME ZONE 'UTC', '_YYYY_MM')").fetchone()
+        assert present is not None
+        for table in TABLES:
+            months = f"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{table}'::regclass"
+            for (name,) in connection.execute(months).fetchall():  # type: ignore[arg-type]
+                if re.search(r"_\d{4}_\d\d$", name) and name < f"{table}{present[0]}":
+                    connection.execute(f"DROP TABLE {name}")
+
+
+def test_the_generator_makes_runs_as_they_would_be_and_goes_on_where_it_was(
+    committed: None, past_partitions: None
+) -> None:
+    fill(features=2, tenants=3, subjects=12)
+    for runs in (700, 1000):
+        fill_runs(runs)
+    superuser = as_superuser(os.environ["DATABASE_OWNER_URL"])
+    with psycopg.connect(superuser) as connection:
+        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in TABLES]  # type: ignore[arg-type]
+        alone = """SELECT count(*) FROM runs_run r JOIN runs_attempt a ON (a.tenant_id, a.run) = (r.tenant_id, r.id)
+                   JOIN runs_ledger l ON (l.tenant_id, l.run, l.subject) = (r.tenant_id, r.id, r.subject_id)
+                   JOIN tenants_subject s ON (s.tenant_id, s.id) = (r.tenant_id, r.subject_id)"""
+        assert counts == [(1000,)] * 3 == [connection.execute(alone).fetchone()] * 3
+        assert connection.execute("SELECT count(*) FROM runs_run_default").fetchone() == (0,)
+    assert list(faults()) == []
+
+
+@pytest.mark.slow
+def test_every_list_and_page_finds_its_rows_by_an_index_among_ten_million(cast: Cast, past_partitions: None) -> None:
+    runs = int(os.environ.get("PLAN_RUNS", TEN_MILLION))
+    with psycopg.connect(as_superuser(os.environ["DATABASE_OWNER_URL"])) as connection:
+        psycopg.ClientCursor(connection).execute(PEOPLE, [cast.ada.tenant_id])
+    seconds = fill_runs(runs)
+    print(f"{runs} runs in {seconds:.0f} s")  # noqa: T201
+    look_at_every_list_and_page(cast)
+    look_at_every_task(deletes=False)

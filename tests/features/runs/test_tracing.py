@@ -10,9 +10,11 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 
 from backend.local.paths import ROOT
 from features.runs import tracing
+from features.runs.accept import accept
 from features.runs.tasks import look
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel, greeting
@@ -50,8 +52,26 @@ def test_door_run_and_call_are_one_trace_of_the_callers(
     assert good["gen_ai.operation.name"] == "chat" and good["gen_ai.provider.name"] == "demo"
     assert (good["gen_ai.usage.input_tokens"], good["gen_ai.usage.output_tokens"]) == (100, 10)
     assert good["gen_ai.response.finish_reasons"] == ("stop",) and good["gen_ai.request.max_tokens"] == 100
+    assert (good["gen_ai.output.type"], good["gen_ai.usage.cache_read.input_tokens"]) == ("json", 0)
     assert bad["error.type"] == "rejected"
+    assert {(span.attributes or {}).get("bespoke.feature") for span in runs} == {"greet"}
+    assert all(str((span.attributes or {}).get("bespoke.digest")).startswith("1:") for span in runs)
+    ends = [span for span in found if span.name == "finish"]
+    assert [(span.attributes or {})["bespoke.state"] for span in ends] == ["succeeded", "failed"]
+    assert {span.parent.span_id for span in ends if span.parent} == {d.context.span_id for d in doors if d.context}
+    heard = {f"{CALLER[:35]}-{span.context.span_id:016x}-01" for span in calls if span.context}
+    assert set(model.traces) == heard  # the model's own spans come below the call
     assert CANARY not in "".join(span.to_json() for span in found)
+
+
+def test_every_name_is_one_of_the_conventions(cast: Cast, model: FakeModel, spans: InMemorySpanExporter) -> None:
+    model.script(Answer('{"greeting": "Hi"}', cut_off=True))
+    accept(cast.greet, {"name": "Ann"}, by=cast.alice)
+    look()
+    [call] = [span for span in spans.get_finished_spans() if span.name == "chat scripted"]
+    known = {value for name, value in vars(gen_ai_attributes).items() if name.startswith("GEN_AI_")}
+    assert {name for name in call.attributes or {} if name.startswith("gen_ai.")} <= known
+    assert (call.attributes or {})["gen_ai.usage.output_tokens"]  # an answer that broke off was paid for too
 
 
 def test_while_it_is_off_we_load_no_exporter_and_open_no_span() -> None:
@@ -60,4 +80,4 @@ def test_while_it_is_off_we_load_no_exporter_and_open_no_span() -> None:
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "backend.settings"}
     assert subprocess.run([sys.executable, "-c", check], cwd=ROOT, env=environment).returncode == 0
     with tracing.span("run", "INTERNAL", {}) as opened:
-        assert opened is None and tracing.traceparent() is None
+        assert opened is None and tracing.traceparent() is None and tracing.headers() == {}

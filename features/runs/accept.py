@@ -20,7 +20,7 @@ from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid, OverBudget, TooLarge, TooMany
 from tenants.ids import uuid7
-from tenants.isolation import APP
+from tenants.isolation import APP, bound_cursor, one_row
 from tenants.provider_keys import has_own_key
 from tenants.subjects import make_sure
 
@@ -28,18 +28,24 @@ from . import metrics, tracing
 from .costs import MICRO, most_per_run, worst
 from .inflight import enter, leave
 from .models import IdempotencyKey, Run, State
-from .outputs import cache_key, find_equal, find_equal_alone, still_works
-from .reservations import APPLIES, Hold, Payer, reserve
+from .outputs import FIND, Equal, cache_key, equal_parameters, find_equal, still_works
+from .reservations import APPLIES, Hold, Payer, reserve, settle
 from .telling import TOLD
 
 TRIES = 5  # a run resolved under stamps that have moved is resolved again; five moves in a row are a storm
 
-# What is looked up for a run in one statement: whether its subject has a row, whether budgets bind it, and whether the
-# organisation keeps what its runs are given and give.
+# What is looked up for a run in one statement: whether its subject has a row, whether budgets bind it, whether the
+# organisation keeps what its runs are given and give, and a run that is equal. Where there is none, whoever looks for
+# one by the same key waits from here on until COMMIT, so that of many at once one is the first; that is why the
+# statement that writes the run looks once more.
 _LOOK = f"""
+WITH equal AS MATERIALIZED ({FIND})
 SELECT EXISTS (SELECT FROM tenants_subject WHERE tenant_id = %(tenant)s AND id = %(subject)s),
        EXISTS (SELECT FROM runs_budget b WHERE {APPLIES}),
-       coalesce((SELECT p.store FROM features_policy p WHERE p.tenant_id = %(tenant)s AND p.valid_to IS NULL), true)"""
+       coalesce((SELECT p.store FROM features_policy p WHERE p.tenant_id = %(tenant)s AND p.valid_to IS NULL), true),
+       (SELECT id FROM equal), (SELECT ended FROM equal),
+       CASE WHEN %(lock)s::bigint IS NOT NULL AND NOT EXISTS (SELECT FROM equal)
+            THEN pg_advisory_xact_lock(%(lock)s::bigint) END"""
 
 _STANDS = f"""{STAMPS_SQL} = %(stamps)s::bigint[]
     AND (%(fresh_until)s::timestamptz IS NULL OR m.t < %(fresh_until)s)"""
@@ -50,12 +56,13 @@ _QUEUE = f"""
 WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
     INSERT INTO runs_run ({_COLUMNS})
     SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'queued', %(input)s, NULL, %(receipt)s::jsonb, m.t, %(author)s,
-           0, NULL, 0, false, %(replay_of)s, %(cache_key)s, %(store)s, NULL, '', '', m.t, NULL, NULL
-    FROM m WHERE {_STANDS} RETURNING tenant_id, id, feature_id, created_at)
+           0, NULL, 0, false, %(replay_of)s::uuid, %(kept_key)s::bytea, %(store)s, NULL, '', '', m.t, NULL, NULL
+    FROM m WHERE {_STANDS} AND (%(follows)s::uuid IS NOT NULL OR NOT EXISTS ({FIND}))
+    RETURNING tenant_id, id, feature_id, created_at)
 INSERT INTO runs_queued (tenant_id, id, feature, batch, quarantined, not_before, follows, lost, alone, reserved,
     budgets, trace)
-SELECT tenant_id, id, feature_id, false, false, created_at, %(follows)s, 0, 0, %(reserved)s, %(budgets)s,
-       %(trace)s FROM run"""
+SELECT tenant_id, id, feature_id, false, false, created_at, %(follows)s::uuid, 0, 0, %(reserved)s::bigint,
+       %(budgets)s::uuid[], %(trace)s::text FROM run"""
 
 # A run whose output there is already: it ends as it begins, with a ledger row like every other and at no cost.
 _COPY = f"""
@@ -63,7 +70,8 @@ WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t), run AS (
     INSERT INTO runs_run ({_COLUMNS})
     SELECT %(id)s, %(tenant)s, %(feature)s, %(subject)s, 'succeeded', %(input)s, source.output, %(receipt)s::jsonb, m.t,
            %(author)s, 0, '{{"input_tokens": 0, "cached_input_tokens": 0, "output_tokens": 0}}'::jsonb, 0, true,
-           %(replay_of)s, NULL, %(store)s, CASE WHEN %(store)s THEN NULL ELSE m.t + %(kept)s END, '', '', m.t, m.t, m.t
+           %(replay_of)s::uuid, NULL, %(store)s::boolean,
+           CASE WHEN %(store)s::boolean THEN NULL ELSE m.t + %(kept)s::interval END, '', '', m.t, m.t, m.t
     FROM m, runs_run source
     WHERE source.tenant_id = %(tenant)s AND source.id = %(source)s AND source.output IS NOT NULL AND {_STANDS}
     RETURNING tenant_id, id, feature_id, subject_id, receipt, state, preview, batch), told AS ({TOLD})
@@ -164,6 +172,8 @@ class _Taking:
         self.key = None if asked.fresh else key
         self.parameters: dict[str, Any] = {
             **stamp_parameters(by.tenant_id, served.feature.id, served.who.id),
+            **equal_parameters(served, self.key),
+            "lock": None if self.key is None else int.from_bytes(self.key[:8], "big", signed=True),
             "id": run_id,
             "input": dumps(question),
             "receipt": json.dumps(served.receipt.as_json()),
@@ -171,40 +181,51 @@ class _Taking:
             "author": by.label,
             "replay_of": asked.replays[0] if asked.replays else None,
             "stamps": list(served.stamps),
-            "cache_key": key,
+            "kept_key": key,
             "trace": tracing.traceparent(),
         }
 
     def take(self) -> Accepted | None:
         """Write it; None says that its stamps have moved, and to resolve again."""
-        known, budgets, stores = self._row(_LOOK, self.payer.parameters())
+        looked = one_row(_LOOK, self.parameters)
+        assert looked is not None  # it has no condition
+        known, budgets, stores, equal_id, equal_ended, _ = looked
         self.parameters["store"] = self.asked.store and stores
         if not self.parameters["store"]:  # what is not to be kept answers nobody else
-            self.parameters["cache_key"] = None
+            self.parameters["kept_key"] = None
         if not known:
             make_sure(self.by.tenant_id, self.served.who)
-        equal = None if self.key is None else find_equal(self.served, self.tenant.id, self.key)
-        if self.key is not None and equal is None:
-            equal = find_equal_alone(self.served, self.tenant.id, self.key)
-        if equal is not None and not equal.ended and not still_works(self.tenant.id, equal.id):
-            equal = find_equal(self.served, self.tenant.id, self.key or b"")  # it has ended in the meantime
-        if equal is not None and equal.ended:
-            copied = self._write(_COPY, source=equal.id, kept=timedelta(seconds=settings.UNSTORED_SECONDS))
-            if not copied:
-                return None
-            metrics.ACCEPTED.inc()
-            metrics.ended(State.SUCCEEDED, "", cached=True)
-            return Accepted(self.run_id, replayed=False, ended=True)
-        if equal is not None:
-            queued = self._write(_QUEUE, follows=equal.id, reserved=None, budgets=[], cache_key=None)
-        else:
+        equal = None if equal_id is None else Equal(equal_id, equal_ended)
+        if equal is None:
             hold = self._hold(budgets)
             held, of = (hold.amount, list(hold.budgets)) if hold else (None, [])
-            queued = self._write(_QUEUE, follows=None, reserved=held, budgets=of)
-        if not queued:
-            return None
+            if self._write(_QUEUE, follows=None, reserved=held, budgets=of):
+                return self._taken(ended=False)
+            settle(self.payer, hold or Hold(0), cost=0)
+            equal = self._equal()  # one that came first, or stamps have moved
+        return None if equal is None else self._take_from(equal)
+
+    def _take_from(self, equal: Equal) -> Accepted | None:
+        """Take an equal run's output, or wait for it."""
+        if not equal.ended and not still_works(self.tenant.id, equal.id):  # it has ended in the meantime
+            found = self._equal()
+            if found is None:
+                return None
+            equal = found
+        if not equal.ended:
+            queued = self._write(_QUEUE, follows=equal.id, reserved=None, budgets=[], kept_key=None)
+            return self._taken(ended=False) if queued else None
+        copied = self._write(_COPY, source=equal.id, kept=timedelta(seconds=settings.UNSTORED_SECONDS))
+        return self._taken(ended=True) if copied else None
+
+    def _equal(self) -> Equal | None:
+        return None if self.key is None else find_equal(self.served, self.tenant.id, self.key)
+
+    def _taken(self, *, ended: bool) -> Accepted:
         metrics.ACCEPTED.inc()
-        return Accepted(self.run_id, replayed=False)
+        if ended:
+            metrics.ended(State.SUCCEEDED, "", cached=True)
+        return Accepted(self.run_id, replayed=False, ended=ended)
 
     def _hold(self, budgets: bool) -> Hold | None:
         """Hold the first call's worst cost. Raises OverBudget also for a behavior whose own bound is below it.
@@ -231,15 +252,9 @@ class _Taking:
         return reserve(self.payer, amount) if budgets else Hold(0)
 
     def _write(self, statement: str, **more: Any) -> bool:
-        with connections[APP].cursor() as cursor:
+        with bound_cursor() as cursor:
             cursor.execute(statement, {**self.parameters, **more})
             return bool(cursor.rowcount)
-
-    def _row(self, statement: str, parameters: dict[str, Any]) -> tuple[Any, ...]:
-        with connections[APP].cursor() as cursor:
-            cursor.execute(statement, parameters)
-            row: tuple[Any, ...] = cursor.fetchone()
-            return row
 
 
 def _fits(served: Served, question: Json) -> bool:

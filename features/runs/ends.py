@@ -75,7 +75,7 @@ class Ends:
             if message is None:
                 await heard.ping()
             elif message["type"] == "message":
-                self._ended(UUID(bytes=message["data"]))
+                self._ended(UUID(message["data"].decode()))
             elif message["type"] == "subscribe":  # what ended before is not told any more: everybody asks the row
                 self._listens = True
                 for run_id in list(self._waiting):

@@ -19,11 +19,9 @@ from tenants.subjects import Who
 
 from .models import Attempt, Run
 
-_JSON = ("input", "output", "error", "receipt", "usage", "feedback")
-_SHOWN = (
-    "id", "tenant_id", "feature_id", "subject_id", "state", *_JSON, "cost", "attempts", "cached", "batch", "replay_of",
-    "store", "input_digest", "output_digest", "created_at", "started_at", "finished_at",
-)  # fmt: skip
+_JSON = frozenset({"input", "output", "error", "receipt", "usage", "feedback"})
+_NOT_SHOWN = ("now", "author", "place", "item_key", "preview", "cache_key", "forget_at")
+_SHOWN = [field.attname for field in Run._meta.concrete_fields if field.attname not in _NOT_SHOWN]
 _ONE = alone(
     f"""SELECT {", ".join(f"r.{name}" for name in _SHOWN)}, f.key AS feature, s.key AS subject, CASE WHEN r.attempts > 0
         THEN (SELECT json_agg(json_build_array(row_to_json(a), m.model, m.provider, m.input_price, m.cached_input_price,
@@ -47,8 +45,10 @@ def look_at(run_id: UUID, by: Actor) -> tuple[Run, list[dict[str, Any]]] | None:
     if found is None:
         return None
     *values, feature, subject_key, calls = found
-    for place in range(_SHOWN.index(_JSON[0]), _SHOWN.index(_JSON[-1]) + 1):
-        values[place] = None if values[place] is None else json.loads(values[place])
+    values = [
+        json.loads(value) if name in _JSON and value is not None else value
+        for name, value in zip(_SHOWN, values, strict=True)
+    ]
     run: Run = Run.from_db(APP, _SHOWN, values)
     run.feature = Feature.from_db(APP, ("id", "key"), (run.feature_id, feature))
     run.subject = Subject.from_db(APP, ("id", "key"), (run.subject_id, subject_key))

@@ -19,7 +19,7 @@ from backend.threads import in_thread
 from features.engine import pointer
 from features.find import find_feature
 from features.resolve import serve_known
-from features.runs.accept import Accepted, Asked, accept, find_run
+from features.runs.accept import accept, find_run
 from features.runs.dispatch import ring
 from features.runs.ends import until_ended
 from features.runs.events import TERMINAL
@@ -28,6 +28,7 @@ from features.runs.follow import Event, follow
 from features.runs.listing import look_at
 from features.runs.models import FINAL, Run, State
 from features.runs.replay import On, replay
+from features.runs.taking import Accepted, Asked
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, UnsupportedMedia
 
@@ -117,6 +118,8 @@ async def _in_the_end(
 
 
 def _told(actor: Actor, accepted: Accepted, feature: str, headers: dict[str, str]) -> HttpResponse:
+    if accepted.run is not None:
+        return json_answer(run_json(accepted.run, []), 200, headers)
     try:
         run, shown = _show(actor, accepted.run_id)
     except (OperationalError, InterfaceError):  # 503 would say that nothing was changed, and it would be sent again

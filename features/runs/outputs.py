@@ -29,6 +29,27 @@ WHERE r.tenant_id = %(tenant)s AND r.cache_key = %(cache_key)s::bytea AND r.id >
   AND (r.state = 'running' OR r.state = 'queued' AND r.batch IS NULL OR r.state = 'succeeded' AND r.output IS NOT NULL)
 ORDER BY (r.state = 'succeeded') DESC, r.id DESC LIMIT 1"""
 
+# Whether no run is equal, asked one caller at a time for each key until COMMIT: so of many at once one is the first. A
+# function, because it looks when it has its turn: a statement by itself sees what there was when it began.
+NONE_EQUAL = """(%(lock)s::bigint IS NULL
+    OR runs_none_equal(%(tenant)s::uuid, %(cache_key)s::bytea, %(oldest)s::uuid, %(lock)s::bigint))"""
+REMEMBERED = 20_000
+
+_remembered: dict[bytes, None] = {}
+
+
+def remember(key: bytes | None) -> None:
+    """Note that there is, or soon will be, an output under a key."""
+    if key is not None:
+        _remembered[key] = None
+        if len(_remembered) > REMEMBERED:
+            _remembered.pop(next(iter(_remembered)), None)
+
+
+def remembered(key: bytes) -> bool:
+    """Whether it is worth looking for an output first: this process has met the key lately."""
+    return key in _remembered
+
 
 @dataclass(frozen=True, slots=True)
 class Equal:

@@ -10,10 +10,11 @@ from django.db import connections
 from features.actions.availability import set_caching
 from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
-from features.runs.accept import Accepted, Asked, accept, find_run
+from features.runs.accept import accept, find_run
 from features.runs.finish import cancel
 from features.runs.models import Ledger, Queued, Run, State
 from features.runs.outputs import cache_key
+from features.runs.taking import Accepted, Asked
 from features.runs.tasks import look
 from tenants.actor import Actor
 from tests.cast import GREET, Cast

@@ -80,8 +80,6 @@ def _uuid(text: str | None) -> UUID | None:
 class OneRun(Door):
     """One run."""
 
-    hot = True
-
     @extend_schema(responses=answers(RUN), summary="A run, with its receipt and the calls that were made")
     def get(self, request: Request, run_id: UUID) -> Response:
         found = look_at(run_id, self.actor)

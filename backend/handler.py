@@ -82,7 +82,7 @@ class HotHandler(KeyHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async)
-        inner: Any = convert_exception_to_response(self._get_response_async)  # type: ignore[attr-defined]
+        inner: Any = convert_exception_to_response(self._get_response_async)
         self._middleware_chain = convert_exception_to_response(request_id(_with_same_headers(inner)))
         self._matches: dict[tuple[str | None, str | None], ResolverMatch] = {}
 
@@ -93,9 +93,8 @@ class HotHandler(KeyHandler):
             return
         with closing(body):
             set_script_prefix(get_script_prefix(scope))
-            request, response = self.create_request(scope, body)
-            if request is not None:
-                response = await self.get_response_async(request)
+            request, refused = self.create_request(scope, body)
+            response: Any = refused if request is None else await self.get_response_async(request)
             if response.streaming:
                 await self._stream(response, receive, send)
             else:
@@ -117,7 +116,7 @@ class HotHandler(KeyHandler):
     async def _get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         match = request.resolver_match = self._match(request.path_info)
         if iscoroutinefunction(match.func):
-            return await match.func(request, **match.kwargs)
+            return await match.func(request, **match.kwargs)  # type: ignore[no-any-return]
         return await in_thread(_rendered, match.func, request, match.kwargs)
 
     def _match(self, path: str) -> ResolverMatch:
@@ -129,7 +128,7 @@ class HotHandler(KeyHandler):
         if kind not in self._matches:
             self._matches[kind] = resolve(path)
         named = {"run_id": UUID(run_id)} if feature is None else {"feature": feature}
-        first = self._matches[kind]
+        first: Any = self._matches[kind]
         return ResolverMatch(first.func, (), named, first.url_name, first.app_names, first.namespaces, first.route)
 
 

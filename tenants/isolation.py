@@ -89,7 +89,7 @@ def bound_cursor() -> Any:
     connection: Any = connections[APP]
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        return connection._prepare_cursor(ServerBindingCursor(connection.connection))
+        return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[call-arg]
 
 
 def _scope_of(tenant_id: UUID) -> str:

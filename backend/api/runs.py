@@ -1,7 +1,7 @@
 """Runs: what a door does before it waits is one hop to a thread, and so is what it does after."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any
@@ -44,7 +44,7 @@ _STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 Answered = HttpResponseBase | Awaitable[HttpResponseBase]
 View = Callable[..., Answered]
-Door = Callable[..., Awaitable[HttpResponseBase]]
+Door = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 def door(*methods: str) -> Callable[[View], Door]:

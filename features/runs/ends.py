@@ -62,6 +62,8 @@ class Ends:
                         await heard.subscribe(ENDED)
                         await self._hear(heard)
                 except (RedisError, OSError):
+                    if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # it failed while it was stopped
+                        raise
                     self._listens = False
                     await asyncio.sleep(RETRY_SECONDS)
 

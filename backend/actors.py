@@ -1,18 +1,17 @@
 """From a session or a key to an Actor: the only place that authenticates."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 
-from features.reading import Known, known_from, known_sql
+from features.reading import Known, known_columns, known_from
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, Unauthenticated
-from tenants.isolation import NOBODY, OPERATOR, operator_tx, tenant_tx, user_tx
+from tenants.isolation import APP, NOBODY, OPERATOR, alone, operator_tx, tenant_row, tenant_tx, user_tx
 from tenants.keys import KeyText, matches, parse
 from tenants.models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
 from tenants.roles import VERBS
@@ -55,6 +54,20 @@ def actor_of_key(text: str, acts_for: str | None = None) -> Actor:
     return _arrive(text, acts_for, None)[0]
 
 
+_KEY, _TENANT, _MEMBER = (tuple(f.attname for f in model._meta.concrete_fields) for model in (ApiKey, Tenant, Member))
+_USER = ("id", "email", "name", "is_active")
+_ROWS = {"k": (ApiKey, _KEY), "t": (Tenant, _TENANT), "m": (Member, _MEMBER), "u": (User, _USER)}
+_ARRIVE = alone(
+    f"""SELECT {", ".join(f"{table}.{name}" for table, (_, names) in _ROWS.items() for name in names)},
+        {known_columns("k.tenant_id", "coalesce(k.member_id, %(subject)s)")}
+    FROM tenants_apikey k JOIN tenants_tenant t ON t.id = k.tenant_id
+    LEFT JOIN tenants_member m ON m.tenant_id = k.tenant_id AND m.id = k.member_id
+    LEFT JOIN tenants_user u ON u.id = m.user_id
+    LEFT JOIN features_feature f ON f.key = %(feature)s::text
+    WHERE k.tenant_id = %(tenant)s AND k.id = %(key)s"""
+)  # a member's key acts as that member
+
+
 def _arrive(text: str, acts_for: str | None, feature: str | None) -> tuple[Actor, Known | None]:
     """One statement tells whose key it is and reads the feature asked for with the caller's stamps (architecture 5)."""
     key = parse(text)
@@ -62,30 +75,34 @@ def _arrive(text: str, acts_for: str | None, feature: str | None) -> tuple[Actor
         raise _no_good()
     if key.tenant_id == NOBODY:
         return _operator_of_key(key), None
-    with tenant_tx(key.tenant_id):
-        row = _key_rows(key.tenant_id, acts_for, feature).filter(pk=key.key_id).first()
-        if row is None or not matches(key, row.secret_hash) or _ended(row):
-            raise _no_good()
-        _note_use(row)
-    known = known_from(row.known) if feature is not None else None  # type: ignore[attr-defined]
+    subject = tenant_itself(key.tenant_id) if acts_for is None else external_subject(key.tenant_id, acts_for)
+    found = tenant_row(key.tenant_id, _ARRIVE, {"key": key.key_id, "subject": subject.id, "feature": feature})
+    if found is None:
+        raise _no_good()
+    row, member, known = _read(found)
+    if not matches(key, row.secret_hash) or _ended(row):
+        raise _no_good()
+    _note_use(row)
     if row.kind == ApiKey.Kind.SERVICE:
-        return _service(row, acts_for), known
+        return _service(row, subject, named=acts_for is not None), known
     if acts_for is not None:
         raise Malformed("Bespoke-User goes with a service key; a member's key acts as that member.")
-    member: Member | None = row.member if row.member_id else None
     if member is None or member.removed_at is not None or not member.user.is_active:
         raise _no_good()
     return _member(member, row.tenant, row), known
 
 
-def _key_rows(tenant_id: UUID, acts_for: str | None, feature: str | None) -> QuerySet[ApiKey]:
-    rows = ApiKey.objects.select_related("tenant", "member__user")
-    if feature is None:
-        return rows
-    subject = tenant_id if acts_for is None else external_subject(tenant_id, acts_for).id
-    mine = "coalesce(tenants_apikey.member_id, %s::uuid)"  # a member's key acts as that member
-    known = RawSQL(known_sql("%s", "tenants_apikey.tenant_id", mine), [subject, feature])  # noqa: S611  # our own SQL
-    return rows.annotate(known=known)
+def _read(found: tuple[Any, ...]) -> tuple[ApiKey, Member | None, Known | None]:
+    """The key with its tenant, the member with the login, and what is known of the feature."""
+    parts: list[Any] = []
+    at = 0
+    for model, names in _ROWS.values():
+        values = found[at : (at := at + len(names))]
+        parts.append(None if values[0] is None else model.from_db(APP, names, values))
+    key, key.tenant, member, user = parts
+    if member is not None:
+        member.user = user
+    return key, member, known_from(*found[at:])
 
 
 def memberships(user: User) -> list[Member]:
@@ -145,9 +162,8 @@ def _member(member: Member, tenant: Tenant, key: ApiKey | None = None) -> Actor:
     )
 
 
-def _service(row: ApiKey, acts_for: str | None) -> Actor:
-    subject = tenant_itself(row.tenant_id) if acts_for is None else external_subject(row.tenant_id, acts_for)
-    role = "service" if acts_for is None else "service for a user"
+def _service(row: ApiKey, subject: Who, *, named: bool) -> Actor:
+    role = "service for a user" if named else "service"
     return Actor(
         kind="service",
         label=f"key:{row.id}",
@@ -179,7 +195,8 @@ def _ended(row: ApiKey | OperatorKey) -> bool:
 
 def _note_use(row: ApiKey | OperatorKey) -> None:
     if row.last_used_at is None or row.last_used_at < timezone.now() - USED_EVERY:
-        type(row)._base_manager.using(row._state.db).filter(pk=row.pk).update(last_used_at=Now())
+        with tenant_tx(row.tenant_id) if isinstance(row, ApiKey) else operator_tx():
+            type(row)._base_manager.using(row._state.db).filter(pk=row.pk).update(last_used_at=Now())
 
 
 def _no_good() -> Unauthenticated:

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 from uuid import uuid4
 
@@ -61,6 +61,8 @@ def request_id(get_response: Handler) -> Handler:
 
 def _traced(request: HttpRequest) -> AbstractContextManager[Any]:
     """The span of a request, within the caller's trace if it sent a traceparent."""
+    if tracing.tracer() is None:
+        return nullcontext()
     return tracing.span("request", "SERVER", {}, parent=request.headers.get("traceparent"))
 
 

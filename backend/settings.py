@@ -119,6 +119,8 @@ _POOL = {
     "max_lifetime": 1800,
 }
 _SERVING: dict[str, Any] = {"options": _LIMITS, "connect_timeout": 5}
+if env_bool("BESPOKE_DB_PREPARE"):  # never where a pooler gives each transaction another connection
+    _SERVING["prepare_threshold"] = 2
 if env_bool("BESPOKE_DB_POOLED", "1"):
     _SERVING["pool"] = _POOL
 DATABASES = {

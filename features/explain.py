@@ -18,14 +18,40 @@ from .find import current_number
 from .models import Feature, Version
 from .resolve import base_of
 from .served import Served
+from .validity import unsettled
 
 Viewer = Literal["tenant", "user", "vendor"]
+KEPT = 8_192  # of whom the fields hidden from them are kept
+
+_kept: dict[tuple[Any, ...], frozenset[str]] = {}
 
 
 def hidden_fields(served: Served, viewer: Viewer, today: Served | None = None) -> frozenset[str]:
     """The fields whose text this viewer may not see, by the rules served and, for the past, by today's as well."""
-    suspended = (item.operation.field for item in served.effective.suspended)
-    return _hidden({*served.effective.fields, *suspended}, [served, *([today] if today else [])], viewer, today)
+    key = None if unsettled() else _key(served, viewer, today)
+    hidden = _kept.get(key) if key is not None else None
+    if hidden is None:
+        suspended = (item.operation.field for item in served.effective.suspended)
+        fields = {*served.effective.fields, *suspended}
+        hidden = _hidden(fields, [served, *([today] if today else [])], viewer, today)
+        if key is not None:
+            _kept[key] = hidden
+            if len(_kept) > KEPT:
+                _kept.pop(next(iter(_kept)), None)
+    return hidden
+
+
+def _key(served: Served, viewer: Viewer, today: Served | None) -> tuple[Any, ...] | None:
+    """What decides which fields are hidden, by numbers that never come to mean anything else; None for the past.
+
+    The past is held against what is current at the time, which is looked up.
+    """
+    if today is not served or not served.choice.current:
+        return None
+    choice = served.choice
+    whose = None if choice.tenant is None and choice.user is None else served.who.id
+    numbers = (choice.base, choice.current, choice.tenant, choice.user)
+    return served.feature.id, whose, numbers, choice.users_may_override, viewer
 
 
 def hidden_between(before: Served, after: Served, viewer: Viewer) -> frozenset[str]:

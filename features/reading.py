@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 
@@ -40,16 +41,12 @@ STAMPS_SQL = _stamps("%(feature)s", "%(models)s", "%(every)s", "%(tenant)s", "%(
 _NIL = f"'{EVERY_FEATURE}'::uuid"
 
 
-def known_sql(feature_key: str, tenant: str, subject: str) -> str:
-    """An SQL expression for a feature's row, a subject's stamps and the clock, as text that `known_from` reads.
+def known_columns(tenant: str, subject: str) -> str:
+    """Three SQL columns that `known_from` reads: the row of features_feature `f`, a subject's stamps, and the clock.
 
     The arguments are SQL themselves, so that the statement which authenticates a caller can read them along.
     """
-    return (
-        "(SELECT json_build_object('feature', row_to_json(f), "
-        f"'stamps', {_stamps('f.id', _NIL, _NIL, tenant, subject)}, 'now', clock_timestamp())::text "
-        f"FROM features_feature f WHERE f.key = {feature_key})"
-    )
+    return f"row_to_json(f)::text, {_stamps('f.id', _NIL, _NIL, tenant, subject)}, clock_timestamp()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +58,16 @@ class Known:
     now: datetime
 
 
-def known_from(text: str | None) -> Known | None:
-    """Read what `known_sql` wrote; None where there is no such feature."""
-    if text is None:
-        return None
-    found = json.loads(text)
-    return Known(_row(Feature, found["feature"]), tuple(found["stamps"]), datetime.fromisoformat(found["now"]))
+def known_from(row: str | None, stamps: list[int], now: datetime) -> Known | None:
+    """Read what `known_columns` wrote; None where there is no such feature."""
+    return None if row is None else Known(_feature(row), tuple(stamps), now)
+
+
+@lru_cache(maxsize=1024)
+def _feature(text: str) -> Feature:
+    """A feature by its row's text, which is the same until somebody changes the row. It is shared: nobody writes it."""
+    found: Feature = _row(Feature, json.loads(text))
+    return found
 
 
 _VALID = "{0}.valid_from <= m.t AND ({0}.valid_to IS NULL OR {0}.valid_to > m.t)"

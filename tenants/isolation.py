@@ -4,12 +4,14 @@ Row level security is forced on every tenant table and its policy calls `app_ten
 set (docs/decisions/0001). So a query outside `tenant_tx` is an error, never another tenant's rows and never zero rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import ServerBindingCursor
 
 APP, OPERATOR, OWNER = "default", "operator", "owner"
 ROLES = {APP: "bespoke_app", OPERATOR: "bespoke_operator", OWNER: "bespoke_owner"}
@@ -27,7 +29,7 @@ def tenant_tx(tenant_id: UUID) -> Iterator[None]:
     The outermost call is durable (it commits when it ends). Inside it the same tenant joins, through a savepoint,
     and another raises CrossedTenants.
     """
-    with _scoped(f"tenant {tenant_id}", {"app.tenant": str(tenant_id)}):
+    with _scoped(_scope_of(tenant_id), {"app.tenant": str(tenant_id)}):
         yield
 
 
@@ -46,6 +48,52 @@ def operator_tx() -> Iterator[None]:
     """Open a transaction of the operator role: vendor-wide, without the columns that hold customers' content."""
     with transaction.atomic(using=OPERATOR):
         yield
+
+
+# The tenant is set before a row of it is read: what is joined refers to it and OFFSET keeps it a query of its own, so
+# that it is carried out after. Were it ever before, `app_tenant()` would raise.
+_ALONE = """SELECT found.* FROM set_config('app.tenant', %(tenant)s::text, true) AS app(tenant)
+CROSS JOIN LATERAL (SELECT one.* FROM ({}) one WHERE app.tenant <> '' OFFSET 0) found"""
+
+
+def alone(select: str) -> str:
+    """A SELECT as `tenant_row` takes it: one statement that sets the tenant, `%(tenant)s`, and then reads."""
+    return _ALONE.format(select)
+
+
+def tenant_row(tenant_id: UUID, statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """The first row of a statement made by `alone`, as the tenant: a transaction of one statement, and one round trip.
+
+    Inside `tenant_tx` it joins. Raises CrossedTenants inside another's.
+    """
+    inside: str | None = getattr(connections[APP], "bespoke_scope", None)
+    if inside is not None and inside != _scope_of(tenant_id):
+        raise CrossedTenants(f"{_scope_of(tenant_id)} inside the transaction of {inside}")
+    return one_row(statement, {**parameters, "tenant": tenant_id})
+
+
+def one_row(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """The first row that the app role gets for a statement."""
+    with bound_cursor() as cursor:
+        cursor.execute(statement, parameters)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def bound_cursor() -> Any:
+    """A cursor of the app role that sends parameters apart from the statement, as Django's own do not.
+
+    So PostgreSQL can keep the plan of a statement that comes again (BESPOKE_DB_PREPARE); the types of parameters
+    must be clear from the statement's text.
+    """
+    connection: Any = connections[APP]
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return connection._prepare_cursor(ServerBindingCursor(connection.connection))  # type: ignore[call-arg]
+
+
+def _scope_of(tenant_id: UUID) -> str:
+    return f"tenant {tenant_id}"
 
 
 @contextmanager

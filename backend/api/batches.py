@@ -12,13 +12,13 @@ from rest_framework.response import Response
 
 from backend.actors import subject_named
 from features.find import find_feature
-from features.runs.accept import Asked
 from features.runs.batch_ends import cancel_batch
 from features.runs.batches import Taken, find_batch, take_batch
 from features.runs.dispatch import ring
 from features.runs.items import Body, Form
 from features.runs.models import Batch
 from features.runs.progress import Progress, count, estimate, read_results
+from features.runs.taking import Asked
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, UnsupportedMedia
 

@@ -1,9 +1,9 @@
-"""Runs: the doors that wait and stream are plain async views; accepting is one synchronous function behind a thread."""
+"""Runs: what a door does before it waits is one hop to a thread, and so is what it does after."""
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from inspect import isawaitable
 from typing import Any
 from uuid import UUID
 
@@ -11,21 +11,24 @@ from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.utils.encoders import JSONEncoder
 
 from backend.actors import actor_of, known_of
-from features.engine import Json, pointer
+from backend.threads import in_thread
+from features.engine import pointer
 from features.find import find_feature
-from features.reading import Known
 from features.resolve import serve_known
-from features.runs.accept import Accepted, Asked, accept, find_run
+from features.runs.accept import accept, find_run
 from features.runs.dispatch import ring
+from features.runs.ends import until_ended
 from features.runs.events import TERMINAL
 from features.runs.finish import cancel
 from features.runs.follow import Event, follow
+from features.runs.listing import look_at
 from features.runs.models import FINAL, Run, State
 from features.runs.replay import On, replay
+from features.runs.taking import Accepted, Asked
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, UnsupportedMedia
 
@@ -40,20 +43,28 @@ DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
 _TOKEN = re.compile(r"[A-Za-z0-9._:~-]{1,255}")
 _STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
-View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+Answered = HttpResponseBase | Awaitable[HttpResponseBase]
+View = Callable[..., Answered]
+Door = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
-def door(*methods: str) -> Callable[[View], View]:
-    """Make an async view a door: known methods, an actor, and errors as problem details."""
+def door(*methods: str) -> Callable[[View], Door]:
+    """Make a view a door: known methods, an actor, and errors as problem details.
 
-    def wrap(view: View) -> View:
+    The view is called in the thread that has authenticated; what it returns to be awaited is awaited outside of it.
+    """
+
+    def wrap(view: View) -> Door:
+        def within(request: HttpRequest, arguments: dict[str, Any]) -> Answered:
+            return view(request, _authenticate(request), **arguments)
+
         async def behind(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
             try:
                 if request.method not in methods:
                     raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
                 refuse_nul(request)
-                actor = await threaded(_authenticate)(request)
-                return with_limits(await view(request, actor, **arguments), request)
+                made = await in_thread(within, request, arguments)
+                return with_limits(await made if isawaitable(made) else made, request)
             except Exception as error:  # noqa: BLE001 (raised again when it is none of ours)
                 return with_limits(answer(error, request), request)
 
@@ -65,46 +76,62 @@ def door(*methods: str) -> Callable[[View], View]:
 
 
 @door("POST")
-async def create_run(request: HttpRequest, actor: Actor, feature: str) -> HttpResponseBase:
+def create_run(request: HttpRequest, actor: Actor, feature: str) -> Answered:
     """Run a feature: `Prefer: wait=N` waits for the end, `respond-async` does not, `text/event-stream` streams."""
     actor.need("run.create")
     body, key, wait = _body(request), idempotency_key(request), patience(request)
-    asked = Asked(store=body.get("store", True), fresh=fresh(request))
-    accepted = await threaded(_accept)(actor, feature, body["input"], asked, key, known_of(request))
-    return await _taken_in(request, actor, accepted, feature, wait)
+    asked, known = Asked(store=body.get("store", True), fresh=fresh(request)), known_of(request)
+    served = serve_known(known, actor.tenant_id, actor.acting_for()) if known else None
+    found = served.feature if served else find_feature(feature, actor)
+    accepted = accept(found, body["input"], idempotency_key=key, asked=asked, by=actor)
+    return _taken_in(request, actor, accepted, feature, wait)
 
 
 @door("POST")
-async def replay_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
+def replay_run(request: HttpRequest, actor: Actor, run_id: UUID) -> Answered:
     """Run a run's input again, on the same behavior, today's, or a version; answered as `create_run` answers."""
     actor.need("run.create")
     on, key, wait = _on(request), idempotency_key(request), patience(request)
-    feature, accepted = await threaded(_replay)(actor, run_id, on, key)
-    return await _taken_in(request, actor, accepted, feature, wait)
+    run = _found(run_id, actor)
+    accepted = replay(run, on, idempotency_key=key, by=actor)
+    return _taken_in(request, actor, accepted, run.feature.key, wait)
 
 
-async def _taken_in(
-    request: HttpRequest, actor: Actor, accepted: Accepted, feature: str, wait: float
-) -> HttpResponseBase:
-    location = {"Location": f"/api/v1/runs/{accepted.run_id}"}
+def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: str, wait: float) -> Answered:
+    """Ring for a run that is new, and answer: with what it has come to, or when it has ended, or with its events."""
+    headers = {"Location": f"/api/v1/runs/{accepted.run_id}"}
     if accepted.replayed:
-        location["Idempotency-Replayed"] = "true"
+        headers["Idempotency-Replayed"] = "true"
+    elif not accepted.ended:
+        ring()
     if "text/event-stream" in request.headers.get("Accept", ""):
-        return _stream(actor, accepted.run_id, "0", location)
-    if wait and not accepted.ended:
-        await until_ended(actor, accepted.run_id, wait)
+        return _stream(actor, accepted.run_id, "0", headers, just_taken_in=not (accepted.replayed or accepted.ended))
+    if accepted.ended or not wait:
+        return _told(actor, accepted, feature, headers)
+    return _in_the_end(actor, accepted, feature, headers, wait)
+
+
+async def _in_the_end(
+    actor: Actor, accepted: Accepted, feature: str, headers: dict[str, str], wait: float
+) -> HttpResponseBase:
+    await until_ended(accepted.run_id, has_ended(actor, accepted.run_id), wait)
+    return await in_thread(_told, actor, accepted, feature, headers)
+
+
+def _told(actor: Actor, accepted: Accepted, feature: str, headers: dict[str, str]) -> HttpResponse:
+    if accepted.run is not None:
+        return json_answer(run_json(accepted.run, []), 200, headers)
     try:
-        run, shown = await threaded(_show)(actor, accepted.run_id)
+        run, shown = _show(actor, accepted.run_id)
     except (OperationalError, InterfaceError):  # 503 would say that nothing was changed, and it would be sent again
-        return json_answer({"id": str(accepted.run_id), "feature": feature, "state": State.QUEUED}, 202, location)
-    status = 200 if run.state in FINAL else 202
-    return json_answer(shown, status, location)
+        return json_answer({"id": str(accepted.run_id), "feature": feature, "state": State.QUEUED}, 202, headers)
+    return json_answer(shown, 200 if run.state in FINAL else 202, headers)
 
 
 @door("GET")
-async def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
+def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
     """Stream a run's events; `Last-Event-ID` resumes after the last one seen."""
-    await threaded(_show)(actor, run_id)
+    _show(actor, run_id)
     last = request.headers.get("Last-Event-ID", "0")
     if last != "0" and not _STREAM_ID.fullmatch(last):
         raise Malformed("Last-Event-ID is the id of an event of this run.")
@@ -112,11 +139,11 @@ async def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpRe
 
 
 @door("POST")
-async def cancel_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
+def cancel_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
     """Cancel a run: 200 when it had not begun, 202 when its worker is asked to stop, 409 when it has ended."""
     nothing_more(request)
-    at_once, shown = await threaded(_cancel)(actor, run_id)
-    return json_answer(shown, 200 if at_once else 202, {})
+    at_once = cancel(_found(run_id, actor), by=actor)
+    return json_answer(_show(actor, run_id)[1], 200 if at_once else 202, {})
 
 
 def _authenticate(request: HttpRequest) -> Actor:
@@ -129,67 +156,35 @@ def _authenticate(request: HttpRequest) -> Actor:
     return actor
 
 
-def _accept(actor: Actor, feature: str, question: Json, asked: Asked, key: str | None, known: Known | None) -> Accepted:
-    served = serve_known(known, actor.tenant_id, actor.acting_for()) if known else None
-    found = served.feature if served else find_feature(feature, actor)
-    accepted = accept(found, question, idempotency_key=key, asked=asked, by=actor)
-    if not (accepted.replayed or accepted.ended):
-        ring()
-    return accepted
-
-
-def _replay(actor: Actor, run_id: UUID, on: On, key: str | None) -> tuple[str, Accepted]:
+def _found(run_id: UUID, actor: Actor) -> Run:
     run = find_run(run_id, actor)
     if run is None:
         raise NotFound("There is no such run.")
-    accepted = replay(run, on, idempotency_key=key, by=actor)
-    if not accepted.replayed:
-        ring()
-    return run.feature.key, accepted
+    return run
 
 
 def _show(actor: Actor, run_id: UUID) -> tuple[Run, dict[str, Any]]:
-    with actor.present():
-        run = find_run(run_id, actor)
-        if run is None:
-            raise NotFound("There is no such run.")
-        return run, run_json(run, calls=run.state in FINAL)
-
-
-def _cancel(actor: Actor, run_id: UUID) -> tuple[bool, dict[str, Any]]:
-    run = find_run(run_id, actor)
-    if run is None:
+    found = look_at(run_id, actor)
+    if found is None:
         raise NotFound("There is no such run.")
-    at_once = cancel(run, by=actor)
-    return at_once, _show(actor, run_id)[1]
+    run, calls = found
+    return run, run_json(run, calls if run.state in FINAL else None)
 
 
-def _events(actor: Actor, run_id: UUID) -> AsyncGenerator[Event, None]:
-    return follow(actor.tenant_id, run_id, "0", _is_final(actor, run_id), just_taken_in=True)
-
-
-async def until_ended(actor: Actor, run_id: UUID, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            async with aclosing(_events(actor, run_id)) as events:
-                async for event in events:
-                    if event.name in TERMINAL:
-                        return
-    except TimeoutError:
-        return
-
-
-def _stream(actor: Actor, run_id: UUID, last: str, headers: dict[str, str]) -> HttpResponseBase:
+def _stream(
+    actor: Actor, run_id: UUID, last: str, headers: dict[str, str], *, just_taken_in: bool = False
+) -> HttpResponseBase:
     async def body() -> AsyncIterator[bytes]:
         yield b": the events of a run\n\n"
         if last == "0":
             yield _sse(Event("", "queued", {"id": str(run_id)}))
-        async with aclosing(follow(actor.tenant_id, run_id, last, _is_final(actor, run_id))) as events:
+        followed = follow(actor.tenant_id, run_id, last, _end_of(actor, run_id), just_taken_in=just_taken_in)
+        async with aclosing(followed) as events:
             async for event in events:
                 if event.name == "":
                     yield b": still there\n\n"
                 elif event.name in TERMINAL:
-                    _, shown = await threaded(_show)(actor, run_id)
+                    _, shown = await in_thread(_show, actor, run_id)
                     yield _sse(Event(event.id, event.name, shown))
                     return
                 else:
@@ -207,10 +202,10 @@ def _sse(event: Event) -> bytes:
     return f"{head}event: {event.name}\ndata: {text(event.data)}\n\n".encode()
 
 
-def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]:
+def _end_of(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]:
     """For when the stream is silent: the row says how the run ended. With the database away nobody knows yet."""
 
-    def state() -> str | None:
+    def end() -> str | None:
         try:
             run = find_run(run_id, actor)
         except (OperationalError, InterfaceError):
@@ -219,7 +214,17 @@ def _is_final(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[str | None]]
             return None
         return {"succeeded": "done"}.get(run.state, run.state)
 
-    return threaded(state)
+    return lambda: in_thread(end)
+
+
+def has_ended(actor: Actor, run_id: UUID) -> Callable[[], Awaitable[bool]]:
+    """Whether a run has ended, as its row says, for `until_ended`."""
+    end = _end_of(actor, run_id)
+
+    async def ended() -> bool:
+        return await end() is not None
+
+    return ended
 
 
 def _body(request: HttpRequest) -> dict[str, Any]:
@@ -289,9 +294,12 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return bare
 
 
+_JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def text(value: Any) -> str:
-    """Return a value as the API writes it."""
-    return JSONRenderer().render(value).decode()
+    """Return a value as the API writes it: as DRF's JSONRenderer does, with an encoder that is kept."""
+    return _JSON.encode(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def json_answer(body: dict[str, Any], status: int, headers: dict[str, str]) -> HttpResponse:

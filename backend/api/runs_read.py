@@ -14,7 +14,7 @@ from backend.actors import subject_named
 from features.find import find_feature
 from features.runs.accept import find_run
 from features.runs.finish import rate
-from features.runs.listing import attempts_of
+from features.runs.listing import look_at
 from features.runs.models import Run, State
 from tenants.errors import Malformed, NotFound
 
@@ -73,34 +73,28 @@ def _uuid(text: str | None) -> UUID | None:
         raise Malformed("batch is the id of a batch.") from None
 
 
-class RunDoor(Door):
-    """What the doors of one run share."""
-
-    def _find(self, run_id: UUID) -> Run:
-        run = find_run(run_id, self.actor)
-        if run is None:
-            raise NotFound("There is no such run.")
-        return run
-
-
-class OneRun(RunDoor):
+class OneRun(Door):
     """One run."""
 
     @extend_schema(responses=answers(RUN), summary="A run, with its receipt and the calls that were made")
     def get(self, request: Request, run_id: UUID) -> Response:
-        run = self._find(run_id)
-        with self.actor.present():
-            return Response(run_json(run, calls=True))
+        found = look_at(run_id, self.actor)
+        if found is None:
+            raise NotFound("There is no such run.")
+        return Response(run_json(*found))
 
 
-class RunFeedback(RunDoor):
+class RunFeedback(Door):
     """What people say of an output."""
 
     @extend_schema(request=Feedback, responses=answers(RUN), summary="Rate an output, or correct it")
     def put(self, request: Request, run_id: UUID) -> Response:
         self.actor.need("run.rate")
         body = self.read(Feedback)
-        run = rate(self._find(run_id), body, by=self.actor)
+        run = find_run(run_id, self.actor)
+        if run is None:
+            raise NotFound("There is no such run.")
+        rate(run, body, by=self.actor)
         with self.actor.present():
             return Response(run_json(run))
 
@@ -110,8 +104,8 @@ def cost_json(micro: int) -> dict[str, Any]:
     return {"micro": micro, "currency": settings.CURRENCY}
 
 
-def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
-    """A run as the API shows it; with `calls`, also each call to a model, within the tenant's transaction."""
+def run_json(run: Run, calls: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A run as the API shows it, where they are told with the calls to models that it made."""
     shown = {
         "id": str(run.id),
         "feature": run.feature.key,
@@ -135,6 +129,4 @@ def run_json(run: Run, *, calls: bool = False) -> dict[str, Any]:
         "started": run.started_at,
         "finished": run.finished_at,
     }
-    if not calls:
-        return shown
-    return {**shown, "calls": attempts_of(run.id) if run.attempts else []}
+    return shown if calls is None else {**shown, "calls": calls}

@@ -12,16 +12,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from features.find import find_feature
-from features.runs.accept import Accepted
 from features.runs.dispatch import ring
+from features.runs.ends import until_ended
 from features.runs.suggest import LONGEST, start_suggestion, suggestion_of
+from features.runs.taking import Accepted
 from tenants.actor import Actor
 from tenants.errors import UnsupportedMedia
 
 from .asking import read_json
 from .door import Door
 from .fields import Strict, Text
-from .runs import door, fresh, idempotency_key, json_answer, patience, threaded, until_ended
+from .runs import door, fresh, has_ended, idempotency_key, json_answer, patience, threaded
 from .runs_read import cost_json
 from .runs_shapes import SUGGESTION
 from .shapes import answers
@@ -40,7 +41,7 @@ async def create_suggestion(request: HttpRequest, actor: Actor, feature: str) ->
     wait, key = patience(request), idempotency_key(request)
     accepted = await threaded(_start)(actor, feature, request, key)
     if wait and not accepted.ended:
-        await until_ended(actor, accepted.run_id, wait)
+        await until_ended(accepted.run_id, has_ended(actor, accepted.run_id), wait)
     shown, etag = await threaded(_shown)(actor, feature, accepted.run_id)
     headers = {"Location": f"/api/v1/features/{feature}/suggestions/{accepted.run_id}", "ETag": etag}
     if accepted.replayed:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from features.explain import hidden_fields, titles_of
 from features.models import Feature
-from features.runs.listing import attempts_of
+from features.runs.listing import repairs_of
 from features.runs.models import FINAL, Run, State
 from features.runs.receipts import served_by
 from features.served import Served
@@ -118,7 +118,7 @@ def receipt_of(run: Run) -> ReceiptLine:
     """The receipt as a line. Repairs are looked up only where there was more than one call."""
     receipt = run.receipt
     target = receipt["model_target"] or {}
-    repairs = sum(call["kind"] == "repair" for call in attempts_of(run.id)) if run.attempts > 1 else 0
+    repairs = repairs_of(run.id) if run.attempts > 1 else 0
     notes = {
         _("pinned"): receipt["pin"] is not None,
         _("held"): bool(receipt.get("held")),

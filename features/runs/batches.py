@@ -28,11 +28,12 @@ from tenants.isolation import APP
 from tenants.subjects import make_sure
 
 from . import metrics
-from .accept import TRIES, Asked, check
+from .accept import TRIES, check
 from .items import Body, Form, Item, read_items
 from .models import Batch, IdempotencyKey, RefusedItem
 from .outputs import cache_key
 from .reservations import Payer, Short, note_refusal, reserve, settle
+from .taking import Asked
 
 AS_USUAL = Asked()
 MOST_ITEMS = 100_000

@@ -11,6 +11,7 @@ from uuid import UUID
 from tenants import valkey
 
 TERMINAL = frozenset({"done", "failed", "cancelled"})
+ENDED = "runs:ended"  # the channel that is told the id of each run that has ended
 KEPT_SECONDS = 3600
 LONGEST = 5000
 
@@ -28,6 +29,8 @@ def tell(tenant_id: UUID, run_id: UUID, event: str, **data: Any) -> None:
         with valkey.client.pipeline(transaction=False) as pipe:
             pipe.xadd(key, {"event": event, "data": json.dumps(data, ensure_ascii=False)}, maxlen=LONGEST)
             pipe.expire(key, KEPT_SECONDS)
+            if event in TERMINAL:
+                pipe.publish(ENDED, str(run_id))
             pipe.execute()
 
     valkey.ask(add, None)

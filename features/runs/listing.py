@@ -1,5 +1,6 @@
-"""One's own runs, as lists and counts."""
+"""Runs as they are shown: one with its calls, one's own as lists and counts."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,9 +13,46 @@ from django.db.models.functions import Cast, Extract
 from features.models import Feature
 from tenants.actor import Actor
 from tenants.ids import floor_of
+from tenants.isolation import APP, alone, tenant_row
+from tenants.models import Subject
 from tenants.subjects import Who
 
 from .models import Attempt, Run
+
+_JSON = frozenset({"input", "output", "error", "receipt", "usage", "feedback"})
+_NOT_SHOWN = ("now", "author", "place", "item_key", "preview", "cache_key", "forget_at")
+_SHOWN = [field.attname for field in Run._meta.concrete_fields if field.attname not in _NOT_SHOWN]
+_ONE = alone(
+    f"""SELECT {", ".join(f"r.{name}" for name in _SHOWN)}, f.key AS feature, s.key AS subject, CASE WHEN r.attempts > 0
+        THEN (SELECT json_agg(json_build_array(row_to_json(a), m.model, m.provider, m.input_price, m.cached_input_price,
+                                               m.output_price) ORDER BY a.number)::text
+              FROM runs_attempt a JOIN features_modeltarget m ON m.id = a.target_id
+              WHERE a.tenant_id = %(tenant)s AND a.run = %(run)s) END AS calls
+    FROM runs_run r JOIN features_feature f ON f.id = r.feature_id
+    JOIN tenants_subject s ON s.tenant_id = r.tenant_id AND s.id = r.subject_id
+    WHERE r.tenant_id = %(tenant)s AND r.id = %(run)s AND r.preview IS NULL
+      AND (%(subject)s::uuid IS NULL OR r.subject_id = %(subject)s::uuid)"""
+)
+
+
+def look_at(run_id: UUID, by: Actor) -> tuple[Run, list[dict[str, Any]]] | None:
+    """A run that the actor may see (accept.find_run) as far as it is shown, and its calls: one statement by itself.
+
+    Its feature and its subject have their keys alone. Raises Forbidden for an operator.
+    """
+    subject = None if "run.others" in by.can else by.acting_for().id
+    found = tenant_row(by.tenant_id, _ONE, {"run": run_id, "subject": subject})
+    if found is None:
+        return None
+    *values, feature, subject_key, calls = found
+    values = [
+        json.loads(value) if name in _JSON and value is not None else value
+        for name, value in zip(_SHOWN, values, strict=True)
+    ]
+    run: Run = Run.from_db(APP, _SHOWN, values)
+    run.feature = Feature.from_db(APP, ("id", "key"), (run.feature_id, feature))
+    run.subject = Subject.from_db(APP, ("id", "key"), (run.subject_id, subject_key))
+    return run, [_call(*row) for row in json.loads(calls or "[]")]
 
 
 def my_runs(actor: Actor, *, feature: Feature | None = None, before: UUID | None = None, most: int) -> list[Run]:
@@ -76,20 +114,22 @@ def counted_runs(
     ]
 
 
-def attempts_of(run_id: Any) -> list[dict[str, Any]]:
-    """A run's calls, as the API shows them; within the tenant's transaction."""
-    rows = Attempt.objects.select_related("target").filter(run=run_id).order_by("number")
-    return [
-        {
-            "number": row.number, "kind": row.kind, "outcome": row.outcome or None, "detail": row.detail or None,
-            "model": row.target.model, "provider": row.target.provider, "started": row.started_at,
-            "finished": row.finished_at, "input_tokens": row.input_tokens,
-            "cached_input_tokens": row.cached_input_tokens, "output_tokens": row.output_tokens, "cost": row.cost,
-            "own_key": row.own_key,
-            "prices": {
-                "input": row.target.input_price, "cached_input": row.target.cached_input_price,
-                "output": row.target.output_price,
-            },
-        }
-        for row in rows
-    ]  # fmt: skip
+def repairs_of(run_id: UUID) -> int:
+    """How often a run's model was asked again to mend its answer; within the tenant's transaction."""
+    return Attempt.objects.filter(run=run_id, kind="repair").count()
+
+
+def _call(
+    row: dict[str, Any], model: str, provider: str, input_price: int, cached_input_price: int, output_price: int
+) -> dict[str, Any]:
+    """One call to a model, as the API shows it, from its row as JSON."""
+    finished = row["finished_at"]
+    return {
+        "number": row["number"], "kind": row["kind"], "outcome": row["outcome"] or None,
+        "detail": row["detail"] or None, "model": model, "provider": provider,
+        "started": datetime.fromisoformat(row["started_at"]),
+        "finished": datetime.fromisoformat(finished) if finished else None, "input_tokens": row["input_tokens"],
+        "cached_input_tokens": row["cached_input_tokens"], "output_tokens": row["output_tokens"], "cost": row["cost"],
+        "own_key": row["own_key"],
+        "prices": {"input": input_price, "cached_input": cached_input_price, "output": output_price},
+    }  # fmt: skip

@@ -13,22 +13,42 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connections
 from django.utils import timezone
 
 from features.engine import ABSENT, Absent, Json, dumps
 from features.served import Served
 from tenants.ids import floor_of
-from tenants.isolation import APP
+from tenants.isolation import one_row
 
 from .models import Batch, Run
 
 # Newest first, and one that has an output before one that still works. What waits in a batch is waited for by nobody.
 FIND = """
-SELECT r.id, r.state = 'succeeded' FROM runs_run r
-WHERE r.tenant_id = %(tenant)s AND r.cache_key = %(cache_key)s AND r.id >= %(oldest)s
+SELECT r.id, r.state = 'succeeded' AS ended FROM runs_run r
+WHERE r.tenant_id = %(tenant)s AND r.cache_key = %(cache_key)s::bytea AND r.id >= %(oldest)s::uuid
   AND (r.state = 'running' OR r.state = 'queued' AND r.batch IS NULL OR r.state = 'succeeded' AND r.output IS NOT NULL)
 ORDER BY (r.state = 'succeeded') DESC, r.id DESC LIMIT 1"""
+
+# Whether no run is equal, asked one caller at a time for each key until COMMIT: so of many at once one is the first. A
+# function, because it looks when it has its turn: a statement by itself sees what there was when it began.
+NONE_EQUAL = """(%(lock)s::bigint IS NULL
+    OR runs_none_equal(%(tenant)s::uuid, %(cache_key)s::bytea, %(oldest)s::uuid, %(lock)s::bigint))"""
+REMEMBERED = 20_000
+
+_remembered: dict[bytes, None] = {}
+
+
+def remember(key: bytes | None) -> None:
+    """Note that there is, or soon will be, an output under a key."""
+    if key is not None:
+        _remembered[key] = None
+        if len(_remembered) > REMEMBERED:
+            _remembered.pop(next(iter(_remembered)), None)
+
+
+def remembered(key: bytes) -> bool:
+    """Whether it is worth looking for an output first: this process has met the key lately."""
+    return key in _remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +87,13 @@ def cache_key(served: Served, tenant_id: UUID, tenant_name: str, question: Json)
 
 def find_equal(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:
     """An equal run of the tenant that is young enough, within its transaction."""
-    parameters = {"tenant": tenant_id, "cache_key": key, "oldest": floor_of(timezone.now() - lifetime(served))}
-    row = _one(FIND, parameters)
+    row = one_row(FIND, {"tenant": tenant_id, **equal_parameters(served, key)})
     return None if row is None else Equal(*row)
+
+
+def equal_parameters(served: Served, key: bytes | None) -> dict[str, Any]:
+    """What FIND asks besides the tenant; by no key nothing is found."""
+    return {"cache_key": key, "oldest": floor_of(timezone.now() - lifetime(served))}
 
 
 def output_for_item(served: Served, run: Run) -> Json | Absent:
@@ -85,21 +109,7 @@ def output_for_item(served: Served, run: Run) -> Json | Absent:
     return output
 
 
-def find_equal_alone(served: Served, tenant_id: UUID, key: bytes) -> Equal | None:
-    """As `find_equal`, one caller at a time for each key until COMMIT, so that of many at once one is the first."""
-    with connections[APP].cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(key[:8], "big", signed=True)])
-    return find_equal(served, tenant_id, key)
-
-
 def still_works(tenant_id: UUID, run_id: UUID) -> bool:
     """Whether a run has not ended, and hold off its end until this transaction's: so a follower is never missed."""
     statement = "SELECT true FROM runs_queued WHERE tenant_id = %(tenant)s AND id = %(run)s FOR KEY SHARE"
-    return _one(statement, {"tenant": tenant_id, "run": run_id}) is not None
-
-
-def _one(statement: str, parameters: dict[str, Any]) -> tuple[Any, ...] | None:
-    with connections[APP].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-    return row
+    return one_row(statement, {"tenant": tenant_id, "run": run_id}) is not None

@@ -12,9 +12,10 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Forbidden, NotFound
 from tenants.subjects import Who
 
-from .accept import Accepted, Asked, accept
+from .accept import accept
 from .models import Run
 from .receipts import served_by
+from .taking import Accepted, Asked
 
 On = Literal["same", "current"] | int
 

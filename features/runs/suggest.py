@@ -20,9 +20,10 @@ from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Unavailable
 
-from .accept import Accepted, Asked, accept, find_run
+from .accept import accept, find_run
 from .models import FINAL, Run, State
 from .proposing import Proposed, content_now, document_with, judged, told
+from .taking import Accepted, Asked
 
 CUSTOMIZE = "customize"
 LONGEST = 1_000  # characters of a wish

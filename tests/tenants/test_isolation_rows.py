@@ -8,7 +8,7 @@ from django.db import DatabaseError, ProgrammingError, connection, connections, 
 
 from tenants.actor import Actor
 from tenants.errors import NotFound
-from tenants.isolation import CrossedTenants, operator_tx, tenant_tx, user_tx
+from tenants.isolation import CrossedTenants, alone, operator_tx, tenant_row, tenant_tx, user_tx
 from tenants.models import ApiKey, Member, Subject, Tenant, User
 from tests.cast import Cast
 
@@ -67,6 +67,38 @@ def test_two_tenants_in_turn_on_one_connection_never_cross(cast: Cast) -> None:
         except KeyError:
             pass
     assert connection.connection.info.backend_pid == pid
+
+
+EVERYBODY = alone("SELECT count(*), count(*) FILTER (WHERE tenant_id <> %(tenant)s) FROM tenants_member")
+PLANNERS = ["", "nestloop", "hashjoin", "mergejoin", "material", "indexscan", "seqscan", "bitmapscan"]
+
+
+@pytest.mark.parametrize("without", PLANNERS)
+def test_a_statement_that_sets_its_tenant_sees_that_tenants_rows_however_it_is_planned(
+    without: str, cast: Cast
+) -> None:
+    with connection.cursor() as cursor:
+        if without:
+            cursor.execute(f"SET enable_{without} = off")
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+    try:
+        for _ in range(3):
+            assert tenant_row(cast.ada.tenant_id, EVERYBODY, {}) == (4, 0)
+            assert tenant_row(cast.gus.tenant_id, EVERYBODY, {}) == (2, 0)
+            with pytest.raises(DatabaseError, match="no tenant is set"):
+                Member.objects.count()  # nothing of it is left
+    finally:
+        connection.close()
+
+
+def test_a_statement_by_itself_joins_its_own_tenants_transaction_and_no_others(cast: Cast) -> None:
+    with tenant_tx(cast.ada.tenant_id):
+        Subject.objects.create(tenant_id=cast.ada.tenant_id, kind="external", key="unseen")
+        mine = alone("SELECT count(*) FROM tenants_subject WHERE key = 'unseen'")
+        assert tenant_row(cast.ada.tenant_id, mine, {}) == (1,)
+        with pytest.raises(CrossedTenants):
+            tenant_row(cast.gus.tenant_id, mine, {})
+    assert tenant_row(cast.gus.tenant_id, mine, {}) == (0,)
 
 
 def test_threads_do_not_share_a_tenant(cast: Cast) -> None:

@@ -4,11 +4,15 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connections
+from rest_framework.renderers import JSONRenderer
 
+from backend.api.runs import text
 from features.runs.tasks import look
 from tests.cast import Cast
 from tests.conftest import Knock
@@ -57,6 +61,14 @@ def test_who_waits_gets_the_output_with_its_receipt(cast: Cast, api: Caller, mod
     assert run["receipt"]["digest"] == digest(api, cast.alice)
     assert answer.headers["Location"] == f"/api/v1/runs/{run['id']}"
     assert (run["subject"], run["calls"][0]["outcome"]) == (cast.alice.subject.key, "answered")
+
+
+def test_json_is_written_as_the_other_doors_write_it() -> None:
+    value = {
+        "text": 'a "quoted" \u2028 \u2029 \u00e9 \U0001f600 \\', "at": datetime(2026, 3, 3, 9, 30, 0, 120, UTC), "id": UUID(int=7),
+        "n": [1, 2.5, None, True, -0.0], "deep": {"": {}},
+    }  # fmt: skip
+    assert text(value) == JSONRenderer().render(value).decode()
 
 
 def test_whose_patience_ends_gets_202_and_where_to_look(cast: Cast, api: Caller) -> None:

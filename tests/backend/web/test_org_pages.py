@@ -10,7 +10,8 @@ import pytest
 from django.utils import timezone
 
 from features.actions.policy import policy_now, set_policy
-from features.runs.accept import Asked, accept
+from features.runs.accept import accept
+from features.runs.taking import Asked
 from features.runs.budgets import add_budget, budgets_of
 from features.runs.models import Ledger
 from features.runs.tasks import look

@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from features.actions.policy import set_policy
 from features.runs import forgetting
-from features.runs.accept import Asked, accept, find_run
+from features.runs.accept import accept, find_run
 from features.runs.events import stream_key
 from features.runs.forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from features.runs.models import Attempt, IdempotencyKey, Ledger, Run
 from features.runs.replay import replay
+from features.runs.taking import Asked
 from features.runs.tasks import look
 from tenants.errors import Conflict
 from tenants.ids import floor_of

@@ -1,21 +1,24 @@
 """The output cache: who gets whose answer, when, and what an equal run in flight does."""
 
 import random
+import re
 import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from features.actions.availability import set_caching
 from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
-from features.runs.accept import Accepted, Asked, accept, find_run
+from features.runs.accept import accept, find_run
 from features.runs.finish import cancel
 from features.runs.models import Ledger, Queued, Run, State
-from features.runs.outputs import cache_key
+from features.runs.outputs import FIND, cache_key
+from features.runs.taking import Accepted, Asked
 from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.ids import floor_of
@@ -158,6 +161,57 @@ def test_of_many_equal_runs_at_once_one_asks_and_all_have_its_answer(cast: Cast,
     assert len(model.requests) == 1
     with cast.alice.present():
         assert Ledger.objects.count() == 10 and not Queued.objects.exists()
+
+
+def test_so_it_is_where_each_is_written_in_one_statement(cast: Cast, model: FakeModel) -> None:
+    ask(cast, cast.alice, "Somebody else")  # so that this process knows the behavior
+    look()
+    model.reset()
+    for name in ("Ann", "Bea", "Cleo", "Dora", "Eve"):
+        barrier, taken = threading.Barrier(8), []
+
+        def knock(name: str = name, barrier: threading.Barrier = barrier, taken: list[Any] = taken) -> None:
+            barrier.wait()
+            taken.append(ask(cast, cast.alice, name))
+            connections.close_all()
+
+        threads = [threading.Thread(target=knock) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with cast.alice.present():
+            assert Queued.objects.filter(follows=None).count() == 1
+        while look():
+            pass
+    assert len(model.requests) == 5
+
+
+def test_a_cached_output_is_one_statement_and_is_answered_as_it_is_read_again(
+    cast: Cast, api: Any, model: FakeModel
+) -> None:
+    alice = api(cast.alice)
+    ask(cast, cast.alice)
+    look()
+    with CaptureQueriesContext(connections["default"]) as asked:
+        assert ask(cast, cast.alice).ended
+    assert len(asked) == 1
+    answer = alice.post("/features/greet/runs", {"input": {"name": "Ann"}})
+    told = answer.json()
+    assert (answer.status_code, told["cached"], told["calls"]) == (200, True, [])
+    assert told == alice.get(f"/runs/{told['id']}").json()
+
+
+def test_the_function_that_takes_turns_finds_what_the_statement_finds(cast: Cast) -> None:
+    """Both say which runs are equal: outputs.FIND, and runs_none_equal of the migration."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT prosrc FROM pg_proc WHERE proname = 'runs_none_equal'")
+        source = cursor.fetchone()[0]
+
+    def state(text: str) -> str:
+        return " ".join(re.search(r"AND (\(r\.state = 'running'.*?NOT NULL\))", text, re.DOTALL)[1].split())  # type: ignore[index]
+
+    assert state(source) == state(FIND)
 
 
 def test_followers_of_a_run_that_fails_are_carried_out_themselves(cast: Cast, model: FakeModel) -> None:

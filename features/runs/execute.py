@@ -31,7 +31,7 @@ from .breakers import Breakers, RetryBudgets, full_jitter
 from .canary import end_canary, is_canary
 from .costs import MICRO, most_per_run, price, worst
 from .dispatch import Claim, let_go
-from .events import tell
+from .events import hear, tell
 from .finish import Ending, failed, finish, settle_lost
 from .flow import Call, ProviderFailed, RunFailed, converse
 from .leases import Lease, leases
@@ -321,9 +321,9 @@ class _Work:
         began, first = time.monotonic(), list[float]()
 
         def heard(text: str) -> None:
+            hear(self.claim.tenant_id, self.claim.run_id, text, first=not first)
             if not first:
                 first.append(time.monotonic() - began)
-            tell(self.claim.tenant_id, self.claim.run_id, "delta", text=text)
 
         if called.number == 1:
             retries.earn(self.claim.tenant_id)

@@ -18,9 +18,9 @@ from tenants.isolation import APP, tenant_tx
 
 from . import metrics
 from .dispatch import Lost
-from .events import tell
+from .events import along, tell
 from .flow import MALFORMED, TITLES, RunFailed, only_checks
-from .inflight import leave
+from .inflight import leaving
 from .models import Attempt, Queued, Run, State
 from .receipts import served_by
 from .reservations import Hold, Payer, settle
@@ -108,7 +108,7 @@ def finish(
         ended = _end(tenant_id, run_id, ending, token)
     if ended is None:
         return None
-    leave(tenant_id, ended.author, run_id)
+    along(leaving(tenant_id, ended.author, run_id))
     if ended.state != ending.state:
         ending = Ending(ended.state)
     metrics.ended(ending.state, _error_type(ending), cached=ending.cached)
@@ -174,7 +174,7 @@ def _end_followers(tenant_id: UUID, run_id: UUID, ending: Ending) -> bool:
         ended = {one: _end(tenant_id, one, ending, None, follows=run_id) for one in found}
     for follower, one in ended.items():
         if one is not None:
-            leave(tenant_id, one.author, follower)
+            along(leaving(tenant_id, one.author, follower))
             metrics.ended(one.state, "", cached=one.state == State.SUCCEEDED)
             _announce(tenant_id, follower, ending if one.state == ending.state else Ending(one.state))
     return len(found) == A_FEW
@@ -193,7 +193,7 @@ def cancel(run: Run, *, by: Actor) -> bool:
             Queued.objects.filter(pk=run.pk, cancel_requested_at=None).update(cancel_requested_at=Now())
             return False
         _end(run.tenant_id, run.pk, Ending(State.CANCELLED), None)
-    leave(run.tenant_id, run.author, run.pk)
+    along(leaving(run.tenant_id, run.author, run.pk))
     metrics.ended(State.CANCELLED, "", cached=False)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
     return True

@@ -115,8 +115,11 @@ _POOL = {
     "max_lifetime": 1800,
 }
 _SERVING: dict[str, Any] = {"options": _LIMITS, "connect_timeout": 5}
-if env_bool("BESPOKE_DB_POOLED", "1"):
+_POOLED = env_bool("BESPOKE_DB_POOLED", "1")
+if _POOLED:
     _SERVING["pool"] = _POOL
+# A statement that is prepared belongs to a connection, which a pooler in transaction mode gives to somebody else next.
+PREPARED = env_bool("BESPOKE_DB_PREPARED", "1" if _POOLED else "0")
 DATABASES = {
     "default": database(env("DATABASE_URL"), _SERVING),
     "operator": database(env("DATABASE_OPERATOR_URL"), _SERVING),

@@ -111,6 +111,7 @@ class _Texts:
         if self._thread is None or not self._thread.is_alive():
             self._start()
         if now or self._asleep:
+            self._asleep = False
             self._wake.set()
 
     def _start(self) -> None:

@@ -75,7 +75,7 @@ class Slots:
         with self._changed:
             self._rung = self._ended = False
             free = self._number - self._busy
-            often = len(self._bells) == MANY and self._bells[-1] - self._bells[0] < WITHIN_SECONDS
+            often = len(self._bells) == MANY and time.monotonic() - self._bells[0] < WITHIN_SECONDS
         claims: list[Claim] = []
         if free and not stopping:
             try:
@@ -119,7 +119,7 @@ class _Mask:
         now = time.monotonic()
         if found:
             self._found = now
-        before, self.on = self.on, able and (often if not self.on else now - self._found < QUIET_SECONDS)
+        before, self.on = self.on, able and (now - self._found < QUIET_SECONDS if self.on else found and often)
         if self.on and (not before or now - self._said > MASK_SECONDS):
             self._said = now
             mask_bells()

@@ -119,9 +119,11 @@ _POOL = {
     "max_lifetime": 1800,
 }
 _SERVING: dict[str, Any] = {"options": _LIMITS, "connect_timeout": 5}
-if env_bool("BESPOKE_DB_PREPARE"):  # never where a pooler gives each transaction another connection
-    _SERVING["prepare_threshold"] = 2
-if env_bool("BESPOKE_DB_POOLED", "1"):
+_POOLED = env_bool("BESPOKE_DB_POOLED", "1")
+# A statement that is prepared belongs to a connection, which a pooler in transaction mode gives to somebody else next.
+PREPARE_AFTER = 2 if env_bool("BESPOKE_DB_PREPARED", "1" if _POOLED else "0") else None
+_SERVING["prepare_threshold"] = PREPARE_AFTER
+if _POOLED:
     _SERVING["pool"] = _POOL
 DATABASES = {
     "default": database(env("DATABASE_URL"), _SERVING),

@@ -83,7 +83,7 @@ def one_row(statement: str, parameters: Mapping[str, Any]) -> tuple[Any, ...] | 
 def bound_cursor() -> Any:
     """A cursor of the app role that sends parameters apart from the statement, as Django's own do not.
 
-    So PostgreSQL can keep the plan of a statement that comes again (BESPOKE_DB_PREPARE); the types of parameters
+    So PostgreSQL can keep the plan of a statement that comes again (BESPOKE_DB_PREPARED); the types of parameters
     must be clear from the statement's text.
     """
     connection: Any = connections[APP]

@@ -12,7 +12,9 @@ from django.test import Client
 from psycopg import sql
 
 from features.resolve import forget
+from features.runs import tasks
 from features.runs.execute import breakers, retries
+from features.runs.slots import Slots
 from tenants.valkey import client as broker
 from tenants.valkey import forget_failure
 from tests.cast import Cast, make_cast
@@ -20,6 +22,8 @@ from tests.fakes.model import FakeModel
 
 pytest_plugins = ["tests.processes"]
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
+
+tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def everything(folder: Path, *, slots: int, milliseconds: float) -> Iterator[Sta
             BESPOKE_BASE_URL=addresses["web"],
             BESPOKE_WORKER_SLOTS=str(slots), BESPOKE_TENANT_SLOTS=str(slots), BESPOKE_LOG_LEVEL="WARNING",
             BESPOKE_REQUESTS_PER_MINUTE=many, BESPOKE_KEY_REQUESTS_PER_MINUTE=many, BESPOKE_CONCURRENT_RUNS=many,
-            BESPOKE_KEY_CONCURRENT_RUNS=many, BESPOKE_PROVIDER="bench", BESPOKE_DB_PREPARE="1",
+            BESPOKE_KEY_CONCURRENT_RUNS=many, BESPOKE_PROVIDER="bench", BESPOKE_DB_PREPARED="1",
         )  # fmt: skip
         celery = [sys.executable, "-m", "celery", "-A", "backend"]
         pool = ["--pool", "threads", "--concurrency", str(slots), "--without-gossip", "--without-mingle"]

@@ -18,10 +18,13 @@ from tenants import valkey
 from tenants.isolation import APP, OPERATOR, operator_tx
 
 from . import metrics
+from .trips import operator_trips
 
 BELL = "features.runs.tasks.look"
 QUARANTINE_BELL = "features.runs.tasks.quarantine"
 QUEUE = "bells"
+MASK = "bells:masked"
+SPARE = 8  # rows beyond those that are claimed, which others may hold just now
 
 
 PROCESS = UUID(os.environ["BESPOKE_PROCESS"]) if "BESPOKE_PROCESS" in os.environ else uuid4()
@@ -52,10 +55,15 @@ class Claim:
 
 
 # Tenants are walked through the partial index by a recursive loose scan (as many steps as tenants with waiting runs),
-# each gives its first few, and a tenant's turn counts what it has running: so nobody's backlog is in another's way.
-# Of all the slots that there are one tenant has at most half, unless a setting says otherwise.
+# each gives the first few that can start, never more than could be claimed (and some that others may be claiming just
+# now), and a tenant's turn counts what it has running: so nobody's backlog is in another's way, and its length costs
+# nothing. Of all the slots that there are one tenant has at most half, unless a setting says otherwise.
 # https://wiki.postgresql.org/wiki/Loose_indexscan
 _FREE = "{0}.token IS NULL AND {0}.follows IS NULL AND NOT {0}.quarantined"
+_FIRST = f"""
+    (SELECT q.tenant_id, q.id, q.batch, q.not_before FROM runs_queued q
+     WHERE q.tenant_id = w.tenant_id AND {_FREE.format("q")} AND {{}} AND q.not_before <= now()
+     ORDER BY q.not_before, q.id LIMIT least(slots.each, %(most)s + {SPARE}))"""
 _CLAIM = f"""
 WITH RECURSIVE waiting(tenant_id) AS (
     (SELECT q.tenant_id FROM runs_queued q WHERE {_FREE.format("q")} ORDER BY q.tenant_id LIMIT 1)
@@ -74,26 +82,26 @@ WITH RECURSIVE waiting(tenant_id) AS (
     FROM waiting w CROSS JOIN slots
     LEFT JOIN busy ON busy.tenant_id = w.tenant_id
     CROSS JOIN LATERAL (
-        SELECT q.tenant_id, q.id, q.batch, row_number() OVER (ORDER BY q.batch, q.id) AS place
-        FROM runs_queued q
-        WHERE q.tenant_id = w.tenant_id AND {_FREE.format("q")} AND q.not_before <= now()
-        ORDER BY q.batch, q.id LIMIT slots.each
+        SELECT q.*, row_number() OVER (ORDER BY q.batch, q.not_before, q.id) AS place
+        FROM ({_FIRST.format("NOT q.batch")} UNION ALL {_FIRST.format("q.batch")}) q
+        ORDER BY q.batch, q.not_before, q.id LIMIT least(slots.each, %(most)s + {SPARE})
     ) first
     WHERE w.tenant_id IS NOT NULL AND coalesce(busy.running, 0) + first.place <= slots.each
 ), chosen AS (
     SELECT q.tenant_id, q.id FROM runs_queued q JOIN turns USING (tenant_id, id)
     WHERE {_FREE.format("q")}
-    ORDER BY turns.batch, turns.turn, q.id LIMIT 1 FOR UPDATE OF q SKIP LOCKED
+    ORDER BY turns.batch, turns.turn, q.id LIMIT %(most)s FOR UPDATE OF q SKIP LOCKED
 )
-UPDATE runs_queued q
-SET token = %(token)s, process = %(process)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+UPDATE runs_queued q SET token = gen_random_uuid(), process = %(process)s,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 FROM chosen WHERE q.tenant_id = chosen.tenant_id AND q.id = chosen.id
 RETURNING q.tenant_id, q.id, q.token, q.lost, q.trace"""
 
 # One at a time of all those that workers died of.
 _CLAIM_QUARANTINED = """
 UPDATE runs_queued q
-SET token = %(token)s, process = %(process)s, lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+SET token = gen_random_uuid(), process = %(process)s,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE (q.tenant_id, q.id) IN (
     SELECT w.tenant_id, w.id FROM runs_queued w
     WHERE w.quarantined AND w.token IS NULL AND w.not_before <= now()
@@ -146,13 +154,20 @@ def claim(*, quarantined: bool = False) -> Claim | None:
 
     With `quarantined` one of those that workers have died of, if no other of them is being carried out.
     """
-    limits = {
-        "token": uuid4(), "process": PROCESS, "lease": settings.LEASE_SECONDS, "slots": settings.WORKER_SLOTS,
-        "tenant_slots": settings.TENANT_SLOTS,
-    }  # fmt: skip
-    rows = _operate(_CLAIM_QUARANTINED if quarantined else _CLAIM, limits)
+    claims = _claim(_CLAIM_QUARANTINED, {}) if quarantined else claim_many(1)
+    return claims[0] if claims else None
+
+
+def claim_many(most: int) -> list[Claim]:
+    """Claim up to so many runs in one statement, as fairly as one after the other."""
+    slots = {"slots": settings.WORKER_SLOTS, "tenant_slots": settings.TENANT_SLOTS, "most": most}
+    return _claim(_CLAIM, slots)
+
+
+def _claim(statement: str, limits: dict[str, int]) -> list[Claim]:
+    [rows] = operator_trips.send((statement, {**limits, "process": PROCESS, "lease": settings.LEASE_SECONDS}))
     metrics.CLAIMS.inc(len(rows))
-    return Claim(*rows[0]) if rows else None
+    return [Claim(*row) for row in rows]
 
 
 def renew(tokens: Sequence[UUID]) -> dict[UUID, bool]:
@@ -196,16 +211,33 @@ def waiting(most: int) -> int:
     return int(_operate(_WAITING, [most])[0][0])
 
 
-def ring(bells: int = 1) -> None:
-    """Tell workers to look, unless enough bells wait. A lost bell costs a second: the dispatcher rings too."""
+def ring(bells: int = 1, *, whatever: bool = False) -> None:
+    """Tell workers to look, unless enough bells wait or somebody looks all the time (`whatever`: even then).
+
+    A lost bell costs a second: the dispatcher rings too.
+    """
     most = 2 * settings.WORKER_SLOTS
 
     def send() -> None:
-        for _ in range(min(bells, most - int(valkey.client.llen(QUEUE)))):
+        with valkey.client.pipeline(transaction=False) as pipe:
+            wait, masked = pipe.llen(QUEUE).exists(MASK).execute()
+        if masked and not whatever:
+            return
+        for _ in range(min(bells, most - int(wait))):
             _send(BELL, expires=60)
             metrics.BELLS.inc()
 
     valkey.ask(send, None)
+
+
+def mask_bells() -> None:
+    """Say to doors that a worker with free slots looks all the time; for a second, if it is not said again."""
+    valkey.ask(lambda: valkey.client.set(MASK, NAME, px=1000), None)
+
+
+def unmask_bells() -> None:
+    """Say that bells are listened to again."""
+    valkey.ask(lambda: valkey.client.delete(MASK), None)
 
 
 def ring_quarantine() -> None:

@@ -1,19 +1,18 @@
 """Work on one claimed run: render, call, check, repair, finish. No transaction stays open across a model call.
 
 What a call came to is written in the transaction that comes next anyway, that of the next call or of the run's end: the
-attempt's row stands before the call, so a worker that dies in between leaves an attempt that is known to be lost.
+attempt's row stands before the call, so a worker that dies in between leaves an attempt that is known to be lost. A run
+that nothing is unusual about takes three round trips: it is read, its call begins, it ends (runs/trips.py).
 """
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connections
 from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,26 +22,28 @@ from features.models import ModelTarget
 from features.served import Served
 from tenants.errors import AppError
 from tenants.isolation import APP, tenant_tx
-from tenants.models import Tenant
 from tenants.provider_keys import Credential
 
 from . import metrics, tracing
 from .breakers import Breakers, RetryBudgets, full_jitter
+from .calls import BEGIN, SETTLE_ALONE, Called, beginning, settling
 from .canary import end_canary, is_canary
-from .costs import MICRO, most_per_run, price, worst
+from .claimed import Claimed, read_claimed
+from .costs import MICRO, most_per_run, worst
 from .dispatch import Claim, let_go
-from .events import tell
+from .events import hear, tell
 from .finish import Ending, failed, finish, settle_lost
 from .flow import Call, ProviderFailed, RunFailed, converse
 from .leases import Lease, leases
 from .models import Attempt, Queued, Run, State
 from .output import Reply
 from .outputs import output_for_item
-from .own_keys import CLAIMED, fate, own_key, refused
+from .own_keys import fate, own_key, refused
 from .provider import Stopped, ask
-from .receipts import served_by, served_instead
+from .receipts import keep_served, served_before, served_by, served_instead
 from .reservations import Hold, Payer, Short, note_refusal, reserve, settle
 from .tokens import NO_TOKENS, LayerTokens, layer_tokens
+from .trips import app_trips
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ def execute(claim: Claim, lease: Lease) -> State | None:
     if lease.lost:
         return None
     with tracing.span("finish", "INTERNAL", {**told, "bespoke.state": str(ending.state)}, parent=claim.trace):
-        state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token, before=work.settle)
+        state = finish(claim.tenant_id, claim.run_id, ending, token=claim.token, called=work.unsettled)
     log.info("run.finished", run=str(claim.run_id), tenant=str(claim.tenant_id), state=state)
     return state
 
@@ -110,37 +111,18 @@ class _Known(Exception):
         self.output = output
 
 
-@dataclass(slots=True)
-class _Called:
-    """A call whose attempt stands, and in the end what it came to."""
-
-    number: int
-    call: Call
-    target: ModelTarget
-    hold: Hold
-    own: Credential | None = None  # the tenant's own key, if it has one
-    reply: Reply = field(default_factory=lambda: Reply(None, None))
-    outcome: str = "lost"
-    detail: str = ""
-
-    @property
-    def cost(self) -> int:
-        """What it came to, in micro-units: nothing with the tenant's own key."""
-        return 0 if self.own else price(self.target, self.reply)
-
-
 class _Work:
     """One run in a worker's hands."""
 
     def __init__(self, claim: Claim, lease: Lease) -> None:
         self.claim, self.lease = claim, lease
-        self.run: Run
+        self.found: Claimed
         self.served: Served
-        self.own_keys = False  # whether the tenant has any of its own for providers
         self.begun = False  # whether that it runs is written, by us
         self.calls = self.tries = self.spent = 0
-        self.deadline = 0.0  # as time.monotonic() has it
-        self.unsettled: _Called | None = None
+        self.until: datetime  # the run may take, and as time.monotonic() has it
+        self.deadline = 0.0
+        self.unsettled: Called | None = None
 
     @property
     def tokens(self) -> LayerTokens:
@@ -159,158 +141,180 @@ class _Work:
                     return output
             replaced = self.begun and self.calls > 0
             try:
-                with tenant_tx(self.claim.tenant_id):
-                    self.settle()
-                    claim = self._claimed()
-                    if not self.begun:
-                        self._start(claim)
-                    if self._withdrawn() or flow is None:
-                        flow = converse(self.served.compiled, self._messages(), self.run.input)
-                        call = next(flow)
-                    else:
-                        replaced = False
-                    called = self._begin(call, claim)
+                self._read()
+                if not self.begun:
+                    self._start()
+                if self._replaced() or flow is None:
+                    flow = converse(self.served.compiled, self._messages(), self.found.run.input)
+                    call = next(flow)
+                else:
+                    replaced = False
+                called = self._begin(call)
             except ProviderFailed as failure:  # nobody was called
                 step = _thrower(failure)
                 continue
             finally:
                 let_go()
-            if not self.begun and self.run.started_at is None:
-                metrics.began(self.run.created_at)
+            if not self.begun and self.found.run.started_at is None:
+                metrics.began(self.found.run.created_at)
             self.unsettled, self.begun = called, True
             self._say(call, replaced)
             step = self._ask(called)
 
-    def _claimed(self) -> Queued:
-        """Our row in the queue, locked. Raises _NotOurs when somebody else has it."""
-        found = list(Queued.objects.raw(CLAIMED, [self.claim.tenant_id, self.claim.run_id, self.claim.token]))
-        if not found or self.lease.lost:
+    def _read(self) -> None:
+        """Read how the run stands. Raises _NotOurs when somebody else has it."""
+        found = None if self.lease.lost else read_claimed(self.claim)
+        if found is None:
             raise _NotOurs
-        self.own_keys = found[0].own_keys  # type: ignore[attr-defined]  # which the statement adds
-        return found[0]
+        self.found = found
 
-    def _start(self, claim: Queued) -> None:
-        """Read the run and what it is served, note that it runs, and from when on its time counts."""
-        rows = Run.objects.select_related("feature", "tenant")
-        self.run = rows.get(tenant_id=self.claim.tenant_id, pk=self.claim.run_id)
-        if self.run.started_at is not None:
-            settle_lost(self.run.pk)
+    def _start(self) -> None:
+        """Find what the run is served, and until when it may take."""
+        served = served_before(self.found) if self.found.plain else None
+        if served is None:
+            with tenant_tx(self.claim.tenant_id):
+                served = self._start_anew()
+        self.served = served
+        tracing.note(feature=self.found.run.feature.key, digest=served.digest)
+        now, seconds = timezone.now(), served.compiled.limits.timeout_seconds
+        self.until = self.found.deadline or now + timedelta(seconds=seconds)
+        self.deadline = time.monotonic() + min((self.until - now).total_seconds(), seconds)
+
+    def _start_anew(self) -> Served:
+        """Settle what an earlier worker began, and resolve what the run is served; within the tenant's transaction."""
+        self._lock()
+        run = self.found.run
+        if run.started_at is not None:
+            settle_lost(run.pk)
             self._recount()
-        Run.objects.filter(
-            tenant_id=self.run.tenant_id, pk=self.run.pk, state__in=(State.QUEUED, State.RUNNING)
-        ).update(state=State.RUNNING, started_at=self.run.started_at or Now())
-        instead = served_instead(self.run)
-        self.served = instead or served_by(self.run)
-        tracing.note(feature=self.run.feature.key, digest=self.served.digest)
-        known = ABSENT if instead or self.calls else output_for_item(self.served, self.run)
+        Run.objects.filter(tenant_id=run.tenant_id, pk=run.pk, state__in=(State.QUEUED, State.RUNNING)).update(
+            state=State.RUNNING, started_at=run.started_at or Now()
+        )
+        instead = served_instead(run)
+        served = instead or served_by(run)
+        known = ABSENT if instead or self.calls else output_for_item(served, run)
         if not isinstance(known, Absent):
             raise _Known(known)
-        now, seconds = timezone.now(), self.served.compiled.limits.timeout_seconds
-        until = claim.deadline or now + timedelta(seconds=seconds)
-        if claim.deadline is None:
-            Queued.objects.filter(tenant_id=claim.tenant_id, pk=claim.pk).update(deadline=until)
-        self.deadline = time.monotonic() + min((until - now).total_seconds(), seconds)
+        if self.found.plain:
+            keep_served(self.found, served)
+        return served
+
+    def _lock(self) -> Queued:
+        """Our row in the queue, locked. Raises _NotOurs when somebody else has it."""
+        found = self._ours()
+        if found is None:
+            raise _NotOurs
+        return found
+
+    def _ours(self) -> Queued | None:
+        ours = Queued.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id, token=self.claim.token)
+        return ours.select_for_update().first()
 
     def _recount(self) -> None:
         """What earlier tries, here or elsewhere, have come to."""
-        earlier = Attempt.objects.filter(tenant_id=self.run.tenant_id, run=self.run.pk).aggregate(
+        earlier = Attempt.objects.filter(tenant_id=self.claim.tenant_id, run=self.claim.run_id).aggregate(
             last=Max("number"), cost=Sum("cost"), away=Count("number", filter=Q(outcome="unavailable"))
         )
         self.calls, self.spent, self.tries = earlier["last"] or 0, earlier["cost"] or 0, earlier["away"]
 
-    def _withdrawn(self) -> bool:
+    def _replaced(self) -> bool:
         """Whether the version served was withdrawn since; what replaces it is served from here on."""
-        instead = served_instead(self.run) if self.begun else None
+        if not self.begun or not self.found.withdrawn:
+            return False
+        with tenant_tx(self.claim.tenant_id):
+            self._lock()
+            instead = served_instead(self.found.run)
         if instead is None:
             return False
         self.served = instead
         return True
 
     def _messages(self) -> list[dict[str, Any]]:
-        run, compiled = self.run, self.served.compiled
+        run, compiled = self.found.run, self.served.compiled
         if run.receipt.get("withdrawn") and (wrong := compiled.input_problems(run.input)):
             told = "The version that replaces a withdrawn one takes other input."
             raise RunFailed("unrenderable", tuple(wrong), told)
-        tenant: Tenant = run.tenant
-        return list(compiled.messages(run.input, tenant_name=tenant.name, user_key=self.served.who.key, now=run.now))
+        named = {"tenant_name": self.found.tenant_name, "user_key": self.served.who.key}
+        return list(compiled.messages(run.input, now=run.now, **named))
 
-    def _begin(self, call: Call, claim: Queued) -> _Called:
+    def _begin(self, call: Call) -> Called:
         """Write the attempt and hold what it may cost. Raises ProviderFailed where nobody can be called."""
         target = self.served.targets.get(call.model)
         if target is None:
             raise ProviderFailed("rejected", f"No model is called {call.model} any more.")
-        own = own_key(self.claim.tenant_id, target) if self.own_keys else None
+        own = self._own_key(target) if self.found.own_keys else None
         pause = breakers.wait(fate(target, own), time.monotonic())
         if pause:
             told = f"{call.model} has failed again and again, and is left alone for a while."
             raise ProviderFailed("unavailable", told, pause, called=False)
         try:
-            hold = self._hold(call, target, claim, own)
-            number = self.calls + 1
-            Attempt.objects.create(
-                tenant_id=self.run.tenant_id, run=self.run.pk, number=number, kind=call.kind, target=target,
-                detail=call.wrong, reserved=hold.amount, own_key=own.id if own else None,
-            )  # fmt: skip
+            called = self._write(call, target, own)
         except BaseException:
             breakers.forget_trial(fate(target, own))
             raise
-        self.calls = number
-        return _Called(number, call, target, hold, own)
+        self.calls, before = called.number, self.unsettled
+        self.unsettled, self.spent = None, self.spent + (before.cost if before else 0)
+        return called
 
-    def _hold(self, call: Call, target: ModelTarget, claim: Queued, own: Credential | None) -> Hold:
-        """Hold the call's worst cost, instead of what the queue's row holds. Raises RunFailed where it is too much."""
-        if own is not None:  # what may be held since before there was that key is given back at the end
-            return Hold(0)
+    def _own_key(self, target: ModelTarget) -> Credential | None:
+        with tenant_tx(self.claim.tenant_id):
+            return own_key(self.claim.tenant_id, target)
+
+    def _write(self, call: Call, target: ModelTarget, own: Credential | None) -> Called:
+        """Write the attempt, with what it holds: in one trip where there is nothing to be held anew."""
+        amount = 0 if own else self._worst(call, target)
+        number, before = self.calls + 1, self.unsettled
+        held = Hold(0) if own else self._holds(amount)
+        if held is not None and not (before and before.hold.budgets):
+            called = Called(number, call, target, held, own)
+            begin = (BEGIN, beginning(self.claim, called, before, begun=self.begun, until=self.until))
+            if app_trips.in_tenant(self.claim.tenant_id, begin) == [[]]:
+                raise _NotOurs
+            return called
+        with tenant_tx(self.claim.tenant_id), connections[APP].cursor() as cursor:
+            claim = self._lock()
+            if before and before.hold.budgets:
+                self._pay(before, claim)
+            hold = Hold(0) if own else self._reserve(amount, claim)
+            called = Called(number, call, target, hold, own)
+            cursor.execute(BEGIN, beginning(self.claim, called, before, begun=self.begun, until=self.until))
+        return called
+
+    def _worst(self, call: Call, target: ModelTarget) -> int:
+        """What a call can cost at the worst. Raises RunFailed where the run may not come to so much."""
         amount, most = worst(target, call.messages, self.served.compiled), most_per_run(self.served.compiled)
         spent = self.spent + (self.unsettled.cost if self.unsettled else 0)
         if most is not None and spent + amount > most:
             told = f"{spent / MICRO:g} {settings.CURRENCY} is spent; the next call may cost {amount / MICRO:g}."
             raise RunFailed("over_cost", detail=told)
-        held = claim.reserved
-        if held is not None and (held == amount or not claim.budgets):
-            return Hold(held, claim.budgets)
-        payer = self._payer()
-        settle(payer, Hold(held or 0, claim.budgets), cost=0)
+        return amount
+
+    def _holds(self, amount: int) -> Hold | None:
+        """What is held for the call already, None where something else must be."""
+        held, budgets = self.found.reserved, self.found.budgets
+        return Hold(held, budgets) if held is not None and (held == amount or not budgets) else None
+
+    def _reserve(self, amount: int, claim: Queued) -> Hold:
+        """Hold an amount instead of what the queue's row holds. Raises RunFailed where a budget has less left."""
+        settle(self._payer(), Hold(claim.reserved or 0, claim.budgets), cost=0)
         try:
-            hold = reserve(payer, amount)
+            hold = reserve(self._payer(), amount)
         except Short as short:
             raise RunFailed("over_budget", detail=short.detail) from short
-        self._keep(hold.amount, hold.budgets)
+        claim.reserved, claim.budgets = hold.amount, list(hold.budgets)
+        claim.save(update_fields=["reserved", "budgets"])
         return hold
 
-    def settle(self) -> None:
-        """Write what the last call came to, and give back what it held; in the transaction that comes next anyway.
-
-        An attempt that the reaper has settled as lost meanwhile stays as it is.
-        """
-        called = self.unsettled
-        if called is None:
-            return
-        cost = called.cost
-        ours = Attempt.objects.filter(tenant_id=self.run.tenant_id, run=self.run.pk, number=called.number)
-        written = ours.filter(finished_at=None).update(
-            finished_at=Now(),
-            outcome=called.outcome,
-            detail=called.detail,
-            input_tokens=called.reply.input_tokens,
-            cached_input_tokens=called.reply.cached_input_tokens,
-            output_tokens=called.reply.output_tokens,
-            cost=cost,
-        )
-        if written and called.hold.budgets and self._keep(None, []):
-            settle(self._payer(), called.hold, cost)
-        # Not before COMMIT is it certain: whoever rolls back settles again, in the transaction after.
-        transaction.on_commit(partial(self._settled, cost), using=APP)
-
-    def _settled(self, cost: int) -> None:
-        self.unsettled, self.spent = None, self.spent + cost
-
-    def _keep(self, amount: int | None, budgets: Any) -> bool:
-        ours = Queued.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id, token=self.claim.token)
-        return bool(ours.update(reserved=amount, budgets=list(budgets)))
+    def _pay(self, before: Called, claim: Queued) -> None:
+        """Give back what the call before held and count what it cost, unless the reaper has settled it as lost."""
+        attempt = Attempt.objects.filter(tenant_id=claim.tenant_id, run=claim.pk, number=before.number)
+        if attempt.filter(finished_at=None).exists():
+            settle(self._payer(), before.hold, before.cost)
+            claim.reserved, claim.budgets = None, []
+            claim.save(update_fields=["reserved", "budgets"])
 
     def _payer(self) -> Payer:
-        return Payer(self.run.tenant_id, self.run.subject_id, self.run.feature_id)
+        return Payer(self.claim.tenant_id, self.found.run.subject_id, self.found.run.feature_id)
 
     def _say(self, call: Call, replaced: bool) -> None:
         run_id = str(self.claim.run_id)
@@ -319,15 +323,15 @@ class _Work:
         if call.kind == "repair" or replaced:  # what was heard so far does not count
             tell(self.claim.tenant_id, self.claim.run_id, "repair", id=run_id)
 
-    def _ask(self, called: _Called) -> Callable[[Conversation], Call]:
+    def _ask(self, called: Called) -> Callable[[Conversation], Call]:
         """Make the call. Returns how the conversation goes on; raises Stopped."""
         key, told = fate(called.target, called.own), called.call.wrong
         began, first = time.monotonic(), list[float]()
 
         def heard(text: str) -> None:
+            hear(self.claim.tenant_id, self.claim.run_id, text, first=not first)
             if not first:
                 first.append(time.monotonic() - began)
-            tell(self.claim.tenant_id, self.claim.run_id, "delta", text=text)
 
         if called.number == 1:
             retries.earn(self.claim.tenant_id)
@@ -377,18 +381,20 @@ class _Work:
         return self._requeue(seconds)
 
     def _requeue(self, seconds: float) -> bool:
-        with tenant_tx(self.claim.tenant_id):
-            self.settle()
-            ours = Queued.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id, token=self.claim.token)
-            later = timezone.now() + timedelta(seconds=seconds)
-            moved = ours.filter(cancel_requested_at=None).update(
-                token=None, process=None, lease_until=None, not_before=later
-            )
-            if moved:
-                Run.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id).update(state=State.QUEUED)
-        if moved:
-            tell(self.claim.tenant_id, self.claim.run_id, "queued", id=str(self.claim.run_id), wait_seconds=seconds)
-        return bool(moved)
+        with tenant_tx(self.claim.tenant_id), connections[APP].cursor() as cursor:
+            claim = self._ours()
+            if claim is None or claim.cancel_requested_at is not None:
+                return False
+            if self.unsettled:
+                if self.unsettled.hold.budgets:
+                    self._pay(self.unsettled, claim)
+                cursor.execute(SETTLE_ALONE, {"tenant": claim.tenant_id, "run": claim.pk, **settling(self.unsettled)})
+            claim.token = claim.process = claim.lease_until = None
+            claim.not_before = timezone.now() + timedelta(seconds=seconds)
+            claim.save(update_fields=["token", "process", "lease_until", "not_before"])
+            Run.objects.filter(tenant_id=self.claim.tenant_id, pk=self.claim.run_id).update(state=State.QUEUED)
+        tell(self.claim.tenant_id, self.claim.run_id, "queued", id=str(self.claim.run_id), wait_seconds=seconds)
+        return True
 
 
 def _sender(reply: Reply) -> Callable[[Conversation], Call]:

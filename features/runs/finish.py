@@ -1,7 +1,7 @@
 """How runs end: each once, in one transaction, with one ledger row. And how a person cancels or rates one."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,37 +14,46 @@ from django.db.models.functions import Now
 from features.engine import Json, check_json, dumps
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, Problem
-from tenants.isolation import APP, tenant_tx
+from tenants.isolation import APP, NOBODY, tenant_tx
 
 from . import metrics
+from .calls import SETTLE, Called, settling
 from .dispatch import Lost
-from .events import tell
+from .events import along, tell
 from .flow import MALFORMED, TITLES, RunFailed, only_checks
-from .inflight import leave
+from .inflight import leaving
 from .models import Attempt, Queued, Run, State
 from .receipts import served_by
 from .reservations import Hold, Payer, settle
 from .telling import TOLD
 from .tokens import NO_TOKENS, LayerTokens
+from .trips import app_trips
 
 NO_FORM = ("invalid", "empty", "truncated")  # errors of an answer that had not the output's form
 ALONE_TIMES = 3  # a run that was alone with its worker when it died so often is not tried again
 A_FEW = 100  # followers that end in one transaction
 
-# The end of a run, whole: its row in the queue goes (if the claim still stands), its own says what became of it, and
-# one ledger row what it cost. A cancel that was asked for in the meantime wins over any other end.
+# The end of a run, whole: its row in the queue goes (if the claim still stands), its own says what became of it, its
+# last call is settled and what it held given back, and one ledger row says what it cost. A cancel that was asked for in
+# the meantime wins over any other end. Rows of budgets are locked in the order of their ids, as everywhere.
 _END = f"""
 WITH gone AS (
     DELETE FROM runs_queued
     WHERE tenant_id = %(tenant)s AND id = %(run)s AND token IS NOT DISTINCT FROM %(token)s::uuid
-      AND (%(follows)s::uuid IS NULL OR follows = %(follows)s)
+      AND (%(follows)s::uuid IS NULL OR follows = %(follows)s::uuid)
     RETURNING cancel_requested_at IS NOT NULL AS cancelled, coalesce(reserved, 0) AS reserved, budgets
+), settled AS ({SETTLE.format(ours="gone")}), calls AS (
+    SELECT number, kind, detail, input_tokens, cached_input_tokens, output_tokens, cost FROM settled
+    UNION ALL
+    SELECT a.number, a.kind, a.detail, a.input_tokens, a.cached_input_tokens, a.output_tokens, a.cost
+    FROM runs_attempt a
+    WHERE a.tenant_id = %(tenant)s AND a.run = %(run)s AND NOT EXISTS (SELECT FROM settled s WHERE s.number = a.number)
 ), used AS (
     SELECT coalesce(sum(input_tokens), 0) AS input, coalesce(sum(cached_input_tokens), 0) AS cached,
            coalesce(sum(output_tokens), 0) AS output, coalesce(sum(cost), 0) AS cost, count(*) AS calls,
            count(*) FILTER (WHERE kind = 'repair') AS repairs,
            coalesce(bool_or(kind = 'repair' AND starts_with(detail, '{MALFORMED}')), false) AS malformed
-    FROM runs_attempt WHERE tenant_id = %(tenant)s AND run = %(run)s
+    FROM calls
 ), run AS (
     UPDATE runs_run r SET
         state = CASE WHEN gone.cancelled THEN 'cancelled' ELSE %(state)s END,
@@ -58,6 +67,16 @@ WITH gone AS (
     FROM gone, used
     WHERE r.tenant_id = %(tenant)s AND r.id = %(run)s AND r.state IN ('queued', 'running')
     RETURNING r.*
+), held AS MATERIALIZED (
+    SELECT u.tenant_id, u.budget_id, u.subject FROM runs_budgetuse u, gone, run
+    WHERE u.tenant_id = %(tenant)s AND u.budget_id = ANY(gone.budgets)
+      AND u.subject IN (run.subject_id, '{NOBODY}')
+    ORDER BY u.budget_id FOR UPDATE OF u
+), given_back AS (
+    UPDATE runs_budgetuse u SET reserved = u.reserved - gone.reserved,
+        spent = u.spent + coalesce((SELECT cost FROM settled), 0)
+    FROM held, gone
+    WHERE u.tenant_id = held.tenant_id AND u.budget_id = held.budget_id AND u.subject = held.subject
 ), entered AS (
     INSERT INTO runs_ledger (id, tenant_id, run, feature, subject, at, state, cached, model, version, error, repairs,
         malformed, preview, calls, input_tokens, cached_input_tokens, output_tokens, cost, base_tokens, tenant_tokens,
@@ -70,8 +89,10 @@ WITH gone AS (
            used.calls * %(user_tokens)s
     FROM run, gone, used
 ), told AS ({TOLD})
-SELECT run.state, gone.reserved, gone.budgets, run.subject_id, run.feature_id, run.author, run.cache_key
-FROM gone LEFT JOIN run ON true"""
+SELECT run.state, run.author, run.cache_key FROM gone LEFT JOIN run ON true"""
+
+# A statement of its own: who follows may have come while the one before waited for the queue's row.
+_FOLLOWED = "SELECT EXISTS (SELECT FROM runs_queued WHERE tenant_id = %(tenant)s AND follows = %(run)s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +117,27 @@ def failed(failure: RunFailed, tokens: LayerTokens = NO_TOKENS) -> Ending:
 
 
 def finish(
-    tenant_id: UUID, run_id: UUID, ending: Ending, *, token: UUID | None, before: Callable[[], None] = lambda: None
+    tenant_id: UUID, run_id: UUID, ending: Ending, *, token: UUID | None, called: Called | None = None
 ) -> State | None:
     """End a run if the claim is still ours; a cancel that was asked for in the meantime wins over any other end.
 
-    `before` is done in the same transaction: what its last call came to is written there. Returns the state it ended
-    in, or None for a late finisher, whose write matches no row and changes nothing.
+    `called` is its last call, if what that came to is not written yet. Returns the state it ended in, or None for a
+    late finisher, whose write matches no row and changes nothing.
     """
-    with tenant_tx(tenant_id):
-        before()
-        ended = _end(tenant_id, run_id, ending, token)
+    if ending.state == State.SUCCEEDED:
+        ended, followed = _succeed(tenant_id, run_id, ending, token, called)
+    else:
+        with tenant_tx(tenant_id):
+            ended, followed = _end(tenant_id, run_id, ending, token, called=called), False
     if ended is None:
         return None
-    leave(tenant_id, ended.author, run_id)
+    along(leaving(tenant_id, ended.author, run_id))
     if ended.state != ending.state:
         ending = Ending(ended.state)
     metrics.ended(ending.state, _error_type(ending), cached=ending.cached)
     _announce(tenant_id, run_id, ending)
-    if ended.leads and ending.state == State.SUCCEEDED:
-        while _end_followers(tenant_id, run_id, ending):
-            pass
+    while followed and ending.state == State.SUCCEEDED and _end_followers(tenant_id, run_id, ending):
+        pass
     return ended.state
 
 
@@ -123,35 +145,58 @@ def finish(
 class _Ended:
     state: State
     author: str
-    leads: bool
+    cache_key: Any
+
+
+def _succeed(
+    tenant_id: UUID, run_id: UUID, ending: Ending, token: UUID | None, called: Called | None
+) -> tuple[_Ended | None, bool]:
+    """Write the end of a run that has an output, in one round trip; and say whether anybody waits for that output."""
+    parameters = _parameters(tenant_id, run_id, ending, token, called)
+    rows, [(followed,)] = app_trips.in_tenant(tenant_id, (_END, parameters), (_FOLLOWED, parameters))
+    ended = _ended(run_id, rows[0] if rows else None)
+    if ended is not None and followed and ended.state != State.SUCCEEDED:  # it was cancelled at the last moment
+        with tenant_tx(tenant_id):
+            _let_followers_go(tenant_id, run_id, ended.cache_key)
+    return ended, followed
 
 
 def _end(
-    tenant_id: UUID, run_id: UUID, ending: Ending, token: UUID | None, follows: UUID | None = None
-) -> _Ended | None:
-    """Write the end of a run, and give back what it still held; within the tenant's transaction."""
+    tenant_id: UUID, run_id: UUID, ending: Ending, token: UUID | None, follows: UUID | None = None,
+    called: Called | None = None,
+) -> _Ended | None:  # fmt: skip
+    """Write the end of a run within the tenant's transaction; whoever waits for an output it has not got is let go."""
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_END, _parameters(tenant_id, run_id, ending, token, called, follows))
+        ended = _ended(run_id, cursor.fetchone())
+    if ended is not None and ended.cache_key is not None and ended.state != State.SUCCEEDED:
+        _let_followers_go(tenant_id, run_id, ended.cache_key)
+    return ended
+
+
+def _parameters(
+    tenant_id: UUID, run_id: UUID, ending: Ending, token: UUID | None, called: Called | None,
+    follows: UUID | None = None,
+) -> dict[str, Any]:  # fmt: skip
     tokens, error_type = ending.tokens, _error_type(ending)
-    parameters: dict[str, Any] = {
-        "tenant": tenant_id, "run": run_id, "token": token, "follows": follows, "state": ending.state,
-        "cached": ending.cached or follows is not None, "begun": token is not None or follows is not None,
+    return {
+        **settling(called), "tenant": tenant_id, "run": run_id, "token": token, "follows": follows,
+        "state": ending.state.value, "cached": ending.cached or follows is not None,
+        "begun": token is not None or follows is not None,
         "output": None if ending.output is None else dumps(ending.output),
         "error": None if ending.error is None else json.dumps(ending.error), "error_type": error_type,
         "no_form": error_type in NO_FORM, "kept": timedelta(seconds=settings.UNSTORED_SECONDS),
         "base_tokens": tokens.base, "tenant_tokens": tokens.tenant, "user_tokens": tokens.user,
     }  # fmt: skip
-    with connections[APP].cursor() as cursor:
-        cursor.execute(_END, parameters)
-        row = cursor.fetchone()
+
+
+def _ended(run_id: UUID, row: tuple[Any, ...] | None) -> _Ended | None:
     if row is None:
         return None
-    state, reserved, budgets, subject_id, feature_id, author, cache_key = row
+    state, author, cache_key = row
     if state is None:
         raise RuntimeError(f"run {run_id} had a queue row although it had ended")
-    settle(Payer(tenant_id, subject_id, feature_id), Hold(reserved, budgets), cost=0)
-    leads = cache_key is not None
-    if leads and state != State.SUCCEEDED:
-        _let_followers_go(tenant_id, run_id, cache_key)
-    return _Ended(State(state), author, leads)
+    return _Ended(State(state), author, cache_key)
 
 
 def _let_followers_go(tenant_id: UUID, run_id: UUID, cache_key: Any) -> None:
@@ -174,7 +219,7 @@ def _end_followers(tenant_id: UUID, run_id: UUID, ending: Ending) -> bool:
         ended = {one: _end(tenant_id, one, ending, None, follows=run_id) for one in found}
     for follower, one in ended.items():
         if one is not None:
-            leave(tenant_id, one.author, follower)
+            along(leaving(tenant_id, one.author, follower))
             metrics.ended(one.state, "", cached=one.state == State.SUCCEEDED)
             _announce(tenant_id, follower, ending if one.state == ending.state else Ending(one.state))
     return len(found) == A_FEW
@@ -193,7 +238,7 @@ def cancel(run: Run, *, by: Actor) -> bool:
             Queued.objects.filter(pk=run.pk, cancel_requested_at=None).update(cancel_requested_at=Now())
             return False
         _end(run.tenant_id, run.pk, Ending(State.CANCELLED), None)
-    leave(run.tenant_id, run.author, run.pk)
+    along(leaving(run.tenant_id, run.author, run.pk))
     metrics.ended(State.CANCELLED, "", cached=False)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
     return True

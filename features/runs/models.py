@@ -152,7 +152,7 @@ class Queued(TenantModel):
     class Meta:
         indexes = [
             models.Index(
-                fields=["tenant", "batch", "id"],
+                fields=["tenant", "batch", "not_before", "id"],
                 name="queued_waiting",
                 condition=models.Q(token__isnull=True, follows__isnull=True, quarantined=False),
             ),

@@ -10,12 +10,6 @@ from tenants.provider_keys import Credential, credential_for, note_refused
 from .dispatch import let_go
 from .flow import ProviderFailed
 
-# A run's row in the queue, locked, and whether its tenant has keys: so that whoever has none pays no statement for it.
-CLAIMED = """
-SELECT q.*, EXISTS (SELECT FROM tenants_providerkey k WHERE k.tenant_id = q.tenant_id AND k.revoked_at IS NULL)
-       AS own_keys
-FROM runs_queued q WHERE q.tenant_id = %s AND q.id = %s AND q.token = %s FOR UPDATE OF q"""
-
 
 def own_key(tenant_id: UUID, target: ModelTarget) -> Credential | None:
     """The tenant's own key for a target's provider, None where it has none; within the tenant's transaction.

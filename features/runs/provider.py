@@ -7,19 +7,17 @@ still connecting, waiting for the first word or between two, when its deadline p
 
 import asyncio
 import concurrent.futures
-import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 
+import httpx2
 import openai
 from django.conf import settings
 from django.utils import timezone
-from openai.types.chat import ChatCompletionChunk
 
 from features.engine import Compiled
 from features.models import ModelTarget
@@ -30,14 +28,16 @@ from . import tracing
 from .costs import most_output
 from .flow import Call, ProviderFailed
 from .output import Reply
-from .tokens import estimated
+from .streaming import Broken, Gathered
 
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 0.2  # how soon a call is hung up on once `stop` says so
+DRAIN_SECONDS = 0.1  # how long the end of an answer is waited for that has said to be whole: it frees its connection
 MOST_BYTES = 32 * 1024 * 1024  # of one answer of a customer's own endpoint, chunks and all
 LONGEST_ANSWER = 400_000  # characters; far above what any max_output_tokens gives, so only a runaway meets it
 
 _starting = threading.Lock()
+_calls: dict[asyncio.Task[bool], Callable[[], bool]] = {}  # that are open, and what says to end them
 
 
 class Stopped(Exception):
@@ -46,51 +46,6 @@ class Stopped(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__("stopped")
         self.reply = reply
-
-
-@dataclass
-class _Gathered:
-    """What has come of a stream so far."""
-
-    parts: list[str] = field(default_factory=list)
-    length: int = 0
-    refusal: str = ""
-    finish: str | None = None
-    indexes: set[int] = field(default_factory=set)
-    tool_call: bool = False
-    usage: Any = None
-
-    def add(self, chunk: ChatCompletionChunk) -> str:
-        """Take a chunk in and return the text that it adds."""
-        self.usage = chunk.usage or self.usage
-        added = ""
-        for choice in chunk.choices or ():  # null, from some gateways' last chunk
-            self.indexes.add(choice.index)
-            self.finish = choice.finish_reason or self.finish
-            self.tool_call = self.tool_call or bool(choice.delta.tool_calls)
-            self.refusal += choice.delta.refusal or ""
-            if choice.index == 0:
-                added += choice.delta.content or ""
-        self.parts.append(added)
-        self.length += len(added)
-        return added
-
-    def reply(self, asked: Sequence[Mapping[str, Any]]) -> Reply:
-        """Return the whole as a Reply. Tokens are the provider's count or, where it gave none, estimated."""
-        text = "".join(self.parts)
-        used = self.usage
-        told = used is not None and bool(used.prompt_tokens)  # a count of nothing is no count
-        details = getattr(used, "prompt_tokens_details", None)
-        return Reply(
-            text=text or None,
-            finish=self.finish,
-            refusal=self.refusal or None,
-            choices=len(self.indexes),
-            tool_call=self.tool_call,
-            input_tokens=used.prompt_tokens if told else sum(estimated(message["content"]) for message in asked),
-            cached_input_tokens=(getattr(details, "cached_tokens", 0) or 0) if details else 0,
-            output_tokens=used.completion_tokens if told else estimated(text + self.refusal),
-        )
 
 
 @lru_cache(maxsize=64)
@@ -123,6 +78,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 @lru_cache(maxsize=1)
 def _only_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
+    loop.call_soon(_hang_up_on_stopped, loop)
     threading.Thread(target=loop.run_forever, name="provider", daemon=True).start()
     return loop
 
@@ -140,6 +96,7 @@ def ask(
 ) -> Reply:
     """Make one call and stream its text to `on_text`; `deadline` is a time.monotonic() for the whole of it.
 
+    `on_text` is called on the loop that reads all calls of the process, and must not hold it up.
     `name` is ours for the call: the provider gets it as X-Client-Request-Id, and has it in its logs. `own` is the
     tenant's own key, which the call is made with instead of the vendor's.
     Raises ProviderFailed (timeout, unavailable, rejected) and Stopped when `stop` says so, having closed the stream.
@@ -149,13 +106,10 @@ def ask(
     if configured is None:
         raise ProviderFailed("rejected", f"The provider {target.provider} is not set up on this worker.")
     client = _own_client(own) if own else _client(target.provider, configured["base_url"], configured["api_key"])
-    gathered = _Gathered()
-    texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    request = {**_request(call, target, compiled), "extra_headers": {"X-Client-Request-Id": name, **tracing.headers()}}
-    reading = _read(client, request, gathered, deadline, texts.put)
-    done = asyncio.run_coroutine_threadsafe(_until_stopped(reading, stop, texts.put), _loop())
-    while (text := _heard(texts)) is not None:
-        on_text(text)
+    gathered = Gathered()
+    headers = {"X-Client-Request-Id": name, **tracing.headers()}
+    reading = _read(client, _request(call, target, compiled), headers, gathered, deadline, on_text)
+    done = asyncio.run_coroutine_threadsafe(_until_stopped(reading, stop), _loop())
     try:
         _wait(done, deadline, own)
     except ProviderFailed as failure:
@@ -169,23 +123,11 @@ def ask(
     return reply
 
 
-def _heard(texts: "queue.SimpleQueue[str | None]") -> str | None:
-    """All the text that has come by now, once any has; None when no more will come, but never before what came."""
-    text = texts.get()
-    while text is not None and not texts.empty():
-        more = texts.get()
-        if more is None:
-            texts.put(None)
-            return text
-        text += more
-    return text
-
-
 def _wait(done: "concurrent.futures.Future[bool]", deadline: float, own: Credential | None) -> None:
     """Wait for the end of a call. Raises ProviderFailed for whatever it ended with that was no answer."""
     try:
         done.result()
-    except openai.APITimeoutError as error:
+    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         if time.monotonic() < deadline:  # the only limit below the deadline is that for connecting
             raise ProviderFailed("unavailable", "The model could not be reached in time.") from error
         raise ProviderFailed("timeout", "The model did not answer in time.") from error
@@ -193,49 +135,81 @@ def _wait(done: "concurrent.futures.Future[bool]", deadline: float, own: Credent
         raise ProviderFailed("timeout", "The deadline passed before the answer was whole.") from error
     except openai.APIStatusError as error:
         raise _of_status(error, own) from error
-    except openai.APIError as error:
+    except (openai.APIError, httpx2.HTTPError) as error:
         raise ProviderFailed("unavailable", f"The connection to the model failed ({type(error).__name__}).") from error
     except Refused as error:
         raise ProviderFailed("address_refused", str(error)) from error
-    except (ValueError, TypeError, AttributeError, Failed) as error:  # the SDK reads streams without checking them
+    except Broken as error:
+        raise ProviderFailed("unavailable", "The model's server failed in the middle of its answer.") from error
+    except (ValueError, TypeError, AttributeError, LookupError, Failed) as error:
         raise ProviderFailed("unavailable", f"The answer was no chat stream ({type(error).__name__}).") from error
 
 
-async def _until_stopped(
-    reading: Coroutine[Any, Any, None], stop: Callable[[], bool], put: Callable[[str | None], None]
-) -> bool:
-    """Read to the end, or hang up when `stop` says so: then True. Puts None last, when nothing is open any more."""
-    task = asyncio.create_task(reading)
+async def _until_stopped(reading: Coroutine[Any, Any, None], stop: Callable[[], bool]) -> bool:
+    """Read to the end, or hang up when `stop` says so: then True."""
+    task = asyncio.current_task()
+    assert task is not None
+    _calls[task] = stop
     try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=LOOK_SECONDS)
-            if stop() and not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-                return True
-        task.result()
-        return False
+        await reading
+    except asyncio.CancelledError:
+        if not stop():
+            raise
+        task.uncancel()
+        return True
     finally:
-        put(None)
+        _calls.pop(task, None)
+    return False
+
+
+def _hang_up_on_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    """End each call whose `stop` says so, and look again later, for as long as the process lives."""
+    for task in [task for task, stop in _calls.items() if stop()]:
+        del _calls[task]
+        task.cancel()
+    loop.call_later(LOOK_SECONDS, _hang_up_on_stopped, loop)
 
 
 async def _read(
-    client: openai.AsyncOpenAI,
-    request: Mapping[str, Any],
-    gathered: _Gathered,
-    deadline: float,
-    put: Callable[[str], None],
-) -> None:
-    """Gather a stream. Raises TimeoutError at the deadline, and what openai raises."""
+    client: openai.AsyncOpenAI, request: Mapping[str, Any], headers: Mapping[str, str], gathered: Gathered,
+    deadline: float, on_text: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Gather a stream. Raises TimeoutError at the deadline, what openai and httpx2 raise, and what `feed` raises.
+
+    The SDK makes the request and judges its answer's head; the answer itself is read as it comes, since the SDK makes
+    several objects of each chunk, which costs three times as much as all the rest of a call.
+    """
     remaining = max(0.05, deadline - time.monotonic())
     timeout = openai.Timeout(remaining, connect=min(CONNECT_SECONDS, remaining))
-    async with asyncio.timeout(remaining):
-        async with await client.chat.completions.create(timeout=timeout, **request) as stream:
-            async for chunk in stream:
-                if added := gathered.add(chunk):
-                    put(added)
-                if gathered.length > LONGEST_ANSWER:
-                    raise TimeoutError
+    try:
+        async with asyncio.timeout(remaining) as limit:
+            answer = await client.post(
+                "/chat/completions", cast_to=httpx2.Response, body=request, stream=True,
+                stream_cls=openai.AsyncStream[Any],
+                options={"timeout": timeout, "headers": dict(headers)},
+            )  # fmt: skip
+            try:
+                await _gather(answer, gathered, limit, on_text)
+            finally:
+                await answer.aclose()
+    except (TimeoutError, httpx2.HTTPError):
+        if not gathered.ended:  # else it is whole, and only its connection is lost
+            raise
+
+
+async def _gather(
+    answer: httpx2.Response, gathered: Gathered, limit: asyncio.Timeout, on_text: Callable[[str], None]
+) -> None:
+    """Read an answer to the end of its connection's turn, which is good for the next call only then."""
+    async for part in answer.aiter_bytes():
+        if gathered.ended:
+            continue
+        if added := gathered.feed(part):
+            on_text(added)
+        if gathered.length > LONGEST_ANSWER:
+            raise TimeoutError
+        if gathered.ended:
+            limit.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
 
 
 def _request(call: Call, target: ModelTarget, compiled: Compiled) -> dict[str, Any]:

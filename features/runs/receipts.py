@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -14,10 +15,14 @@ from tenants.isolation import APP
 from tenants.models import Subject
 from tenants.subjects import Who
 
+from .claimed import Claimed
 from .models import Preview, Run, State
 from .sides import served_from, side_named
 
 log = structlog.get_logger(__name__)
+MOST_KEPT = 4096
+
+_kept: dict[tuple[Any, ...], Served] = {}
 
 
 class Unreproducible(AppError):
@@ -52,6 +57,31 @@ def served_by(run: Run) -> Served:
             " them in the database itself. Nothing was run. Replay it on `current`, or on a version."
         )
     return served
+
+
+def served_before(claimed: Claimed) -> Served | None:
+    """What another run with the same receipt was served by this process; None where it must be resolved.
+
+    A receipt names what never changes, and its digest was checked then. Fallback models are none of it.
+    """
+    found = _kept.get(_key(claimed))
+    return None if found is None else replace(found, who=claimed.who, at=claimed.run.now)
+
+
+def keep_served(claimed: Claimed, served: Served) -> None:
+    """Keep what a run was served for `served_before`, if no other run may be served otherwise by its receipt."""
+    target = served.targets.get(served.compiled.model)
+    if not served.compiled.fallbacks and target is not None and target.id == claimed.target:
+        if len(_kept) >= MOST_KEPT:
+            _kept.clear()
+        _kept[_key(claimed)] = served
+
+
+def _key(claimed: Claimed) -> tuple[UUID | int | str | None, ...]:
+    run, receipt = claimed.run, claimed.run.receipt
+    whose = None if receipt["user"] is None else run.subject_id
+    numbers = (receipt["base"], receipt["tenant"], receipt["user"], receipt["digest"])
+    return (run.tenant_id, run.feature_id, whose, claimed.target, *numbers)
 
 
 def served_instead(run: Run) -> Served | None:

@@ -16,7 +16,6 @@ from tenants.faults import refuse_unsafe
 from .batch_ends import end_batches
 from .canary import put_canaries_away, send_canary
 from .dispatch import (
-    claim,
     forget_bells,
     free_orphans,
     let_go,
@@ -27,7 +26,6 @@ from .dispatch import (
     take_back,
     waiting,
 )
-from .execute import carry_out
 from .finish import give_up
 from .forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from .guards import watch_rollouts
@@ -35,28 +33,24 @@ from .leases import leases
 from .partitions import make_partitions
 from .previewed import put_expired_away
 from .quarantine import carry_out_apart
+from .slots import Slots
 
 log = structlog.get_logger(__name__)
 
-SPARE_THREADS = 4  # more than there are slots: bells, dispatcher, reaper and quarantine never wait behind runs
+THREADS = 8  # of Celery's, for bells, dispatcher, reaper and the like: runs have their own (slots.py)
 
-_slots = threading.BoundedSemaphore(settings.WORKER_SLOTS)
+slots = Slots(settings.WORKER_SLOTS)
 _quarantine = threading.BoundedSemaphore(1)
 _stopping = threading.Event()
 
 
 @shared_task(ignore_result=True)
 def look() -> int:
-    """A bell: while this process has a free slot, claim the fairest next run and carry it out. Returns how many."""
-    carried_out = 0
-    while not _stopping.is_set() and _slots.acquire(blocking=False):
-        try:
-            if not _next():
-                return carried_out
-            carried_out += 1
-        finally:
-            _slots.release()
-    return carried_out
+    """A bell: claim the fairest next runs for all free slots, carry them out, and look again until none waits.
+
+    Returns how many; none if that is being done already.
+    """
+    return slots.look(lambda: _stopping.is_set())
 
 
 @shared_task(ignore_result=True)
@@ -65,7 +59,7 @@ def dispatch() -> None:
     bells, quarantined = waiting(2 * settings.WORKER_SLOTS), quarantine_waits()
     let_go()
     if bells:
-        ring(bells)
+        ring(bells, whatever=True)
     if quarantined:
         ring_quarantine()
 
@@ -134,7 +128,7 @@ def _begin(sender: Any, **_: object) -> None:
     leases.serve()
     let_go()
     forget_bells()  # those that rang while no worker was there: the dispatcher rings again for what waits
-    sender.concurrency += SPARE_THREADS
+    sender.concurrency = THREADS
 
 
 @worker_shutting_down.connect
@@ -147,12 +141,3 @@ def _stop_claiming(**_: object) -> None:
 def _leave(**_: object) -> None:
     with suppress(Error):
         say_gone()
-
-
-def _next() -> bool:
-    claimed = claim()
-    let_go()
-    if claimed is None:
-        return False
-    carry_out(claimed)
-    return True

@@ -7,9 +7,9 @@ from typing import Any
 from features.actions.policy import set_policy
 from features.actions.rollouts import pause
 from features.runs.accept import accept, find_run
-from features.runs.taking import Asked
 from features.runs.budgets import add_budget
 from features.runs.finish import rate
+from features.runs.taking import Asked
 from tenants.actor import Actor
 from tenants.provider_keys import add_provider_key
 from tenants.secrets import Secret

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from features.actions.policy import policy_now, set_policy
 from features.runs.accept import accept
-from features.runs.taking import Asked
 from features.runs.budgets import add_budget, budgets_of
 from features.runs.models import Ledger
+from features.runs.taking import Asked
 from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.models import ProviderKey, Webhook

@@ -327,6 +327,9 @@ OUTBOUND_NETWORKS = networks(env_list("BESPOKE_OUTBOUND_NETWORKS"))
 # Where audit chains' heads are told besides the log: a file that lines are added to, or an https address.
 AUDIT_HEADS = env("BESPOKE_AUDIT_HEADS", "")
 
+# How long backups are kept, by your own rule: reports of erasures say until when backups hold what was erased.
+BACKUP_DAYS = env_int("BESPOKE_BACKUP_DAYS", 35, 1)
+
 METRICS_TOKEN = env("BESPOKE_METRICS_TOKEN", "")
 METRICS_PORT = env_int("BESPOKE_METRICS_PORT", 0)
 

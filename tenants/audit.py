@@ -204,7 +204,8 @@ class _Walk:
         within = tenant_tx(self.tenant_id) if self.tenant_id is not None else operator_tx()
         with within, connections[APP if mine else OPERATOR].cursor() as cursor:
             cursor.execute(statement.format(**names), {**parameters, "tenant": self.tenant_id})
-            return cursor.fetchall()
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,14 @@ def genesis(owner: str) -> bytes:
 def content(*, id: str, at: datetime, actor: str, verb: str, target: str, detail: Mapping[str, Any]) -> bytes:
     """The SHA-256 of an event's canonical form: {"actor", "at", "detail", "id", "target", "verb"}, `at` in UTC."""
     moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    event = {"id": id, "at": moment, "actor": actor, "verb": verb, "target": target, "detail": dict(detail)}
+    event: dict[str, Any] = {
+        "id": id,
+        "at": moment,
+        "actor": actor,
+        "verb": verb,
+        "target": target,
+        "detail": dict(detail),
+    }
     return sha256(rfc8785.dumps(event)).digest()
 
 

@@ -287,3 +287,6 @@ class Delivery(TenantModel):
                 fields=["tenant", "webhook", "due_at"], name="delivery_due", condition=models.Q(due_at__isnull=False)
             ),
         ]
+
+
+from . import privacy_models  # noqa: E402, F401  # its tables, which stand on TenantModel above

@@ -1,4 +1,4 @@
-"""`manage.py audit_verify`: walk every audit chain, and compare it with heads that were kept outside (docs/audit.md)."""
+"""`manage.py audit_verify`: walk every audit chain, and compare it with heads told outside (docs/audit.md)."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
 """Erases a subject, or a whole organisation: by the registry, in small pieces, begun again wherever it broke off.
 
 Each step finds by itself what is left to do, so carrying an erasure out twice changes nothing. What is erased is
-counted in the transaction that erases it. The report's digest stands in the audit's chain, so that it cannot be changed later.
+counted in the transaction that erases it. The report's digest stands in the audit's chain: it cannot be changed later.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from uuid import uuid4
 import rfc8785
 import structlog
 from django.conf import settings
-from django.db import Error, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -61,7 +61,7 @@ def carry_out(claim: Claim) -> None:
         claim.let_go(PAUSE)
     except Stopped:
         claim.let_go()
-    except Error as error:  # it is claimed again when the lease has run out
+    except (OperationalError, InterfaceError) as error:  # it is claimed again when the lease has run out
         log.warning("erasure.interrupted", erasure=str(claim.id), error=type(error).__name__)
     except Exception as error:
         log.exception("erasure.failed", erasure=str(claim.id), error=type(error).__name__)
@@ -145,7 +145,7 @@ class _Erasing:
             with tenant_tx(self.tenant_id), self._role(one):
                 self.claim.hold()
                 with connections[one.role].cursor() as cursor:
-                    parameters = {"tenant": self.tenant_id, "subject": self.subject, "piece": PIECE}
+                    parameters: dict[str, Any] = {"tenant": self.tenant_id, "subject": self.subject, "piece": PIECE}
                     cursor.execute(_SOME.format(**names), parameters)
                     keys = list({row[0] for row in cursor.fetchall()})
                     counts = {}
@@ -170,7 +170,7 @@ class _Erasing:
             with tenant_tx(self.tenant_id), self._role(one):
                 self.claim.hold()
                 with connections[one.role].cursor() as cursor:
-                    parameters = {
+                    parameters: dict[str, Any] = {
                         "tenant": self.tenant_id, "subject": self.subject, "pseudonym": pseudonym,
                         "after": after, "wide": WIDE,
                     }  # fmt: skip
@@ -223,7 +223,7 @@ class _Erasing:
         if which is None or one.model is Subject or one.kept:
             return False
         with connections[APP].cursor() as cursor:
-            parameters = {"tenant": self.tenant_id, "subject": self.subject, "piece": 1}
+            parameters: dict[str, Any] = {"tenant": self.tenant_id, "subject": self.subject, "piece": 1}
             cursor.execute(_SOME.format(**_names(one, which)), parameters)
             return cursor.fetchone() is not None
 

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import Error, connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -46,7 +46,7 @@ def carry_out(claim: Claim) -> None:
         log.warning("export.lost", export=str(claim.id))
     except Stopped:
         claim.let_go()
-    except Error as error:  # it is claimed again when the lease has run out
+    except (OperationalError, InterfaceError) as error:  # it is claimed again when the lease has run out
         log.warning("export.interrupted", export=str(claim.id), error=type(error).__name__)
     except Exception as error:
         log.exception("export.failed", export=str(claim.id), error=type(error).__name__)

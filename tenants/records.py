@@ -29,8 +29,8 @@ class Records:
     name: of its file in an export; empty: it is in none. shown: the columns exported. left_out: the others, and why
     (`*`: all of them). subject: the column that says whose a row is; when they are erased it goes, or stays if there is
     a reason `kept`. follows: a row goes with the row of another table whose id is in such a column. stays: why rows
-    stay even when the organisation is erased. instead: what columns of a row that stays become (SQL; `%(pseudonym)s` is an
-    id that leads to nobody). key: its primary key after the tenant. role: whose connection writes. gone: is told the
+    stay even when the organisation is erased. instead: what columns of a row that stays become (SQL; `%(pseudonym)s` is
+    an id that leads to nobody). key: its primary key after the tenant. role: whose connection writes. gone: is told the
     ids of deleted rows, after COMMIT.
     """
 

@@ -11,7 +11,7 @@ TESTS ?= tests
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow chaos bench check lock browser clean installed installed-dev python
+.PHONY: help demo serve test slow chaos bench backup restore check lock browser clean installed installed-dev python
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -33,6 +33,12 @@ chaos: installed-dev  ## workers killed, Valkey wiped, PostgreSQL stopped under 
 
 bench: installed-dev  ## what a run costs: CPU, added latency, throughput; BENCH="--seconds 5" for a short one
 	@$(RUN) -m benchmarks.runs $(BENCH)
+
+backup: installed  ## back the database up to FILE=… (docs/backup.md)
+	@exec $(RUN) -m backend.local.backup backup $(FILE)
+
+restore: installed  ## restore FILE=… into an empty database; OVERWRITE=1: in place of what is there
+	@exec $(RUN) -m backend.local.backup restore $(if $(filter 1,$(OVERWRITE)),--overwrite) $(FILE)
 
 check: installed-dev  ## lint, format, types, missing migrations, tests
 	$(RUN) -m ruff check .

@@ -93,6 +93,8 @@ class Seeder:
             return {Feature: self.feature.id, ModelTarget: self.target.id}.get(there)
         if isinstance(column, OrderedJSONField):
             return json.dumps({"canary": canary})
+        if isinstance(column, models.JSONField) and column.default is list:
+            return Jsonb([])  # of ids
         if isinstance(column, models.JSONField):
             return Jsonb({"canary": canary})
         if isinstance(column, ArrayField):

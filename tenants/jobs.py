@@ -3,9 +3,8 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connections
@@ -14,18 +13,19 @@ from .isolation import APP, OPERATOR, operator_tx
 from .privacy_models import Job
 
 _CLAIM = """
-UPDATE {table} SET state = 'running', claimed_until = clock_timestamp() + make_interval(secs => %(lease)s)
+UPDATE {table} SET state = 'running', token = %(token)s,
+    claimed_until = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE (tenant_id, id) IN (
     SELECT tenant_id, id FROM {table} WHERE state IN ('queued', 'running')
     AND (claimed_until IS NULL OR claimed_until < clock_timestamp()) ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING tenant_id, id, claimed_until"""
+RETURNING tenant_id, id, token"""
 _HOLD = """
 UPDATE {table} SET claimed_until = clock_timestamp() + make_interval(secs => %(lease)s)
-WHERE tenant_id = %(tenant)s AND id = %(id)s AND claimed_until = %(until)s AND state = 'running'
-RETURNING claimed_until"""
+WHERE tenant_id = %(tenant)s AND id = %(id)s AND token = %(token)s AND state = 'running'"""
 _LET_GO = """
-UPDATE {table} SET state = 'queued', claimed_until = clock_timestamp() + make_interval(secs => %(pause)s)
-WHERE tenant_id = %(tenant)s AND id = %(id)s AND claimed_until = %(until)s AND state = 'running'"""
+UPDATE {table} SET state = 'queued', token = NULL,
+    claimed_until = clock_timestamp() + make_interval(secs => %(pause)s)
+WHERE tenant_id = %(tenant)s AND id = %(id)s AND token = %(token)s AND state = 'running'"""
 
 stopping = threading.Event()  # set when this process is to end
 
@@ -38,14 +38,14 @@ class Stopped(Exception):
     """This process is to end: the job is let go, and another goes on with it."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A job that this process has until `until`, unless it holds it again."""
+    """A job that this process has while the token is its own; another may take it when the lease has run out."""
 
     model: type[Job]
     tenant_id: UUID
     id: UUID
-    until: datetime
+    token: UUID
 
     def hold(self) -> None:
         """Renew the lease, within the tenant's transaction: what else that one writes counts only while it is ours.
@@ -56,10 +56,8 @@ class Claim:
             raise Stopped
         with connections[APP].cursor() as cursor:
             cursor.execute(self._sql(_HOLD), self._parameters())
-            row = cursor.fetchone()
-        if row is None:
-            raise Lost
-        self.until = row[0]
+            if not cursor.rowcount:
+                raise Lost
 
     def let_go(self, pause: float = 0) -> None:
         """Give it back, to be claimed again after `pause` seconds."""
@@ -70,13 +68,13 @@ class Claim:
         return statement.format(table=self.model._meta.db_table)
 
     def _parameters(self) -> dict[str, Any]:
-        return {"tenant": self.tenant_id, "id": self.id, "until": self.until, "lease": settings.LEASE_SECONDS}
+        return {"tenant": self.tenant_id, "id": self.id, "token": self.token, "lease": settings.LEASE_SECONDS}
 
 
 def claim(model: type[Job]) -> Claim | None:
     """Claim the job of a kind that waits longest, one whose worker has died among them; None when there is none."""
     with operator_tx(), connections[OPERATOR].cursor() as cursor:
-        cursor.execute(_CLAIM.format(table=model._meta.db_table), {"lease": settings.LEASE_SECONDS})
+        cursor.execute(_CLAIM.format(table=model._meta.db_table), {"lease": settings.LEASE_SECONDS, "token": uuid4()})
         row = cursor.fetchone()
     return None if row is None else Claim(model, *row)
 

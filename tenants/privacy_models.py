@@ -7,7 +7,7 @@ from .models import Subject, TenantForeignKey, TenantModel
 
 
 class Job(TenantModel):
-    """Work that waits, is done by the worker whose lease runs until `claimed_until`, or has ended. Holds ids only."""
+    """Work that waits, is done by the token's holder while the lease runs, or has ended. Holds ids only."""
 
     class State(models.TextChoices):
         QUEUED = "queued"
@@ -20,6 +20,7 @@ class Job(TenantModel):
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     author = models.CharField(max_length=100)
     created_at = models.DateTimeField(db_default=Now())
+    token = models.UUIDField(null=True)
     claimed_until = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -105,6 +105,7 @@ def _logins(tenant_id: UUID) -> Iterator[Row]:
 
 
 _SECRET = "a secret"  # noqa: S105  # why a column is left out
+_WORKING = "says which worker has it"
 _KEPT_AS_PROOF = "the audit's chain: ids and digests only, and it proves what was done"
 _OF_ALL = "is the organisation's, not one person's"
 
@@ -154,7 +155,7 @@ listed(
     Records(
         Export, "exports",
         ["id", "tenant_id", "state", "author", "created_at", "finished_at", "bytes", "digest", "expires_at"],
-        {"claimed_until": "says how long a worker has it", "manifest": "is in the export itself"},
+        {"token": _WORKING, "claimed_until": _WORKING, "manifest": "is in the export itself"},
         kept="ids only; every export that holds their data is deleted",
     ),
     Records(
@@ -165,7 +166,7 @@ listed(
     Records(
         Erasure, "erasures",
         ["id", "tenant_id", "state", "author", "created_at", "finished_at", "kind", "subject", "report", "digest"],
-        {"claimed_until": "says how long a worker has it"}, kept="the proof that they were erased: ids and counts only",
+        {"token": _WORKING, "claimed_until": _WORKING}, kept="the proof that they were erased: ids and counts only",
         stays="the proof that it was erased: ids and counts only",
     ),
 )  # fmt: skip

@@ -76,7 +76,7 @@ class Seeder:
         if one.model is Queued:
             row |= {"token": None, "follows": None, "reserved": None}
         if one.model in (Export,):
-            row |= {"state": "done", "claimed_until": None}
+            row |= {"state": "done", "token": None, "claimed_until": None}
         columns = sql.SQL(", ").join(map(sql.Identifier, row))
         places = sql.SQL(", ").join([sql.Placeholder()] * len(row))
         statement = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(one.table), columns, places)

@@ -219,7 +219,7 @@ def _migrations(connection: psycopg.Connection[Any]) -> dict[str, str]:
 
 
 def _one(connection: psycopg.Connection[Any], statement: str) -> tuple[Any, ...]:
-    row = connection.execute(statement).fetchone()
+    row: tuple[Any, ...] | None = connection.execute(statement).fetchone()
     assert row is not None  # each has one row
     return row
 

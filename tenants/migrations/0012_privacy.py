@@ -8,7 +8,7 @@ import tenants.ids
 import tenants.models
 from tenants.tables import READ, TenantTable
 
-CLAIM = ["state", "claimed_until"]
+CLAIM = ["state", "token", "claimed_until"]
 TO_CLAIM = ["id", "tenant_id", *CLAIM]
 
 
@@ -20,6 +20,7 @@ def job() -> list[tuple[str, models.Field]]:
         ("state", models.CharField(choices=states, default="queued", max_length=10)),
         ("author", models.CharField(max_length=100)),
         ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+        ("token", models.UUIDField(null=True)),
         ("claimed_until", models.DateTimeField(null=True)),
         ("finished_at", models.DateTimeField(null=True)),
     ]

@@ -23,7 +23,7 @@ from .export import delete_file
 from .isolation import APP, NOBODY, OPERATOR, operator_tx, tenant_tx
 from .jobs import Claim, Lost, Stopped
 from .logins import anonymise
-from .models import AuditEvent, Member, Subject, Tenant
+from .models import AuditEvent, Member, Subject
 from .privacy_models import Erasure, Export
 from .records import ELSEWHERE, LETTING_GO, Records, Whose, registry
 from .subjects import MEMBER_PREFIX
@@ -128,7 +128,7 @@ class _Erasing:
                 return
 
     def _erase(self, one: Records) -> None:
-        if one.model in (Subject, Tenant) and not (self.whole and one.model is Subject):
+        if one.model is Subject and not self.whole:
             return  # at the very end, with a look whether anything came meanwhile
         which = _which(one, self.whole)
         if which is None:
@@ -196,7 +196,7 @@ class _Erasing:
         Erasure.objects.filter(tenant_id=self.tenant_id, pk=row.pk).update(report=row.report)
 
     def _end(self) -> None:
-        """Delete the subject itself, or take the organisation's name, if nothing came meanwhile; and sign it off."""
+        """Delete the subject itself if nothing came meanwhile, and sign the erasure off."""
         with tenant_tx(self.tenant_id):
             self.claim.hold()
             if not self.whole:
@@ -219,8 +219,6 @@ class _Erasing:
             event = AuditEvent(tenant_id=self.tenant_id, actor="system:erasure", verb="subject.erase")
             event.target, event.detail = f"erasure:{row.id}", {"what": "done", "report": digest}
             record(event)
-        if self.whole:
-            self._change(next(one for one in registry() if one.model is Tenant), "true")
         log.info("erasure.done", tenant=str(self.tenant_id), erasure=str(row.id), subject=str(row.subject))
 
     def _is_left(self, one: Records) -> bool:

@@ -36,6 +36,12 @@ class Export(Job):
     manifest = models.JSONField(null=True)
     expires_at = models.DateTimeField(null=True)
 
+    class Meta:
+        indexes = [
+            models.Index(fields=["id"], name="export_open", condition=models.Q(state__in=["queued", "running"])),
+            models.Index(fields=["expires_at"], name="export_expires", condition=models.Q(bytes__gt=0)),
+        ]
+
 
 class ExportPiece(TenantModel):
     """A piece of an export's file, by its place from 0."""
@@ -57,4 +63,7 @@ class Erasure(Job):
     digest = models.CharField(max_length=64, blank=True)
 
     class Meta:
-        indexes = [models.Index(fields=["tenant", "subject"], name="erasure_of_subject")]
+        indexes = [
+            models.Index(fields=["tenant", "subject"], name="erasure_of_subject"),
+            models.Index(fields=["id"], name="erasure_open", condition=models.Q(state__in=["queued", "running"])),
+        ]

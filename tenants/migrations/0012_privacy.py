@@ -47,7 +47,14 @@ class Migration(migrations.Migration):
                 ("expires_at", models.DateTimeField(null=True)),
                 of_tenant(),
             ],
-            options={"abstract": False},
+            options={
+                "indexes": [
+                    models.Index(
+                        fields=["id"], name="export_open", condition=models.Q(("state__in", ["queued", "running"]))
+                    ),
+                    models.Index(fields=["expires_at"], name="export_expires", condition=models.Q(("bytes__gt", 0))),
+                ]
+            },
         ),
         migrations.CreateModel(
             name="ExportPiece",
@@ -84,7 +91,14 @@ class Migration(migrations.Migration):
                 ("digest", models.CharField(blank=True, max_length=64)),
                 of_tenant(),
             ],
-            options={"indexes": [models.Index(fields=["tenant", "subject"], name="erasure_of_subject")]},
+            options={
+                "indexes": [
+                    models.Index(fields=["tenant", "subject"], name="erasure_of_subject"),
+                    models.Index(
+                        fields=["id"], name="erasure_open", condition=models.Q(("state__in", ["queued", "running"]))
+                    ),
+                ]
+            },
         ),
         TenantTable("Export", operator={"SELECT": [*TO_CLAIM, "expires_at", "bytes"], "UPDATE": CLAIM}),
         TenantTable("ExportPiece", primary_key=("tenant_id", "export_id", "number")),

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connections
+from django.db import IntegrityError, connections
+from psycopg.errors import ForeignKeyViolation
 
 from features.availability import earliest, refuse_retired
 from features.engine import Json, canonical, check_json, dumps
@@ -137,7 +139,7 @@ def _take_in(
 ) -> Accepted:  # fmt: skip
     tenant, who = by.in_tenant(), by.acting_for()
     for number in range(TRIES):
-        with by.present():
+        with _unless_erased(), by.present():
             if idempotency_key and (known := _known(by, idempotency_key, fingerprint)):
                 return known
             served = serve_cached(feature.id, tenant.id, who) if number == 0 and choosing is None else None
@@ -152,6 +154,16 @@ def _take_in(
                 return taken
             IdempotencyKey.objects.filter(run=run_id).delete()
     raise Conflict("Behavior is being changed faster than this run can be taken in. Send it again.")
+
+
+@contextmanager
+def _unless_erased() -> Iterator[None]:
+    """Let it be tried again where the subject's row was deleted between the look at it and the run that names it."""
+    try:
+        yield
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, ForeignKeyViolation):
+            raise
 
 
 class _Taking:

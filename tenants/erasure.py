@@ -6,7 +6,7 @@ counted in the transaction that erases it. The report's digest stands in the aud
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from uuid import uuid4
 import rfc8785
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -142,9 +142,9 @@ class _Erasing:
     def _delete(self, one: Records, which: str) -> None:
         names = _names(one, which)
         while True:
-            with tenant_tx(self.tenant_id), self._role(one):
+            with tenant_tx(self.tenant_id):
                 self.claim.hold()
-                with connections[one.role].cursor() as cursor:
+                with _role(one), connections[one.role].cursor() as cursor:
                     parameters: dict[str, Any] = {"tenant": self.tenant_id, "subject": self.subject, "piece": PIECE}
                     cursor.execute(_SOME.format(**names), parameters)
                     keys = list({row[0] for row in cursor.fetchall()})
@@ -167,9 +167,9 @@ class _Erasing:
         names, pseudonym = {**_names(one, which), "changes": changes}, uuid4()
         after = NOBODY
         while True:
-            with tenant_tx(self.tenant_id), self._role(one):
+            with tenant_tx(self.tenant_id):
                 self.claim.hold()
-                with connections[one.role].cursor() as cursor:
+                with _role(one), connections[one.role].cursor() as cursor:
                     parameters: dict[str, Any] = {
                         "tenant": self.tenant_id, "subject": self.subject, "pseudonym": pseudonym,
                         "after": after, "wide": WIDE,
@@ -178,14 +178,10 @@ class _Erasing:
                     row = cursor.fetchone()
                     if row is None:
                         return
-                    after = row[0]
-                    cursor.execute(
-                        _CHANGE.format(**names), {**parameters, "until": after} | {"after": parameters["after"]}
-                    )
-                    self._count({f"{one.table} kept": cursor.rowcount})
-
-    def _role(self, one: Records) -> Any:
-        return operator_tx() if one.role == OPERATOR else transaction.atomic(using=APP)
+                    [after] = row
+                    cursor.execute(_CHANGE.format(**names), {**parameters, "until": after})
+                    changed = cursor.rowcount
+                self._count({f"{one.table} kept": changed})
 
     def _count(self, counts: Mapping[str, int]) -> None:
         """Add to the report's counts, within the tenant's transaction."""
@@ -247,6 +243,11 @@ def report_of(row: Erasure, finished: datetime) -> dict[str, Any]:
         "kept": {table: why for table, why in kept.items() if why},
         "backups": f"Backups made before hold it until {until.isoformat()} at the latest.",
     }  # fmt: skip
+
+
+def _role(one: Records) -> AbstractContextManager[None]:
+    """The operator's work is committed by itself before it is counted, or this process would wait for itself."""
+    return operator_tx() if one.role == OPERATOR else nullcontext()
 
 
 def _which(one: Records, whole: bool) -> str | None:

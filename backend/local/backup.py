@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="restore in place of what is there")
     parser.add_argument("file", nargs="?", type=Path)
     options = parser.parse_args(arguments)
+    os.umask(0o077)  # what is dumped is everybody's
     try:
         if options.what == "backup":
             made = backup(options.file or BACKUPS / f"bespoke-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump")
@@ -115,5 +116,4 @@ def _given(app: str) -> tuple[DatabaseUrls, str]:
 
 
 if __name__ == "__main__":
-    os.umask(0o077)
     sys.exit(main(sys.argv[1:]))

@@ -106,6 +106,8 @@ def dump(url: str, file: Path) -> Dump:
         [bypasses] = _one(connection, "SELECT rolbypassrls FROM pg_roles WHERE rolname = current_user")
         if not bypasses:
             raise Unfit("The login in DATABASE_BACKUP_URL does not bypass row security: it must be bespoke_backup.")
+        if not connection.execute(_TABLES).fetchall():
+            raise Unfit("The database is empty: there is nothing to back up.")
         told = {
             "format": FORMAT, "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "server": version,
             "migrations": _migrations(connection), "tables": _counts(connection), "heads": _heads(connection),

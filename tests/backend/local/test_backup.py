@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
+from backend.local import backup, environment
 from backend.local.dumps import Dump, Unfit, dump, load
 from backend.local.roles import make_roles, with_login
 from features.actions.overrides import Expected, save_override
@@ -150,3 +151,29 @@ def test_no_role_but_that_of_backups_dumps_every_tenants_rows(lived_in: Cast, tm
     assert list(tmp_path.iterdir()) == []
     with psycopg.connect(backup_url()) as db, pytest.raises(psycopg.errors.InsufficientPrivilege):
         db.execute("DELETE FROM tenants_subject")
+
+
+def test_both_commands_do_it_all_on_one_machine(
+    lived_in: Cast, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a server of one's own into the embedded one, which is started for it, and from there again to a file."""
+    rows = contents(os.environ["DATABASE_OWNER_URL"])
+    monkeypatch.setenv("DATABASE_BACKUP_URL", backup_url())
+    file, second = place / "first.dump", place / "second.dump"
+    assert backup.main(["backup", str(file)]) == 0
+    assert backup.main(["backup", str(file)]) == 1 and "there already" in capsys.readouterr().err
+    assert backup.main(["restore", str(file)]) == 1 and "not empty" in capsys.readouterr().err
+    assert backup.main(["restore"]) == 1 and "FILE=" in capsys.readouterr().err
+    for name in ("DATABASE_URL", "DATABASE_OPERATOR_URL", "DATABASE_OWNER_URL", "DATABASE_BACKUP_URL"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(backup, "VAR", place)
+    monkeypatch.setattr(backup, "LOGS", place / "log")
+    monkeypatch.setattr(environment, "RUNNING", place / "environment.json")
+    assert backup.main(["backup", str(second)]) == 1 and "is empty" in capsys.readouterr().err
+    assert backup.main(["restore", str(file)]) == 0, capsys.readouterr().err
+    assert backup.main(["backup", str(second)]) == 0
+    first, again = Dump.read(file).told, Dump.read(second).told
+    assert (again["tables"], again["heads"]) == (first["tables"], first["heads"]) and sum(first["tables"].values()) > 50
+    assert rows and second.stat().st_mode & 0o777 == 0o600
+    (place / "environment.json").write_text('{"DATABASE_OWNER_URL": "x"}')
+    assert backup.main(["restore", str(file)]) == 1 and "Stop" in capsys.readouterr().err

@@ -6,7 +6,6 @@ by table, where each audit chain ends, the migrations and the file's SHA-256, ag
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,7 +36,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="restore in place of what is there")
     parser.add_argument("file", nargs="?", type=Path)
     options = parser.parse_args(arguments)
-    os.umask(0o077)  # what is dumped is everybody's
     try:
         if options.what == "backup":
             made = backup(options.file or BACKUPS / f"bespoke-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.dump")

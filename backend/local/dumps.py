@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 from psycopg import sql
 
-from backend.local.paths import ROOT
+from backend.local.paths import ROOT, write_private
 from backend.local.programs import NotInstalled, package_folder
 
 FORMAT = 1
@@ -114,7 +114,7 @@ def dump(url: str, file: Path) -> Dump:
         }  # fmt: skip
         _dump(url, half, str(snapshot), version, len(told["tables"]))
     told["sha256"] = _digest(half)
-    _beside(file).write_text(json.dumps(told, indent=1), encoding="utf-8")
+    write_private(_beside(file), json.dumps(told, indent=1))
     half.rename(file)
     return Dump(file, told)
 
@@ -150,6 +150,7 @@ def _check(made: Dump, version: int) -> None:
 def _dump(url: str, file: Path, snapshot: str, version: int, tables: int) -> None:
     command = [str(_program("pg_dump", version)), "--format=custom", "--verbose", f"--snapshot={snapshot}"]
     command += ["--no-owner", "--no-comments", f"--file={file}", f"--dbname={_without_password(url)}"]
+    file.touch(mode=0o600)
     process = subprocess.Popen(command, env=_with_password(url), stderr=subprocess.PIPE, text=True)
     said: list[str] = []
     done = 0

@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from io import StringIO
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from tenants.errors import Conflict
 from tenants.isolation import OPERATOR, operator_tx, tenant_tx
 from tenants.models import AuditEvent, Member, VendorAuditEvent
 from tests.cast import Cast
+from tests.fakes.receiver import Receiver
 from tests.processes import as_superuser
 
 EVENTS = 40
@@ -261,6 +263,18 @@ def test_heads_that_were_not_taken_are_told_again(cast: Cast, tmp_path: Path, se
     assert tell_heads() == 0
     settings.AUDIT_HEADS = str(tmp_path / "heads.jsonl")
     assert tell_heads() == 3
+
+
+def test_heads_are_posted_to_an_address_and_again_if_it_refuses_them(cast: Cast, settings: Any) -> None:
+    settings.OUTBOUND_NETWORKS = [IPv4Network("127.0.0.0/8")]
+    with Receiver() as receiver:
+        settings.AUDIT_HEADS = f"{receiver.base_url}/heads"
+        receiver.places["/heads"].statuses = [503]
+        assert tell_heads() == 0
+        assert tell_heads() == 3
+        refused, taken = (message.body.decode().splitlines() for message in receiver.at("/heads"))
+    assert len(taken) == len(refused) == 3
+    assert {json.loads(line)["owner"] for line in taken} == {head.owner for head in heads()}
 
 
 def test_the_command_finds_what_was_cut_by_the_heads_of_before(busy: Cast, intruder: Intruder, tmp_path: Path) -> None:

@@ -55,7 +55,10 @@ def before_commit(using: str, work: Callable[[], None]) -> None:
 
     Not if the transaction is rolled back, or the tenant_tx or operator_tx within it that this was said in. What is done
     last takes its locks last, whatever was done in which order before: so it can wait for nobody who waits for it.
+    Raises RuntimeError outside any transaction.
     """
+    if not connections[using].in_atomic_block:
+        raise RuntimeError("This belongs into tenant_tx or operator_tx: what is done last commits with the rest.")
     _last(connections[using]).append(work)
 
 

@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, connections
 
 from tenants.actions import add_member, change_role, create_key
-from tenants.audit import Fault, heads, read_heads, tell_heads, verified
+from tenants.audit import Fault, heads, read_heads, record, tell_heads, verified
 from tenants.chain import content, genesis, link, plain
 from tenants.errors import Conflict
 from tenants.isolation import OPERATOR, operator_tx, tenant_tx
@@ -212,6 +212,11 @@ def test_what_was_not_done_leaves_neither_an_event_nor_a_gap(cast: Cast) -> None
         create_key(kind="service", name="kept", by=cast.ada)
     found = verified(cast.ada.tenant_id)
     assert (found.faults, found.sequence) == ((), before + 1)
+
+
+def test_an_event_outside_any_transaction_is_a_bug_and_said_to_be_one(cast: Cast) -> None:
+    with pytest.raises(RuntimeError, match="tenant_tx"):
+        record(AuditEvent(tenant_id=cast.ada.tenant_id, actor="x", verb="x", target="x"))
 
 
 def test_nobody_waits_for_an_event_of_a_transaction_that_goes_on(cast: Cast) -> None:

@@ -11,7 +11,7 @@ TESTS ?= tests
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow chaos bench pages check lock browser clean installed installed-dev python
+.PHONY: help demo serve test slow chaos bench pages backup restore check lock browser clean installed installed-dev python
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -36,6 +36,12 @@ bench: installed-dev  ## what a run costs: CPU, added latency, throughput; BENCH
 
 pages: installed-dev  ## what each page weighs, asks of the database and takes
 	@$(RUN) -m pytest -q -m pages tests/backend/web
+
+backup: installed  ## back the database up to FILE=… (docs/backup.md)
+	@exec $(RUN) -m backend.local.backup backup $(FILE)
+
+restore: installed  ## restore FILE=… into an empty database; OVERWRITE=1: in place of what is there
+	@exec $(RUN) -m backend.local.backup restore $(if $(filter 1,$(OVERWRITE)),--overwrite) $(FILE)
 
 check: installed-dev  ## lint, format, types, missing migrations, tests
 	$(RUN) -m ruff check .

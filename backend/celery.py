@@ -42,6 +42,8 @@ app.conf.update(
         "mail": {"task": "features.tasks.mail_notices", "schedule": HOURLY, "options": {"expires": 3000}},
         "webhooks": {"task": "tenants.tasks.deliver", "schedule": 1.0, "options": {"expires": 5}},
         "deliveries": {"task": "tenants.tasks.tidy", "schedule": HOURLY, "options": {"expires": 3000}},
+        "privacy": {"task": "tenants.tasks.privacy", "schedule": 2.0, "options": {"expires": 5}},
+        "heads": {"task": "tenants.tasks.tell_heads", "schedule": HOURLY, "options": {"expires": 3000}},
         "impacts": {"task": "features.tasks.impacts", "schedule": 2.0, "options": {"expires": 5}},
     },
 )

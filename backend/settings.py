@@ -333,6 +333,12 @@ KEY_CONCURRENT_RUNS = env_int("BESPOKE_KEY_CONCURRENT_RUNS", 500, 1)
 OUTBOUND_PORTS = ports(env_list("BESPOKE_OUTBOUND_PORTS", "443"))
 OUTBOUND_NETWORKS = networks(env_list("BESPOKE_OUTBOUND_NETWORKS"))
 
+# Where audit chains' heads are told besides the log: a file that lines are added to, or an https address.
+AUDIT_HEADS = env("BESPOKE_AUDIT_HEADS", "")
+
+# How long backups are kept, by your own rule: reports of erasures say until when backups hold what was erased.
+BACKUP_DAYS = env_int("BESPOKE_BACKUP_DAYS", 35, 1)
+
 METRICS_TOKEN = env("BESPOKE_METRICS_TOKEN", "")
 METRICS_PORT = env_int("BESPOKE_METRICS_PORT", 0)
 

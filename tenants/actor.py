@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from .audit import record
 from .errors import Forbidden, NotFound
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
@@ -88,6 +89,6 @@ class Actor:
             event.actor, event.verb = self.label, verb
             event.target = f"{type(target).__name__.lower()}:{target.pk}"
             yield event
-            event.save(using=self.db)
+            record(event)
             if dry_run:
                 transaction.set_rollback(True, using=self.db)

@@ -25,6 +25,7 @@ GLOBAL = {
     "tenants_operator": "the vendor's staff, readable by the operator role only",
     "tenants_operatorkey": "the vendor's keys, readable by the operator role only",
     "tenants_vendorauditevent": "what operators did, readable by the operator role only",
+    "tenants_vendoraudithead": "where the chain of what operators did ends, readable by the operator role only",
     "features_feature": "the vendor's, the same for all",
     "features_version": "the vendor's, the same for all; doors show those released",
     "features_currentversion": "the vendor's, the same for all",

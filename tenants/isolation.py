@@ -4,7 +4,7 @@ Row level security is forced on every tenant table and its policy calls `app_ten
 set (docs/decisions/0001). So a query outside `tenant_tx` is an error, never another tenant's rows and never zero rows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -46,7 +46,9 @@ def user_tx(user_id: UUID) -> Iterator[None]:
 @contextmanager
 def operator_tx() -> Iterator[None]:
     """Open a transaction of the operator role: vendor-wide, without the columns that hold customers' content."""
-    with transaction.atomic(using=OPERATOR):
+    connection = connections[OPERATOR]
+    outermost = not connection.in_atomic_block
+    with transaction.atomic(using=OPERATOR), _ending(connection, outermost=outermost):
         yield
 
 
@@ -96,6 +98,41 @@ def _scope_of(tenant_id: UUID) -> str:
     return f"tenant {tenant_id}"
 
 
+def before_commit(using: str, work: Callable[[], None]) -> None:
+    """Do something last in the present transaction of a connection, just before its COMMIT.
+
+    Not if the transaction is rolled back, or the tenant_tx or operator_tx within it that this was said in. What is done
+    last takes its locks last, whatever was done in which order before: so it can wait for nobody who waits for it.
+    Raises RuntimeError outside any transaction.
+    """
+    if not connections[using].in_atomic_block:
+        raise RuntimeError("This belongs into tenant_tx or operator_tx: what is done last commits with the rest.")
+    _last(connections[using]).append(work)
+
+
+def _last(connection: BaseDatabaseWrapper) -> list[Callable[[], None]]:
+    waiting: list[Callable[[], None]] = connection.__dict__.setdefault("bespoke_last", [])
+    return waiting
+
+
+@contextmanager
+def _ending(connection: BaseDatabaseWrapper, *, outermost: bool) -> Iterator[None]:
+    waiting = _last(connection)
+    mark = len(waiting)
+    try:
+        yield
+        if connection.needs_rollback:  # a rehearsal
+            del waiting[mark:]
+        if outermost:
+            for work in waiting:
+                work()
+    except BaseException:
+        del waiting[mark:]
+        raise
+    if outermost:
+        waiting.clear()
+
+
 @contextmanager
 def _scoped(scope: str, values: dict[str, str]) -> Iterator[None]:
     connection: BaseDatabaseWrapper = connections[APP]
@@ -103,7 +140,7 @@ def _scoped(scope: str, values: dict[str, str]) -> Iterator[None]:
     if inside is not None and inside != scope:
         raise CrossedTenants(f"{scope} inside the transaction of {inside}")
     if inside is not None:
-        with transaction.atomic(using=APP):
+        with transaction.atomic(using=APP), _ending(connection, outermost=False):
             yield
         return
     with transaction.atomic(using=APP, durable=True):
@@ -113,6 +150,7 @@ def _scoped(scope: str, values: dict[str, str]) -> Iterator[None]:
         connection.bespoke_scope = scope  # type: ignore[attr-defined]
         connection.bespoke_unsettled = False  # type: ignore[attr-defined]  # nothing written (features.validity)
         try:
-            yield
+            with _ending(connection, outermost=True):
+                yield
         finally:
             connection.bespoke_scope = None  # type: ignore[attr-defined]

@@ -47,7 +47,12 @@ def limits_are_positive(name: str) -> list[models.BaseConstraint]:
 
 
 class Tenant(models.Model):
-    """A customer organisation."""
+    """A customer organisation. One that is not active runs nothing and changes nothing; nothing of it is deleted."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"  # what waits goes on when it is active again
+        CLOSED = "closed"  # what waits is cancelled
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     slug = models.SlugField(unique=True)
@@ -55,6 +60,9 @@ class Tenant(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     requests_per_minute = models.IntegerField(null=True)  # the vendor's to set; null: what the settings say
     concurrent_runs = models.IntegerField(null=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE, db_default=State.ACTIVE)
+    state_reason = models.CharField(max_length=500, blank=True, default="", db_default="")  # shown to its people
+    state_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = limits_are_positive("tenant")
@@ -140,14 +148,44 @@ class ApiKey(TenantModel):
         constraints = limits_are_positive("apikey")
 
 
-class AuditEvent(TenantModel):
-    """What somebody did in a tenant. Rows are only ever added."""
+class Audited(models.Model):
+    """Who did what to what: a link of a chain (chain.py). `detail` holds ids and digests, never what is personal."""
 
-    at = models.DateTimeField(db_default=Now())
+    at = models.DateTimeField()
     actor = models.CharField(max_length=100)
     verb = models.CharField(max_length=60)
     target = models.CharField(max_length=200)
     detail = models.JSONField(default=dict)
+    sequence = models.PositiveBigIntegerField()  # from 1, without gaps
+    digest = models.BinaryField(max_length=32)  # of this event and all before it
+
+    class Meta:
+        abstract = True
+
+
+class AuditEvent(TenantModel, Audited):
+    """What somebody did in a tenant. Rows are only ever added."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "sequence"], name="audit_in_order")]
+
+
+class Head(models.Model):
+    """Where a chain ends. Whoever adds to it holds this row's lock until COMMIT."""
+
+    sequence = models.PositiveBigIntegerField()
+    digest = models.BinaryField(max_length=32)
+    told = models.PositiveBigIntegerField(default=0)  # the sequence that was last told outside (audit.py)
+
+    class Meta:
+        abstract = True
+
+
+class AuditHead(TenantModel, Head):
+    """Where a tenant's chain ends: its only row."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="audit_head_once")]
 
 
 class Operator(models.Model):
@@ -171,15 +209,17 @@ class OperatorKey(models.Model):
     last_used_at = models.DateTimeField(null=True)
 
 
-class VendorAuditEvent(models.Model):
+class VendorAuditEvent(Audited):
     """What an operator did. Rows are only ever added."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    at = models.DateTimeField(db_default=Now())
-    actor = models.CharField(max_length=100)
-    verb = models.CharField(max_length=60)
-    target = models.CharField(max_length=200)
-    detail = models.JSONField(default=dict)
+    sequence = models.PositiveBigIntegerField(unique=True)
+
+
+class VendorAuditHead(Head):
+    """Where the vendor's chain ends: one row, with the id 1."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, editable=False)
 
 
 class ProviderKey(TenantModel):
@@ -247,3 +287,6 @@ class Delivery(TenantModel):
                 fields=["tenant", "webhook", "due_at"], name="delivery_due", condition=models.Q(due_at__isnull=False)
             ),
         ]
+
+
+from . import privacy_models  # noqa: E402, F401  # its tables, which stand on TenantModel above

@@ -32,6 +32,8 @@ _ADMIN = _MEMBER | {
     "webhook.manage",
     "usage.read",
     "audit.read",
+    "data.export",
+    "subject.erase",
 }
 
 VERBS: dict[str, frozenset[str]] = {
@@ -59,6 +61,7 @@ VERBS: dict[str, frozenset[str]] = {
             "tenant.create",
             "tenant.list",
             "tenant.limits",
+            "tenant.erase",
             "usage.vendor",
             "audit.vendor",
             "key.own",

@@ -289,6 +289,25 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/api/v1/subjects/{subject}/leave-to", "401 401 403 404 403 403 403 403", {"to": "u1"}),
         Row("post", "/api/v1/subjects/u1/leave-to", "401 401 403 404 403 403 403 403", {"to": "{subject}"}),
     ],
+    "api/v1/subjects/<str:subject>/erase": [
+        Row("post", "/api/v1/subjects/{subject}/erase", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/erasures": [
+        Row("get", "/api/v1/erasures", "401 401 403 200 403 403 403 200"),
+    ],
+    "api/v1/erasures/<uuid:erasure_id>": [
+        Row("get", "/api/v1/erasures/{erasure}", "401 401 403 404 403 403 403 404"),
+    ],
+    "api/v1/export": [
+        Row("get", "/api/v1/export", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/export", "401 401 403 202 403 403 403 403"),
+    ],
+    "api/v1/export/<uuid:export_id>": [
+        Row("get", "/api/v1/export/{export}", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/export/<uuid:export_id>/download": [
+        Row("get", "/api/v1/export/{export}/download", "401 401 403 404 403 403 403 403"),
+    ],
     "api/v1/keys": [
         Row("get", "/api/v1/keys", "401 401 200 200 200 200 200 403"),
         Row("post", "/api/v1/keys", "401 401 403 201 403 403 403 403", {"kind": "service", "name": "mine"}),
@@ -337,6 +356,9 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/audit": [
         Row("get", "/api/v1/audit", "401 401 403 200 403 403 403 403"),
     ],
+    "api/v1/audit/verify": [
+        Row("get", "/api/v1/audit/verify", "401 401 403 200 403 403 403 403"),
+    ],
     "api/v1/models": [
         Row("get", "/api/v1/models", "401 401 403 403 403 403 403 200"),
         Row("post", "/api/v1/models", "401 401 403 403 403 403 403 422", {}),
@@ -358,6 +380,12 @@ TABLE: dict[str, list[Row]] = {
     ],
     "api/v1/operator/usage": [
         Row("get", "/api/v1/operator/usage", "401 401 403 403 403 403 403 200"),
+    ],
+    "api/v1/tenants/<slug:slug>/erase": [
+        Row("post", "/api/v1/tenants/acme/erase", "401 401 403 403 403 403 403 409", {"confirm": "erase acme"}),
+    ],
+    "api/v1/operator/audit/verify": [
+        Row("get", "/api/v1/operator/audit/verify", "401 401 403 403 403 403 403 200"),
     ],
     "api/v1/operator/audit": [
         Row("get", "/api/v1/operator/audit", "401 401 403 403 403 403 403 200"),
@@ -663,6 +691,10 @@ def alice(cast: Cast) -> Alice:
     hook = knock["ada"].post("/webhooks", told).json()
     delivery = knock["ada"].post(f"/webhooks/{hook['id']}/test").json()
     budget = knock["ada"].post("/budgets", {"period": "month", "hard": 5_000_000}).json()
+    export = knock["ada"].post("/export").json()
+    someone = Knock(cast.key(cast.acme_service), {"Bespoke-User": "gone"})
+    assert someone.put(f"{greet}/override/user", WARM, **FIRST).status_code == 200
+    erasure = knock["ada"].post("/subjects/gone/erase").json()
     revoked, text = create_key(kind="member", name="lost", by=cast.alice)
     revoke_key(revoked, by=cast.alice)
     keys = {
@@ -672,7 +704,7 @@ def alice(cast: Cast) -> Alice:
     batch = knock["alice"].post(f"{greet}/batches", [{"input": {"name": "CANARY-ALICE"}, "key": "CANARY-ALICE"}]).json()
     member = str(cast.alice.subject.id)
     ids = {"batch": batch["id"], "budget": budget["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member, "provider_key": own["id"], "webhook": hook["id"],
-           "delivery": delivery["id"],
+           "delivery": delivery["id"], "export": export["id"], "erasure": erasure["id"],
            "subject": f"member:{member}", "tenant": str(cast.alice.tenant_id)}  # fmt: skip
     made = Alice(cast, ids, keys, key["key"])
     made.before = made.state()

@@ -17,6 +17,7 @@ GROUPS = {
     "people": "Overrides",
     "pins": "Pins and restore",
     "previews": "Previews",
+    "privacy": "The organisation",
     "rollouts": "Rollouts",
     "runs": "Runs",
     "batches": "Batches",

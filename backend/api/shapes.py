@@ -286,7 +286,10 @@ TENANT = shape(
     id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)
 )
 TENANT_ROW = shape(id=ID, slug=TEXT, name=TEXT, **_LIMITS)
-EVENT = named("AuditEvent", shape(id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT))
+EVENT = named("AuditEvent", shape(
+    id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT, sequence=NUMBER,
+    digest={**TEXT, "description": "of this event and all before it, in hexadecimal"},
+))  # fmt: skip
 _TARGET: dict[str, Schema] = {
     "alias": TEXT, "revision": NUMBER, "provider": TEXT, "model": TEXT, "input_price": NUMBER,
     "cached_input_price": NUMBER, "output_price": NUMBER, "capabilities": OBJECT, "current": TRUTH,

@@ -250,4 +250,6 @@ def event_json(row: Any) -> dict[str, Any]:
         "verb": row.verb,
         "target": row.target,
         "detail": row.detail,
+        "sequence": row.sequence,
+        "digest": bytes(row.digest).hex(),
     }

@@ -19,13 +19,17 @@ from features.actions.targets import (
 )
 from features.models import ModelAlias, ModelTarget
 from tenants.actions import create_tenant, limit_tenant, login_for
+from tenants.audit import verified
 from tenants.errors import Malformed, NotFound
 from tenants.isolation import OPERATOR
 from tenants.models import Tenant, VendorAuditEvent
+from tenants.privacy import erase_tenant
 from tenants.workshop import customers
 
 from .door import Door, flag, page, whole
 from .fields import Address, Moment, Object, Strict, Text, Whole
+from .privacy import erasure_json, verified_json
+from .privacy_shapes import ERASURE, VERIFIED
 from .schema import DRY_RUN, PAGING
 from .shapes import EVENT, REMAPPED, TARGET, TENANT_ROW, answers, listed
 from .tenant import LimitsBody, event_json
@@ -176,6 +180,39 @@ class OneTenant(Door):
         if tenant is None:
             raise NotFound("There is no such organisation.")
         return Response(_tenant_json(limit_tenant(tenant, limits, by=self.actor)))
+
+
+class EraseBody(Strict):
+    """Which organisation is meant, said in words."""
+
+    confirm = Text(max_length=100)
+
+
+class EraseTenant(Door):
+    """The erasing of a whole organisation."""
+
+    @extend_schema(
+        request=EraseBody, responses=answers(ERASURE, 202),
+        summary="Erase a closed organisation, all of it: `confirm` is `erase <slug>` (operators)",
+    )  # fmt: skip
+    def post(self, request: Request, slug: str) -> Response:
+        self.actor.need("tenant.erase")
+        confirm = self.read(EraseBody)["confirm"]
+        with self.actor.present():
+            tenant = customers().filter(slug=slug).first()
+        if tenant is None:
+            raise NotFound("There is no such organisation.")
+        erasure = erase_tenant(tenant, confirm=confirm, by=self.actor)
+        return Response(erasure_json(erasure), status=202, headers={"Location": f"/api/v1/erasures/{erasure.id}"})
+
+
+class VendorAuditVerify(Door):
+    """The chain of what operators did."""
+
+    @extend_schema(responses=answers(VERIFIED), summary="Walk the vendor's audit chain (operators)")
+    def get(self, request: Request) -> Response:
+        self.actor.need("audit.vendor")
+        return Response(verified_json(verified(None)))
 
 
 class VendorAudit(Door):

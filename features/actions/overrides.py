@@ -30,13 +30,14 @@ from features.engine import (
     to_rows,
 )
 from features.explain import hidden_fields
-from features.models import Feature, Override, Pin
+from features.models import Feature, Override, Pin, Stamp
 from features.resolve import revision_row, serve
 from features.served import Served
 from features.validity import bump, supersede
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale
 from tenants.isolation import APP
+from tenants.privacy import erased_at
 from tenants.subjects import Who, make_sure, tenant_itself
 from tenants.webhooks import tell
 
@@ -80,11 +81,12 @@ class Draft:
     row: Override | None
     pin: Pin | None
     was: Content
+    used: int = 0  # revision numbers that may have been used and erased
 
     @property
     def number(self) -> int:
         """The number of the revision that comes of it."""
-        return (self.row.number if self.row else 0) + 1
+        return (self.row.number if self.row else self.used) + 1
 
     @property
     def tenant(self) -> Revision | None:
@@ -200,9 +202,17 @@ def drafting(
         refuse_retired(served.feature, served.at)
         pin = own_snapshot(served)
         was = content_of(revision_under(pin, feature, who, row))
-        draft = Draft(feature, layer, who, served, row, pin, was)
+        used = 0 if row is not None else _used(feature, who)
+        draft = Draft(feature, layer, who, served, row, pin, was, used)
         event.detail = {"layer": layer, "revision": draft.number, "subject": str(who.id)}
         yield event, draft
+
+
+def _used(feature: Feature, who: Who) -> int:
+    """How many revision numbers an erased subject may have used: what processes keep is known by its number."""
+    if erased_at(who.id) is None:
+        return 0
+    return Stamp.objects.get(feature=feature.id, subject=who.id).value  # each revision has counted in it
 
 
 def keep(draft: Draft, revision: Revision, message: str, by: Actor) -> Override:

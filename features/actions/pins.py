@@ -22,6 +22,7 @@ from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Stale
 from tenants.isolation import APP
+from tenants.privacy import erased_at
 from tenants.subjects import Who, make_sure
 
 from .overrides import ANY, Expected, Layer, newest, whose
@@ -201,6 +202,9 @@ def restore_pin(feature: Feature, layer: Layer, former: UUID, *, by: Actor, dry_
 def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: Mapping[str, Any] | None) -> Served:
     """What the subject was served then: by the rows valid at the moment, or by the numbers that the receipt names."""
     now = serve(feature, by.tenant_id, who)
+    if at is not None and (erased := erased_at(who.id)) is not None and at < erased:
+        told = NotFound(f"what was kept of before {erased:%Y-%m-%d %H:%M} UTC was erased.")
+        raise _cannot(told, now)
     if at is not None:
         try:
             return serve(feature, by.tenant_id, who, at)

@@ -1,11 +1,13 @@
 """Take a run in: checked, resolved, and written in one transaction. The row is the truth and the outbox."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from uuid import UUID
 
-from django.db import connections
+from django.db import IntegrityError, connections
+from psycopg.errors import ForeignKeyViolation
 
 from features.availability import refuse_retired
 from features.engine import Json, canonical, check_json, dumps
@@ -44,8 +46,9 @@ def accept(
     fingerprint = _fingerprint(feature, who.id, told, asked) if idempotency_key else ""
     run_id = uuid7()
     usual = None if idempotency_key or choosing else _usual(feature, question, run_id, asked, by)
-    if usual is not None and (copied := usual.copied_at_once()):
-        return copied  # which was never in flight
+    with _unless_erased():
+        if usual is not None and (copied := usual.copied_at_once()):
+            return copied  # which was never in flight
     try:
         enter(run_id, by)
     except TooMany:
@@ -54,9 +57,10 @@ def accept(
         raise
     taken: Accepted | None = None
     try:
-        taken = (usual and usual.queued_at_once()) or _take_in(
-            feature, question, run_id, idempotency_key, fingerprint, asked, choosing, by
-        )
+        with _unless_erased():
+            taken = usual and usual.queued_at_once()
+        if taken is None:
+            taken = _take_in(feature, question, run_id, idempotency_key, fingerprint, asked, choosing, by)
         return taken
     except Short as short:
         note_refusal(short)
@@ -81,7 +85,7 @@ def _take_in(
 ) -> Accepted:  # fmt: skip
     tenant, who = by.in_tenant(), by.acting_for()
     for number in range(TRIES):
-        with by.present():
+        with _unless_erased(), by.present():
             if idempotency_key and (known := _known(by, idempotency_key, fingerprint)):
                 return known
             served = serve_cached(feature.id, tenant.id, who) if number == 0 and choosing is None else None
@@ -96,6 +100,16 @@ def _take_in(
                 return taken
             IdempotencyKey.objects.filter(run=run_id).delete()
     raise Conflict("Behavior is being changed faster than this run can be taken in. Send it again.")
+
+
+@contextmanager
+def _unless_erased() -> Iterator[None]:
+    """Let it be tried again where the subject's row was deleted between the look at it and the run that names it."""
+    try:
+        yield
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, ForeignKeyViolation):
+            raise
 
 
 def _fits(served: Served, question: Json) -> bool:

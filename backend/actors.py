@@ -15,19 +15,39 @@ from tenants.errors import Malformed, NotFound, Unauthenticated
 from tenants.isolation import NOBODY, OPERATOR, operator_tx, tenant_tx, user_tx
 from tenants.keys import KeyText, matches, parse
 from tenants.models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
+from tenants.people import names_of_those_who
 from tenants.roles import VERBS
 from tenants.subjects import MEMBER_PREFIX, Who, external_subject, member_subject, tenant_itself
 
 TENANT_OF_SESSION = "tenant"
 MEMBERSHIPS = "_memberships"
+READS = ("GET", "HEAD", "OPTIONS")
 USED_EVERY = timedelta(minutes=1)  # how exactly `last used` is kept: not one write per request
 
 
 def actor_of(request: HttpRequest) -> Actor | None:
     """Return who asks, by the Authorization header or else the session; None for nobody.
 
-    Raises Unauthenticated for a key that does not count, and Malformed for a header that cannot be read.
+    Raises Unauthenticated for a key that does not count, Malformed for a header that cannot be read, and Suspended as
+    `admit` does.
     """
+    actor = _who_asks(request)
+    if actor is not None:
+        request.asker = actor  # type: ignore[attr-defined]  # for the line that is logged of the request
+        admit(actor, request)
+    return actor
+
+
+def admit(actor: Actor, request: HttpRequest) -> None:
+    """Raise Suspended while the actor's organisation is not active, but for its owners and admins, who may read."""
+    if actor.active or (request.method in READS and "override.tenant" in VERBS[actor.role]):
+        return
+    with actor.present():
+        owners = names_of_those_who("owner.manage")
+    actor.must_be_active(", ".join(owners))
+
+
+def _who_asks(request: HttpRequest) -> Actor | None:
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, text = header.partition(" ")
@@ -36,12 +56,10 @@ def actor_of(request: HttpRequest) -> Actor | None:
         match = request.resolver_match
         feature = match.kwargs.get("feature") if match else None
         actor, known = _arrive(text.strip(), _acts_for(request), feature)
-        request.asker = actor  # type: ignore[attr-defined]  # for the line that is logged of the request
         request.known = known  # type: ignore[attr-defined]  # what resolving then needs no statement for
         return actor
     if request.user.is_authenticated and isinstance(request.user, User):
-        request.asker = actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))  # type: ignore[attr-defined]
-        return request.asker  # type: ignore[attr-defined,no-any-return]
+        return actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
     return None
 
 

@@ -55,7 +55,7 @@ def _tenants() -> list[Tenant]:
     """The tenants that can have something to tell: all of them where the vendor ends or withdraws anything."""
     with operator_tx():
         now = clock(OPERATOR)
-        tenants = Tenant.objects.using(OPERATOR).order_by("id")
+        tenants = Tenant.objects.using(OPERATOR).filter(state=Tenant.State.ACTIVE).order_by("id")
         ending = ModelTarget.objects.using(OPERATOR).filter(ends_at__gt=now)
         withdrawn = Withdrawal.objects.using(OPERATOR).filter(valid_at(now))
         retiring = Feature.objects.using(OPERATOR).exclude(retires_at=None)

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from .actor import Actor
+from .actor import Actor, note_for
 from .errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from .ids import uuid7
 from .isolation import NOBODY, OPERATOR, operator_tx
@@ -80,6 +80,26 @@ def limit_tenant(tenant: Tenant, limits: Mapping[str, int | None], *, by: Actor)
     with by.doing("tenant.limits", tenant) as event:
         event.detail = dict(limits)
         Tenant.objects.using(OPERATOR).filter(pk=tenant.pk).update(**limits)
+        tenant.refresh_from_db(using=OPERATOR)
+    return tenant
+
+
+def set_tenant_state(tenant: Tenant, state: str, *, reason: str = "", by: Actor) -> Tenant:
+    """Suspend, close or open an organisation again, from everybody's next request on (vendor). Nothing is deleted.
+
+    While it is suspended its waiting runs wait; when it is closed they are cancelled (features/runs/closing.py). Its
+    people are shown the reason. Raises Invalid for no reason, and Conflict for the state that it is in.
+    """
+    if state != Tenant.State.ACTIVE and not reason.strip():
+        raise Invalid("Say why.", errors=[Problem("/reason", "required", "its people are shown it")])
+    with by.doing("tenant.state", tenant) as event:
+        rows = Tenant.objects.using(OPERATOR).filter(pk=tenant.pk)
+        was = rows.select_for_update(no_key=True).get().state  # keys may go on referring to it
+        if was == state:
+            raise Conflict(f"{tenant.name} is {state} already.")
+        event.detail = {"from": was, "to": state, "reason": reason}
+        rows.update(state=state, state_reason=reason, state_at=Now())
+        note_for(tenant, "tenant.state", event.detail, by=by)
         tenant.refresh_from_db(using=OPERATOR)
     return tenant
 

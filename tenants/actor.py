@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from .errors import Forbidden, NotFound
+from .errors import Forbidden, NotFound, Suspended
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
 from .subjects import Who
@@ -58,8 +58,24 @@ class Actor:
             raise Forbidden("Operators have no behavior of their own. Use a member's or a service key.")
         return self.subject
 
+    @property
+    def active(self) -> bool:
+        """Whether anything may run or change where the actor is. For an operator always."""
+        return self.tenant is None or self.tenant.state == Tenant.State.ACTIVE
+
+    def must_be_active(self, ask: str = "") -> None:
+        """Raise Suspended while the actor's organisation is suspended or closed; `ask` names who can help."""
+        if self.active:
+            return
+        tenant = self.in_tenant()
+        because = f": {tenant.state_reason.rstrip('.')}" if tenant.state_reason else ""
+        told = f"{tenant.name} is {tenant.state}{because}. Nothing was deleted."
+        raise Suspended(f"{told} Ask {ask or 'its owners'} or the vendor.", state=tenant.state)
+
     def need(self, verb: str) -> None:
-        """Raise Forbidden unless the actor's role has the verb."""
+        """Raise Forbidden unless the actor's role has the verb, and Suspended where nothing may run."""
+        if verb == "run.create":
+            self.must_be_active()
         if verb not in self.can and self.kind == "operator":
             raise Forbidden(
                 f"Operators belong to no organisation and may not do this ({verb}). Use a member's or a service key."
@@ -78,11 +94,14 @@ class Actor:
         """Same tenant, allowed verb, one transaction, one audit row, whose `detail` the action may fill.
 
         With `dry_run` all of it is carried out and then rolled back, so that a rehearsal is the same code.
-        Raises NotFound for another tenant's row and Forbidden for a verb that the role does not have.
+        Raises NotFound for another tenant's row, Forbidden for a verb that the role does not have, and Suspended
+        where the organisation is not active.
         """
         if self.tenant is not None and getattr(target, "tenant_id", self.tenant.id) != self.tenant.id:
             raise NotFound
         self.need(verb)
+        if not dry_run:
+            self.must_be_active()
         with self.present():
             event = AuditEvent(tenant=self.tenant) if self.tenant is not None else VendorAuditEvent()
             event.actor, event.verb = self.label, verb
@@ -91,3 +110,9 @@ class Actor:
             event.save(using=self.db)
             if dry_run:
                 transaction.set_rollback(True, using=self.db)
+
+
+def note_for(tenant: Tenant, verb: str, detail: dict[str, Any], *, by: Actor) -> None:
+    """Note in an organisation's own audit what the vendor does to it, at the end of the vendor's transaction."""
+    with tenant_tx(tenant.id):
+        AuditEvent.objects.create(tenant=tenant, actor=by.label, verb=verb, target=f"tenant:{tenant.pk}", detail=detail)

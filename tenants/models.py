@@ -47,7 +47,12 @@ def limits_are_positive(name: str) -> list[models.BaseConstraint]:
 
 
 class Tenant(models.Model):
-    """A customer organisation."""
+    """A customer organisation. One that is not active runs nothing and changes nothing; nothing of it is deleted."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"  # what waits goes on when it is active again
+        CLOSED = "closed"  # what waits is cancelled
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     slug = models.SlugField(unique=True)
@@ -55,6 +60,9 @@ class Tenant(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     requests_per_minute = models.IntegerField(null=True)  # the vendor's to set; null: what the settings say
     concurrent_runs = models.IntegerField(null=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE, db_default=State.ACTIVE)
+    state_reason = models.CharField(max_length=500, blank=True, default="", db_default="")  # shown to its people
+    state_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = limits_are_positive("tenant")

@@ -59,6 +59,7 @@ VERBS: dict[str, frozenset[str]] = {
             "tenant.create",
             "tenant.list",
             "tenant.limits",
+            "tenant.state",
             "usage.vendor",
             "audit.vendor",
             "key.own",

@@ -21,6 +21,7 @@ from tenants.errors import (
     OverBudget,
     Problem,
     Stale,
+    Suspended,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -55,8 +56,9 @@ class Broken(AppError):
 KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
-        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, Conflict, Stale,
-        TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
+        Malformed, Unauthenticated, OverBudget, Forbidden, Suspended, NotFound, MethodNotAllowed, NotAcceptable,
+        Conflict, Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken,
+        Unavailable,
     )
 }  # fmt: skip
 

@@ -283,7 +283,10 @@ POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=
 TENANT = shape(
     id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)
 )
-TENANT_ROW = shape(id=ID, slug=TEXT, name=TEXT, **_LIMITS)
+TENANT_ROW = shape(
+    id=ID, slug=TEXT, name=TEXT, **_LIMITS, state=choice("active", "suspended", "closed"),
+    reason={**TEXT, "description": "why it is not active, as its people are told"}, since=maybe(TIME),
+)  # fmt: skip
 EVENT = named("AuditEvent", shape(id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT))
 _TARGET: dict[str, Schema] = {
     "alias": TEXT, "revision": NUMBER, "provider": TEXT, "model": TEXT, "input_price": NUMBER,

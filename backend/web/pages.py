@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from backend.actors import TENANT_OF_SESSION, actor_of_login
+from backend.actors import TENANT_OF_SESSION, actor_of_login, admit
 from tenants.actor import Actor
 from tenants.errors import Forbidden
 from tenants.limits import count_request
@@ -34,25 +34,36 @@ class PageRequest(HttpRequest):
 View = Callable[Concatenate[PageRequest, P], HttpResponseBase]
 
 
-def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """A page for whoever is signed in; others are sent to sign in and come back."""
+def for_logins(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """A page for whoever is signed in, wherever they are members; others are sent to sign in and come back."""
 
     @wraps(view)
     def behind(request: PageRequest, /, *arguments: P.args, **named: P.kwargs) -> HttpResponseBase:
         person: User | AnonymousUser = request.user
         if isinstance(person, AnonymousUser):
             return _to_login(request)
-        actor = actor_of_login(person, request.session.get(TENANT_OF_SESSION))
-        if actor is None:
-            raise Forbidden(_("You are not a member of any organisation. An admin of yours can add you."))
-        count_request(actor)
-        request.actor = actor
         answer = view(request, *arguments, **named)
         patch_vary_headers(answer, ["HX-Request"])  # one address, two answers: the page, and a part of it
         patch_cache_control(answer, private=True, no_cache=True)
         return answer
 
     return behind  # type: ignore[return-value]  # the middlewares have made it a PageRequest
+
+
+def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """A page for whoever is signed in and a member or an operator."""
+
+    @wraps(view)
+    def behind(request: PageRequest, /, *arguments: P.args, **named: P.kwargs) -> HttpResponseBase:
+        actor = actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
+        if actor is None:
+            raise Forbidden(_("You are not a member of any organisation. An admin of yours can add you."))
+        admit(actor, request)
+        count_request(actor)
+        request.actor = actor
+        return view(request, *arguments, **named)
+
+    return for_logins(behind)
 
 
 def for_members(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:

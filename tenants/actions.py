@@ -15,7 +15,7 @@ from .ids import uuid7
 from .isolation import NOBODY, OPERATOR, operator_tx
 from .keys import mint
 from .limits import requests_of_tenant, runs_of_tenant
-from .models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
+from .models import ApiKey, Invitation, Member, Operator, OperatorKey, Subject, Tenant, User
 from .roles import Role
 from .subjects import make_sure, member_subject, tenant_itself
 
@@ -41,15 +41,9 @@ def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
     """
     tenant = by.in_tenant()
     with by.doing("member.manage", tenant) as event:
-        _check_role(role, by)
+        check_role(role, by)
         user = User.objects.filter(email=email.lower()).first() or User.objects.create_user(email, name=name)
-        member = Member.objects.filter(user=user).first()
-        if member is not None and member.removed_at is None:
-            raise Conflict(f"{email} is a member already.")
-        member = member or Member(tenant=tenant, user=user)
-        member.role, member.removed_at = role, None
-        make_sure(tenant.id, member_subject(member.id))
-        member.save()
+        member = enter(tenant, user, role)
         event.detail = {"member": str(member.id), "role": role}
     return member
 
@@ -57,7 +51,7 @@ def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
 def change_role(member: Member, role: str, *, by: Actor) -> Member:
     """Give a member another role. The last owner keeps theirs (Conflict)."""
     with by.doing("member.manage", member) as event:
-        _check_role(role, by, was=member.role)
+        check_role(role, by, was=member.role)
         _keep_an_owner(member, role)
         event.detail = {"from": member.role, "to": role}
         member.role = role
@@ -68,11 +62,27 @@ def change_role(member: Member, role: str, *, by: Actor) -> Member:
 def remove_member(member: Member, *, by: Actor) -> None:
     """End a membership and its keys at once. The person's runs and overrides stay; the last owner stays (Conflict)."""
     with by.doing("member.manage", member):
-        _check_role(member.role, by, was=member.role)
-        _keep_an_owner(member, None)
-        ApiKey.objects.filter(member=member, revoked_at=None).update(revoked_at=Now())
-        member.removed_at = timezone.now()
-        member.save(update_fields=["removed_at"])
+        check_role(member.role, by, was=member.role)
+        _end(member)
+
+
+def leave(*, by: Actor) -> None:
+    """End one's own membership and its keys at once. The last owner stays (Conflict)."""
+    member = find_member(by.acting_for().id, by)
+    with by.doing("member.leave", member):
+        _end(member)
+
+
+def enter(tenant: Tenant, user: User, role: str) -> Member:
+    """Make a person a member, again if they were one; within the tenant's transaction. Raises Conflict if they are."""
+    member = Member.objects.filter(user=user).first()
+    if member is not None and member.removed_at is None:
+        raise Conflict(f"{user.email} is a member already.")
+    member = member or Member(tenant=tenant, user=user)
+    member.role, member.removed_at = role, None
+    make_sure(tenant.id, member_subject(member.id))
+    member.save()
+    return member
 
 
 def limit_tenant(tenant: Tenant, limits: Mapping[str, int | None], *, by: Actor) -> Tenant:
@@ -185,12 +195,23 @@ def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:
         raise Invalid("A key cannot have more than its organisation.", errors=wrong)
 
 
-def _check_role(role: str, by: Actor, was: str = "") -> None:
+def check_role(role: str, by: Actor, was: str = "") -> None:
+    """Refuse a role that there is not (Invalid), and one above the actor's own, to give or to take (Forbidden)."""
     if role not in list(Role):
         known = ", ".join(Role)
         raise Invalid(f"There is no role {role}.", errors=[Problem("/role", "enum", f"must be one of: {known}")])
     if cast(str, Role.OWNER) in (role, was) and "owner.manage" not in by.can:
         raise Forbidden("Only an owner may make, change or remove an owner.")
+
+
+def _end(member: Member) -> None:
+    """End a membership, its keys, and what it has invited to that nobody has come to."""
+    _keep_an_owner(member, None)
+    ApiKey.objects.filter(member=member, revoked_at=None).update(revoked_at=Now())
+    mine = Invitation.objects.filter(invited_by=f"member:{member.id}")
+    mine.filter(accepted_at=None, revoked_at=None).update(revoked_at=Now())
+    member.removed_at = timezone.now()
+    member.save(update_fields=["removed_at"])
 
 
 def _keep_an_owner(member: Member, role: str | None) -> None:
@@ -199,6 +220,12 @@ def _keep_an_owner(member: Member, role: str | None) -> None:
     owners = Member.objects.select_for_update().filter(role=Role.OWNER, removed_at=None)
     if len([owner for owner in owners if owner.pk != member.pk]) == 0:
         raise Conflict("An organisation needs an owner: make somebody else one first.")
+
+
+def members_of(actor: Actor) -> list[Member]:
+    """The members of the actor's organisation with their logins, the longest-serving first."""
+    with actor.present():
+        return list(Member.objects.select_related("user").filter(removed_at=None).order_by("created_at"))
 
 
 def find_member(member_id: UUID, actor: Actor) -> Member:

@@ -7,6 +7,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from .ids import uuid7
 from .roles import Role
@@ -122,6 +123,36 @@ class Member(TenantModel):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="member_once")]
+
+
+class Invitation(TenantModel):
+    """A person asked by mail to become a member. Only the SHA-256 of what the mail carries is kept."""
+
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=[(role.value, role.value) for role in Role])
+    secret_hash = models.BinaryField(max_length=32)
+    invited_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                name="invitation_once",
+                condition=models.Q(accepted_at__isnull=True, revoked_at__isnull=True),
+            )
+        ]
+
+    @property
+    def state(self) -> str:
+        """open, accepted, revoked, or expired when nobody came in time."""
+        if self.accepted_at or self.revoked_at:
+            return "accepted" if self.accepted_at else "revoked"
+        return "open" if self.expires_at > timezone.now() else "expired"
 
 
 class ApiKey(TenantModel):

@@ -12,7 +12,7 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
-_VIEWER = frozenset({"feature.read", "run.read", "tenant.read", "key.own"})
+_VIEWER = frozenset({"feature.read", "run.read", "tenant.read", "key.own", "member.leave"})
 _MEMBER = _VIEWER | {"run.create", "run.cancel", "run.rate", "override.user", "pin.user"}
 _ADMIN = _MEMBER | {
     "override.tenant",
@@ -41,7 +41,7 @@ VERBS: dict[str, frozenset[str]] = {
     Role.VIEWER: _VIEWER,
     # A service key acts for the customer's own users (or the tenant as a whole), never for its people.
     "service": frozenset({"feature.read", "run.read", "run.create", "run.cancel", "run.rate"}),
-    "service for a user": frozenset(_MEMBER - {"key.own"}),
+    "service for a user": frozenset(_MEMBER - {"key.own", "member.leave"}),
     "operator": frozenset(
         {
             "feature.read",

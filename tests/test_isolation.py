@@ -288,6 +288,16 @@ TABLE: dict[str, list[Row]] = {
         Row("patch", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403", {"role": "viewer"}),
         Row("delete", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403"),
     ],
+    "api/v1/invitations": [
+        Row("get", "/api/v1/invitations", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/invitations", "401 401 403 201 403 403 403 403", {"email": "eve2@evil.example", "role": "viewer"}),
+    ],
+    "api/v1/invitations/<uuid:invitation_id>": [
+        Row("delete", "/api/v1/invitations/{invitation}", "401 401 403 404 403 403 403 403"),
+    ],
+    "api/v1/invitations/<uuid:invitation_id>/resend": [
+        Row("post", "/api/v1/invitations/{invitation}/resend", "401 401 403 404 403 403 403 403"),
+    ],
     "api/v1/subjects": [
         Row("get", "/api/v1/subjects", "401 401 403 200 403 403 403 403"),
     ],
@@ -480,6 +490,15 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/org/f/greet", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/f/greet", "302 302 403 412 403 403 302 302", {"act": "save", "field": "vars.tone", "value": "warm"}),
     ],
+    "org/members": [
+        Row("get", "/org/members", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/members", "302 302 403 404 403 403 302 302", {"act": "remove", "id": "{member}"}),
+        Row("post", "/org/members", "302 302 403 404 403 403 302 302", {"act": "resend", "id": "{invitation}"}),
+    ],
+    "join/<str:text>": [
+        Row("get", "/join/bsi_nothing", "404 404 404 404 404 404 404 404"),
+        Row("post", "/join/bsi_nothing", "404 404 404 404 404 404 404 404", {"name": "Eve", "password": "a horse in the library"}),
+    ],
     "runs": [
         Row("get", "/runs", "302 302 200 200 200 200 302 302"),
     ],
@@ -617,6 +636,7 @@ def alice(cast: Cast) -> Alice:
     key = knock["alice"].post("/keys", {"kind": "member", "name": "CANARY-ALICE"}).json()
     [notice] = knock["alice"].get("/notices").json()["items"]
     own = knock["ada"].post("/provider-keys", OWN_KEY).json()
+    invited = knock["ada"].post("/invitations", {"email": "CANARY-ACME@acme.example", "role": "member"}).json()
     told = {**HOOK, "url": "https://hooks.example/CANARY-ACME", "description": "CANARY-ACME"}
     hook = knock["ada"].post("/webhooks", told).json()
     delivery = knock["ada"].post(f"/webhooks/{hook['id']}/test").json()
@@ -628,7 +648,7 @@ def alice(cast: Cast) -> Alice:
     }  # fmt: skip
     batch = knock["alice"].post(f"{greet}/batches", [{"input": {"name": "CANARY-ALICE"}, "key": "CANARY-ALICE"}]).json()
     member = str(cast.alice.subject.id)
-    ids = {"batch": batch["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member, "provider_key": own["id"], "webhook": hook["id"],
+    ids = {"batch": batch["id"], "run": run["id"], "preview": preview["id"], "key": key["id"], "notice": notice["id"], "member": member, "provider_key": own["id"], "invitation": invited["id"], "webhook": hook["id"],
            "delivery": delivery["id"],
            "subject": f"member:{member}", "tenant": str(cast.alice.tenant_id)}  # fmt: skip
     made = Alice(cast, ids, keys, key["key"])

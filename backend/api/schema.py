@@ -13,6 +13,7 @@ GROUPS = {
     "overrides": "Overrides",
     "conflicts": "Overrides",
     "impact": "Rollouts",
+    "invitations": "The organisation",
     "notices": "Notices",
     "people": "Overrides",
     "pins": "Pins and restore",

@@ -287,6 +287,10 @@ TENANT_ROW = shape(
     id=ID, slug=TEXT, name=TEXT, **_LIMITS, state=choice("active", "suspended", "closed"),
     reason={**TEXT, "description": "why it is not active, as its people are told"}, since=maybe(TIME),
 )  # fmt: skip
+INVITATION = named("Invitation", shape(
+    id=ID, email=TEXT, role=TEXT, state=choice("open", "accepted", "revoked", "expired"), invited_by=TEXT, sent=TIME,
+    expires=TIME,
+))  # fmt: skip
 EVENT = named("AuditEvent", shape(id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT))
 _TARGET: dict[str, Schema] = {
     "alias": TEXT, "revision": NUMBER, "provider": TEXT, "model": TEXT, "input_price": NUMBER,

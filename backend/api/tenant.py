@@ -16,6 +16,7 @@ from tenants.actions import (
     create_key,
     find_member,
     keys_seen_by,
+    leave,
     limit_key,
     remove_member,
     revoke_key,
@@ -147,8 +148,11 @@ class OneMember(Door):
         body = self.read(RoleBody)
         return Response(member_json(change_role(find_member(member_id, self.actor), body["role"], by=self.actor)))
 
-    @extend_schema(responses={204: None}, summary="End a membership (admins)")
+    @extend_schema(responses={204: None}, summary="End a membership (admins), or leave (one's own)")
     def delete(self, request: Request, member_id: UUID) -> Response:
+        if self.actor.acting_for().id == member_id:
+            leave(by=self.actor)
+            return Response(status=204)
         self.actor.need("member.manage")
         remove_member(find_member(member_id, self.actor), by=self.actor)
         return Response(status=204)

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from .views import home, mine, notices, people, rollouts, runs, timeline, upgrade, use, vendor
+from .views import home, joining, members, mine, notices, people, rollouts, runs, timeline, upgrade, use, vendor
 
 app_name = "web"
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("join/<str:text>", joining.join, name="join"),
     path("switch", home.switch, name="switch"),
     path("f/<str:key>", use.use, name="use"),
     path("f/<str:key>/mine", mine.mine, {"layer": "user"}, name="mine"),
@@ -17,6 +18,7 @@ urlpatterns = [
     path("org/f/<str:key>/timeline", timeline.timeline, {"layer": "tenant"}, name="org_timeline"),
     path("org/f/<str:key>/upgrade", upgrade.upgrade, {"layer": "tenant"}, name="org_upgrade"),
     path("org/conflicts", upgrade.conflicts, name="org_conflicts"),
+    path("org/members", members.members, name="org_members"),
     path("org/people", people.people, name="org_people"),
     path("org/people/<path:key>", people.person, name="org_person"),
     path("notices", notices.notices, name="notices"),

@@ -3,6 +3,7 @@
 from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
+from .membership import InvitationLine, MemberLine
 from .notices import NoticeLine
 from .people import Asked, Looked, OwnLine, PersonLine, StayBadge
 from .rollouts import (
@@ -48,12 +49,14 @@ __all__ = [
     "ImpactSubject",
     "ImpactTenant",
     "ImpactView",
+    "InvitationLine",
     "Kept",
     "Lane",
     "Layer",
     "Live",
     "LogLine",
     "Looked",
+    "MemberLine",
     "MenuFeature",
     "MenuTenant",
     "Moment",

@@ -1,6 +1,8 @@
 """From a session or a key to an Actor: the only place that authenticates."""
 
+from collections.abc import Iterable
 from datetime import timedelta
+from urllib.parse import unquote
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -11,12 +13,12 @@ from django.utils import timezone
 
 from features.reading import Known, known_from, known_sql
 from tenants.actor import Actor
-from tenants.errors import Malformed, NotFound, Unauthenticated
+from tenants.errors import Forbidden, Malformed, NotFound, Unauthenticated
 from tenants.isolation import NOBODY, OPERATOR, operator_tx, tenant_tx, user_tx
-from tenants.keys import KeyText, matches, parse
+from tenants.keys import PREFIX, SCANNED, KeyText, matches, parse
 from tenants.models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
 from tenants.people import names_of_those_who
-from tenants.roles import VERBS
+from tenants.roles import ALL_SCOPES, VERBS, Scope, verbs_of
 from tenants.subjects import MEMBER_PREFIX, Who, external_subject, member_subject, tenant_itself
 
 TENANT_OF_SESSION = "tenant"
@@ -31,6 +33,7 @@ def actor_of(request: HttpRequest) -> Actor | None:
     Raises Unauthenticated for a key that does not count, Malformed for a header that cannot be read, and Suspended as
     `admit` does.
     """
+    _refuse_key_in_address(request)
     actor = _who_asks(request)
     if actor is not None:
         request.asker = actor  # type: ignore[attr-defined]  # for the line that is logged of the request
@@ -39,7 +42,12 @@ def actor_of(request: HttpRequest) -> Actor | None:
 
 
 def admit(actor: Actor, request: HttpRequest) -> None:
-    """Raise Suspended while the actor's organisation is not active, but for its owners and admins, who may read."""
+    """Refuse what no verb is needed for: Forbidden for a write with a key that only reads.
+
+    Raises Suspended while the actor's organisation is not active, but for its owners and admins, who may read.
+    """
+    if request.method not in READS and actor.scopes == {Scope.READ}:
+        raise Forbidden("This key only reads: its scope is read. Use one that has more.")
     if actor.active or (request.method in READS and "override.tenant" in VERBS[actor.role]):
         return
     with actor.present():
@@ -106,6 +114,27 @@ def _key_rows(tenant_id: UUID, acts_for: str | None, feature: str | None) -> Que
     return rows.annotate(known=known)
 
 
+def _refuse_key_in_address(request: HttpRequest) -> None:
+    address = f"{request.path}?{unquote(request.META['QUERY_STRING'])}"
+    if PREFIX in address and SCANNED.search(address):
+        raise Malformed(
+            "A key never goes into an address, where logs and histories keep it. Send it as `Authorization: Bearer "
+            "bsk_…`, and revoke this one: whoever reads those can use it."
+        )
+
+
+def still_good(actor: Actor) -> bool:
+    """Whether who asked may go on being answered: neither key nor membership has ended since. For long answers."""
+    if actor.tenant is None or actor.subject is None:
+        return True
+    with actor.present():
+        if actor.key is not None:
+            row = ApiKey.objects.filter(pk=actor.key.pk).first()
+            if row is None or _ended(row):
+                return False
+        return actor.kind != "member" or Member.objects.filter(pk=actor.subject.id, removed_at=None).exists()
+
+
 def memberships(user: User) -> list[Member]:
     """The organisations that a login is a member of, the oldest first; read once for each request's own user."""
     if MEMBERSHIPS not in user.__dict__:
@@ -155,10 +184,11 @@ def _member(member: Member, tenant: Tenant, key: ApiKey | None = None) -> Actor:
         kind="member",
         label=f"member:{member.id}",
         role=member.role,
-        can=VERBS[member.role],
+        can=VERBS[member.role] if key is None else verbs_of(member.role, key.scopes),
         tenant=tenant,
         subject=member_subject(member.id),
         name=str(member.user),
+        scopes=ALL_SCOPES if key is None else frozenset(key.scopes),
         key=key,
     )
 
@@ -170,10 +200,11 @@ def _service(row: ApiKey, acts_for: str | None) -> Actor:
         kind="service",
         label=f"key:{row.id}",
         role=role,
-        can=VERBS[role],
+        can=verbs_of(role, row.scopes),
         tenant=row.tenant,
         subject=subject,
         name=row.name,
+        scopes=frozenset(row.scopes),
         key=row,
     )
 
@@ -184,11 +215,18 @@ def _operator_of_key(key: KeyText) -> Actor:
         if row is None or not matches(key, row.secret_hash) or _ended(row):
             raise _no_good()
         _note_use(row)
-        return _operator(row.operator, str(row.operator.user))
+        return _operator(row.operator, str(row.operator.user), row.scopes)
 
 
-def _operator(operator: Operator, name: str) -> Actor:
-    return Actor(kind="operator", label=f"operator:{operator.id}", role="operator", can=VERBS["operator"], name=name)
+def _operator(operator: Operator, name: str, scopes: Iterable[str] = ALL_SCOPES) -> Actor:
+    return Actor(
+        kind="operator",
+        label=f"operator:{operator.id}",
+        role="operator",
+        can=verbs_of("operator", scopes),
+        name=name,
+        scopes=frozenset(scopes),
+    )
 
 
 def _ended(row: ApiKey | OperatorKey) -> bool:

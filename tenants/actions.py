@@ -1,6 +1,6 @@
 """What people do to organisations, memberships and keys."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -12,11 +12,11 @@ from django.utils import timezone
 from .actor import Actor, note_for
 from .errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from .ids import uuid7
-from .isolation import NOBODY, OPERATOR, operator_tx
+from .isolation import OPERATOR
 from .keys import mint
 from .limits import requests_of_tenant, runs_of_tenant
-from .models import ApiKey, Invitation, Member, Operator, OperatorKey, Subject, Tenant, User
-from .roles import Role
+from .models import ApiKey, Invitation, Member, Subject, Tenant, User
+from .roles import Role, Scope
 from .subjects import make_sure, member_subject, tenant_itself
 
 
@@ -125,20 +125,22 @@ def limit_key(key: ApiKey, limits: Mapping[str, int | None], *, by: Actor) -> Ap
 
 
 def create_key(
-    *, kind: str, name: str, expires_at: datetime | None = None, limits: Mapping[str, int | None] | None = None,
-    by: Actor,
+    *, kind: str, name: str, scopes: Collection[str] | None = None, expires_at: datetime | None = None,
+    limits: Mapping[str, int | None] | None = None, by: Actor,
 ) -> tuple[ApiKey, str]:  # fmt: skip
     """Make a member key for oneself or a service key for the organisation. Returns the row and the text, shown once.
 
-    `limits` of its own are for who manages keys: as in `limit_key`.
+    Without `scopes` it may be used for all that its maker may (a service key administers nothing); a key makes none
+    that may more than itself (Forbidden). `limits` of its own are for who manages keys: as in `limit_key`.
     """
     tenant, who = by.in_tenant(), by.acting_for()
-    if expires_at is not None and expires_at <= timezone.now():
-        raise Invalid("A key cannot end in the past.", errors=[Problem("/expires", "min", "must be in the future")])
+    refuse_past(expires_at)
+    scopes = chosen_scopes(scopes, by, without={Scope.ADMIN} if kind == ApiKey.Kind.SERVICE else set())
     with by.doing("key.manage" if kind == ApiKey.Kind.SERVICE else "key.own", tenant) as event:
         key_id = uuid7()
         text, kept = mint(tenant.id, key_id)
         row = ApiKey(id=key_id, tenant=tenant, kind=kind, name=name, secret_hash=kept, expires_at=expires_at)
+        row.scopes = scopes
         row.member_id = who.id if kind == ApiKey.Kind.MEMBER else None
         row.created_by = by.label
         if limits:
@@ -150,8 +152,29 @@ def create_key(
             )
         row.save(force_insert=True)
         row.refresh_from_db(fields=["created_at"])
-        event.detail = {"key": str(key_id), "kind": kind, **(limits or {})}
+        event.detail = {"key": str(key_id), "kind": kind, "scopes": scopes, **(limits or {})}
     return row, text
+
+
+def chosen_scopes(asked: Collection[str] | None, by: Actor, *, without: Collection[str] = ()) -> list[str]:
+    """The scopes of a key to make, in their order: those asked for, or all that its maker has and its kind can use."""
+    mine = by.scopes - frozenset(without)
+    if asked is None:
+        return [scope.value for scope in Scope if scope in mine]
+    if not asked:
+        raise Invalid("A key is for something.", errors=[Problem("/scopes", "min_length", "name one at least")])
+    if frozenset(asked) & frozenset(without):
+        told = "a service key administers nothing: use a member's"
+        raise Invalid("A service key has no such scope.", errors=[Problem("/scopes", "enum", told)])
+    if not mine.issuperset(asked):
+        raise Forbidden("A key makes no key that may do more than itself. Sign in, or use one with more scopes.")
+    return [scope.value for scope in Scope if scope in asked]
+
+
+def refuse_past(expires_at: datetime | None) -> None:
+    """Refuse (Invalid) a key that would have ended before it is used."""
+    if expires_at is not None and expires_at <= timezone.now():
+        raise Invalid("A key cannot end in the past.", errors=[Problem("/expires", "min", "must be in the future")])
 
 
 def keys_seen_by(actor: Actor) -> QuerySet[ApiKey]:
@@ -172,16 +195,6 @@ def login_for(email: str, *, name: str = "", password: str | None = None) -> Use
     address = email.lower()
     known = User.objects.using(OPERATOR).filter(email=address).first()
     return known or User.objects.db_manager(OPERATOR).create_user(address, password, name=name)
-
-
-def create_operator_key(operator: Operator, *, name: str) -> tuple[OperatorKey, str]:
-    """Make a key for a member of the vendor's staff. Returns the row and the text, shown once."""
-    key_id = uuid7()
-    text, kept = mint(NOBODY, key_id)
-    with operator_tx():
-        key = OperatorKey(id=key_id, operator=operator, name=name, secret_hash=kept)
-        key.save(using=OPERATOR, force_insert=True)
-    return key, text
 
 
 def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:

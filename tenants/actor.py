@@ -11,6 +11,7 @@ from django.db import transaction
 from .errors import Forbidden, NotFound, Suspended
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
+from .roles import ALL_SCOPES, VERBS
 from .subjects import Who
 
 
@@ -34,6 +35,7 @@ class Actor:
     tenant: Tenant | None = None
     subject: Who | None = None
     name: str = ""
+    scopes: frozenset[str] = ALL_SCOPES  # what the key is for; all of them for a person who is signed in
     key: ApiKey | None = None  # what is asked with; None for a person who is signed in, and for an operator
 
     @property
@@ -76,6 +78,9 @@ class Actor:
         """Raise Forbidden unless the actor's role has the verb, and Suspended where nothing may run."""
         if verb == "run.create":
             self.must_be_active()
+        if verb not in self.can and verb in VERBS.get(self.role, ()):
+            mine = ", ".join(sorted(self.scopes))
+            raise Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.")
         if verb not in self.can and self.kind == "operator":
             raise Forbidden(
                 f"Operators belong to no organisation and may not do this ({verb}). Use a member's or a service key."

@@ -32,7 +32,7 @@ MOST_OPEN = 500  # invitations of one organisation that nobody has come to
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """A good invitation as its link finds it: to which organisation, and the login with its address, if there is one."""
+    """A good invitation as its link finds it, with its organisation and the login of its address if there is one."""
 
     invitation: Invitation
     tenant: Tenant
@@ -69,7 +69,10 @@ def invite(*, email: str, role: str, by: Actor) -> Invitation:
 
 
 def send_again(invitation: Invitation, *, by: Actor) -> Invitation:
-    """Mail a new link, good for a week from now; the one before is dead. Raises as `invite`, and Conflict for one ended."""
+    """Mail a new link, good for a week from now; the one before is dead.
+
+    Raises as `invite` does, and Conflict for an invitation that was accepted or revoked.
+    """
     with by.doing("member.manage", invitation):
         row = _unanswered().select_for_update().filter(pk=invitation.pk).first()
         if row is None:
@@ -183,7 +186,8 @@ def _send(invitation: Invitation, tenant: Tenant, by: Actor) -> None:
 def _message(invitation: Invitation, tenant: Tenant, host: str, link: str) -> EmailMessage:
     until = f"{invitation.expires_at:%d %B %Y, %H:%M} UTC"
     body = (
-        f"Hello,\n\n{host} invites you to {tenant.name} on Bespoke, as {invitation.role}. To come in, open\n\n{link}\n\n"
+        f"Hello,\n\n{host} invites you to {tenant.name} on Bespoke, as {invitation.role}. To come in, open\n\n"
+        f"{link}\n\n"
         f"The link is for you alone, works once, and ends on {until}. If you do not know {tenant.name}, do nothing.\n"
     )
     subject = " ".join(f"{host} invites you to {tenant.name}".split())

@@ -6,6 +6,7 @@ has 192 bits; the checksum (CRC-32 of all before it) lets scanners and typing er
 
 import hashlib
 import hmac
+import re
 import secrets
 import zlib
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from uuid import UUID
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH, SECRET_LENGTH, CHECK_LENGTH = 43, 33, 6  # digits in base 62 of 32, 24 and 4 bytes
 PREFIX = "bsk_"
+SCANNED = re.compile(r"bsk_[0-9A-Za-z]{43}_[0-9A-Za-z]{39}")  # for scanners: docs/keys.md
 INVITATION = "bsi_"  # in front of what an invitation's mail carries, which is made in the same way
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from .ids import uuid7
-from .roles import Role
+from .roles import Role, Scope
 from .secrets import SealedField
 
 
@@ -125,6 +125,11 @@ class Member(TenantModel):
         constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="member_once")]
 
 
+def all_scopes() -> list[str]:
+    """What a key may be used for that nobody has narrowed."""
+    return [scope.value for scope in Scope]
+
+
 class Invitation(TenantModel):
     """A person asked by mail to become a member. Only the SHA-256 of what the mail carries is kept."""
 
@@ -168,9 +173,11 @@ class ApiKey(TenantModel):
     member = TenantForeignKey(Member, null=True)
     created_by = models.CharField(max_length=100)
     created_at = models.DateTimeField(db_default=Now())
+    scopes = ArrayField(models.CharField(max_length=10), default=all_scopes)
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    replaced_by = models.UUIDField(null=True)  # the key that it was rotated to
     requests_per_minute = models.IntegerField(null=True)  # admins' to set; null: what the settings say
     concurrent_runs = models.IntegerField(null=True)
 
@@ -205,9 +212,11 @@ class OperatorKey(models.Model):
     name = models.CharField(max_length=100)
     secret_hash = models.BinaryField(max_length=32)
     created_at = models.DateTimeField(db_default=Now())
+    scopes = ArrayField(models.CharField(max_length=10), default=all_scopes)
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    replaced_by = models.UUIDField(null=True)
 
 
 class VendorAuditEvent(models.Model):

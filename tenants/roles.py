@@ -1,5 +1,6 @@
 """Roles and their verbs, in one table. Docs and permission tests are made from it."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -62,7 +63,39 @@ VERBS: dict[str, frozenset[str]] = {
             "tenant.state",
             "usage.vendor",
             "audit.vendor",
-            "key.own",
+            "operator_key.own",
         }
     ),
 }
+
+
+class Scope(StrEnum):
+    """What a key may be used for, of all that its role may do."""
+
+    READ = "read"
+    RUN = "run"
+    CUSTOMISE = "customise"
+    ADMIN = "admin"
+
+
+ALL_SCOPES = frozenset(Scope)
+_SEEING = {"feature.read", "run.read"}
+
+# Each verb is of one scope; but what is needed to find one's way (features, own runs) comes with more than one.
+SCOPES: dict[str, frozenset[str]] = {
+    Scope.READ: frozenset(
+        _SEEING
+        | {"tenant.read", "member.read", "subject.read", "behavior.others", "run.others", "usage.read", "audit.read"}
+        | {"version.read", "impact.read", "rollout.read", "tenant.list", "usage.vendor", "audit.vendor"}
+    ),
+    Scope.RUN: frozenset(_SEEING | {"run.create", "run.cancel", "run.rate", "version.preview"}),
+    Scope.CUSTOMISE: frozenset(
+        {"feature.read", "override.user", "override.tenant", "override.others", "pin.user", "pin.tenant", "pin.others"}
+    ),
+}
+SCOPES[Scope.ADMIN] = frozenset().union(*VERBS.values()).difference(*SCOPES.values()) | {"feature.read"}
+
+
+def verbs_of(role: str, scopes: Iterable[str] = ALL_SCOPES) -> frozenset[str]:
+    """What a key of this role and these scopes may do; without scopes, what the role may."""
+    return VERBS[role] & frozenset().union(*(SCOPES[scope] for scope in scopes))

@@ -322,6 +322,19 @@ TABLE: dict[str, list[Row]] = {
         Row("patch", "/api/v1/keys/{key}", "401 401 403 404 403 403 403 403", {"requests_per_minute": 1}),
         Row("delete", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
     ],
+    "api/v1/keys/<uuid:key_id>/rotate": [
+        Row("post", "/api/v1/keys/{key}/rotate", "401 401 404 404 404 404 404 403"),
+    ],
+    "api/v1/operator/keys": [
+        Row("get", "/api/v1/operator/keys", "401 401 403 403 403 403 403 200"),
+        Row("post", "/api/v1/operator/keys", "401 401 403 403 403 403 403 201", {"name": "theirs"}),
+    ],
+    "api/v1/operator/keys/<uuid:key_id>": [
+        Row("delete", f"/api/v1/operator/keys/{RANDOM}", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/operator/keys/<uuid:key_id>/rotate": [
+        Row("post", f"/api/v1/operator/keys/{RANDOM}/rotate", "401 401 403 403 403 403 403 404"),
+    ],
     "api/v1/provider-keys": [
         Row("get", "/api/v1/provider-keys", "401 401 403 200 403 403 403 403"),
         Row("post", "/api/v1/provider-keys", "401 401 403 201 403 403 403 403", {**OWN_KEY, "name": "theirs"}),

@@ -25,6 +25,7 @@ GROUPS = {
     "suggestions": "Suggestions",
     "tenant": "The organisation",
     "vendor": "The vendor",
+    "operator_keys": "The vendor",
     "withdrawals": "The vendor",
     "availability": "The vendor",
     "budgets": "The organisation",

@@ -276,9 +276,14 @@ _LIMITS: dict[str, Schema] = {
 _KEY: dict[str, Schema] = {
     "id": ID, "kind": choice("member", "service"), "name": TEXT, "created": TIME, "expires": maybe(TIME),
     "revoked": maybe(TIME), "last_used": maybe(TIME), **_LIMITS,
+    "scopes": array(choice("read", "run", "customise", "admin")),
+    "replaced_by": {**maybe(ID), "description": "the key that it was rotated to"},
 }  # fmt: skip
 KEY = named("Key", shape(**_KEY))
 NEW_KEY = shape(**_KEY, key={**TEXT, "description": "the whole key: shown once, when it is made"})
+_OPERATOR_KEY: dict[str, Schema] = {name: _KEY[name] for name in _KEY if name not in ("kind", *_LIMITS)}
+OPERATOR_KEY = named("OperatorKey", shape(**_OPERATOR_KEY))
+NEW_OPERATOR_KEY = shape(**_OPERATOR_KEY, key=NEW_KEY["properties"]["key"])
 POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER), store=TRUTH)
 TENANT = shape(
     id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)

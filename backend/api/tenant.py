@@ -24,9 +24,10 @@ from tenants.actions import (
 from tenants.limits import requests_of_tenant, runs_of_tenant
 from tenants.models import ApiKey, AuditEvent, Member, Subject
 from tenants.roles import Role
+from tenants.rotation import rotate_key
 
 from .door import Door, found, page
-from .fields import Address, MayPin, Moment, Strict, Text, Truth, Whole
+from .fields import Address, MayPin, Moment, Scopes, Strict, Text, Truth, Whole
 from .schema import PAGING
 from .shapes import EVENT, KEY, ME, MEMBER, NEW_KEY, SUBJECT, TENANT, answers, listed
 
@@ -75,7 +76,14 @@ class KeyBody(LimitsBody):
 
     kind = serializers.ChoiceField(ApiKey.Kind.values)
     name = Text(max_length=100)
+    scopes = Scopes(required=False)
     expires = Moment(required=False, allow_null=True)
+
+
+class RotationBody(Strict):
+    """Until when the old key lives on."""
+
+    until = Moment(required=False)
 
 
 class Me(Door):
@@ -185,8 +193,9 @@ class Keys(Door):
         body = self.read(KeyBody)
         limits = {name: body[name] for name in LIMITS if name in body}
         row, text = create_key(
-            kind=body["kind"], name=body["name"], expires_at=body.get("expires"), limits=limits, by=self.actor
-        )
+            kind=body["kind"], name=body["name"], scopes=body.get("scopes"), expires_at=body.get("expires"),
+            limits=limits, by=self.actor,
+        )  # fmt: skip
         return Response({**key_json(row), "key": text}, status=201, headers={"Cache-Control": "no-store"})
 
 
@@ -203,6 +212,19 @@ class OneKey(Door):
     def delete(self, request: Request, key_id: UUID) -> Response:
         revoke_key(found(keys_seen_by(self.actor), key_id, self.actor), by=self.actor)
         return Response(status=204)
+
+
+class RotateKey(Door):
+    """A key that takes another's place."""
+
+    @extend_schema(
+        request=RotationBody, responses=answers(NEW_KEY, 201),
+        summary="Make a key like this one, whose text is shown this once; the old one lives until a given time",
+    )  # fmt: skip
+    def post(self, request: Request, key_id: UUID) -> Response:
+        row = found(keys_seen_by(self.actor), key_id, self.actor)
+        new, text = rotate_key(row, until=self.read(RotationBody).get("until"), by=self.actor)
+        return Response({**key_json(new), "key": text}, status=201, headers={"Cache-Control": "no-store"})
 
 
 class Audit(Door):
@@ -236,10 +258,12 @@ def key_json(row: ApiKey) -> dict[str, Any]:
         "id": str(row.id),
         "kind": row.kind,
         "name": row.name,
+        "scopes": row.scopes,
         "created": row.created_at,
         "expires": row.expires_at,
         "revoked": row.revoked_at,
         "last_used": row.last_used_at,
+        "replaced_by": row.replaced_by,
         "requests_per_minute": row.requests_per_minute,
         "concurrent_runs": row.concurrent_runs,
     }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.utils import perform_login
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.password_validation import password_validators_help_texts
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -22,7 +23,8 @@ TEMPLATE = "web/join.html"
 def join(request: PageRequest, text: str) -> HttpResponseBase:
     """Show who invites to what, and let them in. Raises NotFound for a link that is not, or no longer, good."""
     found = find_invitation(text)
-    person = request.user if isinstance(request.user, User) else None
+    signed_in: User | AnonymousUser = request.user
+    person = None if isinstance(signed_in, AnonymousUser) else signed_in
     if person is not None and person.email != found.invitation.email:
         return _show(request, found, {"other": person.email}, 403)
     if person is not None:
@@ -31,9 +33,8 @@ def join(request: PageRequest, text: str) -> HttpResponseBase:
         return _show(request, found, {"next": request.path})
     form = JoinForm(request.POST or None, email=found.invitation.email)
     if not form.is_valid():
-        return _show(
-            request, found, {"form": form, "rules": password_validators_help_texts()}, 422 if form.data else 200
-        )
+        told = {"form": form, "rules": password_validators_help_texts()}
+        return _show(request, found, told, 422 if form.is_bound else 200)
     return _open(request, text, found, form)
 
 

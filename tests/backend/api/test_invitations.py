@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import time_machine
 from django.core import mail
-from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -156,8 +155,6 @@ def test_a_made_up_link_leads_nowhere(change: str, cast: Cast, api: Caller) -> N
 def test_what_is_kept_opens_nothing(cast: Cast, api: Caller) -> None:
     api(cast.ada).post("/invitations", CARL)
     secret = link().rpartition("_")[2][:33]
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("SELECT set_config('row_security', 'on', false)")
     with cast.ada.present():
         row = Invitation.objects.get()
         kept = f"{vars(row)} {bytes(row.secret_hash).hex()}"
@@ -255,4 +252,5 @@ def test_members_leave_and_the_last_owner_stays(cast: Cast, api: Caller) -> None
     assert kind(bob.get("/me")) == (401, "unauthenticated")
     assert kind(api(cast.alice).delete(f"/members/{cast.vera.acting_for().id}")) == (403, "forbidden")
     assert kind(api(cast.ada).delete(f"/members/{cast.ada.acting_for().id}")) == (409, "conflict")
-    assert api(cast.ada).get("/audit").json()["items"][1]["verb"] == "member.leave"
+    verbs = [row["verb"] for row in api(cast.ada).get("/audit").json()["items"]]
+    assert "member.leave" in verbs

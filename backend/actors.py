@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 
+from backend.second_factor import lacks_second_factor
 from features.reading import Known, known_from, known_sql
 from tenants.actor import Actor
 from tenants.errors import Forbidden, Malformed, NotFound, Unauthenticated
@@ -67,7 +68,10 @@ def _who_asks(request: HttpRequest) -> Actor | None:
         request.known = known  # type: ignore[attr-defined]  # what resolving then needs no statement for
         return actor
     if request.user.is_authenticated and isinstance(request.user, User):
-        return actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
+        person = actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
+        if person is not None and lacks_second_factor(person, request.user):
+            raise Forbidden("Your organisation asks for a second factor. Set one up in the dashboard, under your name.")
+        return person
     return None
 
 

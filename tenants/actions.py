@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import cast
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -83,6 +84,29 @@ def enter(tenant: Tenant, user: User, role: str) -> Member:
     make_sure(tenant.id, member_subject(member.id))
     member.save()
     return member
+
+
+def require_mfa(required: bool, *, by: Actor) -> None:
+    """Ask every person of the organisation for a second factor, from their next request on; keys are not asked.
+
+    Who has none is led to set one up before anything else.
+    """
+    tenant = by.in_tenant()
+    with by.doing("policy.manage", tenant) as event:
+        event.detail = {"require_mfa": required}
+        Tenant.objects.filter(pk=tenant.pk).update(require_mfa=required)
+        tenant.require_mfa = required
+
+
+def change_profile(user: User, *, name: str, time_zone: str) -> None:
+    """Change what a person is called and in which zone they are shown times (IANA name, empty: the browser's).
+
+    It is their login's, in no organisation. Raises Invalid for a zone that there is not.
+    """
+    if time_zone and time_zone not in available_timezones():
+        raise Invalid("That is no time zone.", errors=[Problem("/time_zone", "enum", "choose one of the list")])
+    user.name, user.time_zone = name, time_zone
+    user.save(update_fields=["name", "time_zone"])
 
 
 def limit_tenant(tenant: Tenant, limits: Mapping[str, int | None], *, by: Actor) -> Tenant:

@@ -23,6 +23,8 @@ GLOBAL = {
     "auth_permission": "Django's, unused: roles are ours",
     "account_emailaddress": "allauth's addresses of logins",
     "account_emailconfirmation": "allauth's confirmations of addresses",
+    "mfa_authenticator": "allauth's second factors of logins; what makes codes is sealed",
+    "usersessions_usersession": "allauth's list of a login's sessions: address, browser, since when",
     "tenants_user": "a login may be a member of several tenants",
     "tenants_operator": "the vendor's staff, readable by the operator role only",
     "tenants_operatorkey": "the vendor's keys, readable by the operator role only",

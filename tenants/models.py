@@ -31,6 +31,7 @@ class User(AbstractBaseUser):
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
+    time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")  # empty: the browser's
     date_joined = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[UserManager] = UserManager()
@@ -64,6 +65,7 @@ class Tenant(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE, db_default=State.ACTIVE)
     state_reason = models.CharField(max_length=500, blank=True, default="", db_default="")  # shown to its people
     state_at = models.DateTimeField(null=True)
+    require_mfa = models.BooleanField(default=False, db_default=False)  # people need a second factor, keys do not
 
     class Meta:
         constraints = limits_are_positive("tenant")

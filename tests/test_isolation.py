@@ -417,12 +417,6 @@ TABLE: dict[str, list[Row]] = {
     "accounts/reauthenticate/": [
         Row("get", "/accounts/reauthenticate/", "302 302 403 403 403 403 302 403"),
     ],
-    "accounts/email/": [
-        Row("get", "/accounts/email/", "302 302 200 200 200 200 302 200"),
-    ],
-    "accounts/confirm-email/": [
-        Row("get", "/accounts/confirm-email/", "200 200 200 200 200 200 200 200"),
-    ],
     "accounts/password/change/": [
         Row("get", "/accounts/password/change/", "302 302 302 302 302 302 302 302"),
     ],
@@ -435,9 +429,6 @@ TABLE: dict[str, list[Row]] = {
     "accounts/login/code/confirm/": [
         Row("get", "/accounts/login/code/confirm/", "302 302 302 302 302 302 302 302"),
     ],
-    "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": [
-        Row("get", "/accounts/confirm-email/a:b:c/", "200 200 200 200 200 200 200 200"),
-    ],
     "accounts/password/reset/key/done/": [
         Row("get", "/accounts/password/reset/key/done/", "200 200 200 200 200 200 200 200"),
     ],
@@ -446,6 +437,30 @@ TABLE: dict[str, list[Row]] = {
     ],
     "accounts/password/reset/done/": [
         Row("get", "/accounts/password/reset/done/", "200 200 200 200 200 200 200 200"),
+    ],
+    "accounts/2fa/": [
+        Row("get", "/accounts/2fa/", "302 302 200 200 200 200 302 200"),
+    ],
+    "accounts/2fa/authenticate/": [
+        Row("get", "/accounts/2fa/authenticate/", "302 302 302 302 302 302 302 302"),
+    ],
+    "accounts/2fa/reauthenticate/": [
+        Row("get", "/accounts/2fa/reauthenticate/", "302 302 403 403 403 403 302 403"),
+    ],
+    "accounts/2fa/totp/activate/": [
+        Row("get", "/accounts/2fa/totp/activate/", "302 302 302 302 302 302 302 302"),
+    ],
+    "accounts/2fa/totp/deactivate/": [
+        Row("get", "/accounts/2fa/totp/deactivate/", "302 302 404 404 404 404 302 404"),
+    ],
+    "accounts/2fa/recovery-codes/": [
+        Row("get", "/accounts/2fa/recovery-codes/", "302 302 404 404 404 404 302 404"),
+    ],
+    "accounts/2fa/recovery-codes/generate/": [
+        Row("get", "/accounts/2fa/recovery-codes/generate/", "302 302 302 302 302 302 302 302"),
+    ],
+    "accounts/2fa/recovery-codes/download/": [
+        Row("get", "/accounts/2fa/recovery-codes/download/", "302 302 404 404 404 404 302 404"),
     ],
     "": [
         Row("get", "/", "302 302 200 200 200 200 302 302"),
@@ -502,6 +517,18 @@ TABLE: dict[str, list[Row]] = {
     "org/f/<str:key>": [
         Row("get", "/org/f/greet", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/f/greet", "302 302 403 412 403 403 302 302", {"act": "save", "field": "vars.tone", "value": "warm"}),
+    ],
+    "me": [
+        Row("get", "/me", "302 302 200 200 200 200 302 200"),
+        Row("post", "/me", "302 302 400 400 400 400 302 400", {"act": "nothing"}),
+    ],
+    "me/keys": [
+        Row("get", "/me/keys", "302 302 200 200 200 200 302 302"),
+        Row("post", "/me/keys", "302 302 404 404 404 404 302 302", {"act": "revoke", "id": "{key}"}),
+    ],
+    "org/keys": [
+        Row("get", "/org/keys", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/keys", "302 302 403 404 403 403 302 302", {"act": "revoke", "id": "{key}"}),
     ],
     "org/members": [
         Row("get", "/org/members", "302 302 403 200 403 403 302 302"),

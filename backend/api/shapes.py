@@ -284,7 +284,9 @@ NEW_KEY = shape(**_KEY, key={**TEXT, "description": "the whole key: shown once, 
 _OPERATOR_KEY: dict[str, Schema] = {name: _KEY[name] for name in _KEY if name not in ("kind", *_LIMITS)}
 OPERATOR_KEY = named("OperatorKey", shape(**_OPERATOR_KEY))
 NEW_OPERATOR_KEY = shape(**_OPERATOR_KEY, key=NEW_KEY["properties"]["key"])
-POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER), store=TRUTH)
+POLICY = shape(
+    users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER), store=TRUTH, require_mfa=TRUTH
+)
 TENANT = shape(
     id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)
 )

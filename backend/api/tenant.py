@@ -19,6 +19,7 @@ from tenants.actions import (
     leave,
     limit_key,
     remove_member,
+    require_mfa,
     revoke_key,
 )
 from tenants.limits import requests_of_tenant, runs_of_tenant
@@ -42,6 +43,7 @@ class PolicyBody(Strict):
     users_may_override = Truth(required=False)
     retention_days = Whole(min_value=1, max_value=3650, required=False)
     store = Truth(required=False)
+    require_mfa = Truth(required=False)
 
 
 class TenantChange(Strict):
@@ -116,8 +118,13 @@ class TenantDoor(Door):
     @extend_schema(request=TenantChange, responses=answers(TENANT), summary="Change the policy (admins)")
     def patch(self, request: Request) -> Response:
         self.actor.need("policy.manage")
-        body = self.read(TenantChange)
-        return Response(self._json(set_policy(**body["policy"], by=self.actor)))
+        asked = self.read(TenantChange)["policy"]
+        second = asked.pop("require_mfa", None)
+        with self.actor.present():  # both or neither
+            if second is not None:
+                require_mfa(second, by=self.actor)
+            policy = set_policy(**asked, by=self.actor) if asked or second is None else policy_now()
+        return Response(self._json(policy))
 
     def _json(self, policy: Policy) -> dict[str, Any]:
         tenant = self.actor.in_tenant()
@@ -127,6 +134,7 @@ class TenantDoor(Door):
             "users_may_override": policy.users_may_override,
             "retention_days": policy.retention_days,
             "store": policy.store,
+            "require_mfa": tenant.require_mfa,
         }
         limits = {"requests_per_minute": requests_of_tenant(tenant), "concurrent_runs": runs_of_tenant(tenant)}
         return {"id": str(tenant.id), "slug": tenant.slug, "name": tenant.name, "policy": told, "limits": limits}

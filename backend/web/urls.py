@@ -2,7 +2,22 @@
 
 from django.urls import path
 
-from .views import home, joining, members, mine, notices, people, rollouts, runs, timeline, upgrade, use, vendor
+from .views import (
+    home,
+    joining,
+    keys,
+    me,
+    members,
+    mine,
+    notices,
+    people,
+    rollouts,
+    runs,
+    timeline,
+    upgrade,
+    use,
+    vendor,
+)
 
 app_name = "web"
 
@@ -18,6 +33,9 @@ urlpatterns = [
     path("org/f/<str:key>/timeline", timeline.timeline, {"layer": "tenant"}, name="org_timeline"),
     path("org/f/<str:key>/upgrade", upgrade.upgrade, {"layer": "tenant"}, name="org_upgrade"),
     path("org/conflicts", upgrade.conflicts, name="org_conflicts"),
+    path("me", me.me, name="me"),
+    path("me/keys", keys.my_keys, name="my_keys"),
+    path("org/keys", keys.org_keys, name="org_keys"),
     path("org/members", members.members, name="org_members"),
     path("org/people", people.people, name="org_people"),
     path("org/people/<path:key>", people.person, name="org_person"),

@@ -1,6 +1,7 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
 from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
+from .keys import KeyLine, ScopeBox
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
 from .membership import InvitationLine, MemberLine
@@ -51,6 +52,7 @@ __all__ = [
     "ImpactView",
     "InvitationLine",
     "Kept",
+    "KeyLine",
     "Lane",
     "Layer",
     "Live",
@@ -80,6 +82,7 @@ __all__ = [
     "RowGroup",
     "RunLine",
     "RunView",
+    "ScopeBox",
     "Segment",
     "Shell",
     "Side",

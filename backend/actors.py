@@ -1,6 +1,5 @@
 """From a session or a key to an Actor: the only place that authenticates."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from urllib.parse import unquote
 from uuid import UUID
@@ -13,14 +12,16 @@ from django.utils import timezone
 
 from backend.second_factor import lacks_second_factor
 from features.reading import Known, known_from, known_sql
-from tenants.actor import Actor
+from tenants.actor import Actor, note_for, note_for_vendor
 from tenants.errors import Forbidden, Malformed, NotFound, Unauthenticated
 from tenants.isolation import NOBODY, OPERATOR, operator_tx, tenant_tx, user_tx
 from tenants.keys import PREFIX, SCANNED, KeyText, matches, parse
 from tenants.models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
+from tenants.operators import actor_of_operator
 from tenants.people import names_of_those_who
 from tenants.roles import ALL_SCOPES, VERBS, Scope, verbs_of
 from tenants.subjects import MEMBER_PREFIX, Who, external_subject, member_subject, tenant_itself
+from tenants.support import open_to_support
 
 TENANT_OF_SESSION = "tenant"
 MEMBERSHIPS = "_memberships"
@@ -36,6 +37,11 @@ def actor_of(request: HttpRequest) -> Actor | None:
     """
     _refuse_key_in_address(request)
     actor = _who_asks(request)
+    slug = request.headers.get("Bespoke-Tenant")
+    if slug is not None and (actor is None or actor.kind != "operator"):
+        raise Malformed("Bespoke-Tenant goes with an operator's key, where an organisation grants support access.")
+    if slug is not None and actor is not None:
+        actor = _supporting(actor, slug, request)
     if actor is not None:
         request.asker = actor  # type: ignore[attr-defined]  # for the line that is logged of the request
         admit(actor, request)
@@ -49,7 +55,8 @@ def admit(actor: Actor, request: HttpRequest) -> None:
     """
     if request.method not in READS and actor.scopes == {Scope.READ}:
         raise Forbidden("This key only reads: its scope is read. Use one that has more.")
-    if actor.active or (request.method in READS and "override.tenant" in VERBS[actor.role]):
+    reads = actor.kind == "support" or "override.tenant" in VERBS[actor.role]
+    if actor.active or (request.method in READS and reads):
         return
     with actor.present():
         owners = names_of_those_who("owner.manage")
@@ -131,6 +138,8 @@ def still_good(actor: Actor) -> bool:
     """Whether who asked may go on being answered: neither key nor membership has ended since. For long answers."""
     if actor.tenant is None or actor.subject is None:
         return True
+    if actor.kind == "support":
+        return open_to_support(actor.tenant.slug) is not None
     with actor.present():
         if actor.key is not None:
             row = ApiKey.objects.filter(pk=actor.key.pk).first()
@@ -156,8 +165,8 @@ def actor_of_login(user: User, chosen: str | None) -> Actor | None:
         member = next((m for m in mine if str(m.tenant_id) == chosen), mine[0])
         return _member(member, member.tenant)
     with operator_tx():
-        operator = Operator.objects.using(OPERATOR).filter(user_id=user.id).first()
-    return _operator(operator, str(user)) if operator else None
+        operator = Operator.objects.using(OPERATOR).select_related("user").filter(user_id=user.id).first()
+    return actor_of_operator(operator) if operator else None
 
 
 def subject_named(actor: Actor, key: str) -> Who:
@@ -219,18 +228,27 @@ def _operator_of_key(key: KeyText) -> Actor:
         if row is None or not matches(key, row.secret_hash) or _ended(row):
             raise _no_good()
         _note_use(row)
-        return _operator(row.operator, str(row.operator.user), row.scopes)
+        return actor_of_operator(row.operator, row.scopes)
 
 
-def _operator(operator: Operator, name: str, scopes: Iterable[str] = ALL_SCOPES) -> Actor:
+def _supporting(operator: Actor, slug: str, request: HttpRequest) -> Actor:
+    """An operator within an organisation that lets the vendor's support look, for this request; both audits tell."""
+    operator.need("support.enter")
+    found = open_to_support(slug)
+    if found is None:
+        told = "grants no support access now: one of its owners or admins can, for a time. See docs/operators.md."
+        raise Forbidden(f"No organisation called {slug} {told}")
+    if request.method not in READS:
+        raise Forbidden("Support access is for looking: it changes nothing.")
+    tenant, until = found
+    detail = {"path": request.path, "until": until.isoformat()}
+    note_for(tenant, "support.read", detail, by=operator)
+    note_for_vendor(tenant, "support.read", detail, by=operator)
+    verbs = verbs_of("support", operator.scopes)
     return Actor(
-        kind="operator",
-        label=f"operator:{operator.id}",
-        role="operator",
-        can=verbs_of("operator", scopes),
-        name=name,
-        scopes=frozenset(scopes),
-    )
+        "support", operator.label, "support", verbs, tenant, tenant_itself(tenant.id), operator.name,
+        scopes=operator.scopes,
+    )  # fmt: skip
 
 
 def _ended(row: ApiKey | OperatorKey) -> bool:

@@ -323,6 +323,8 @@ OPEN_BATCHES = env_int("BESPOKE_OPEN_BATCHES", 20, 1)  # that a tenant may have 
 BATCH_BYTES = env_int("BESPOKE_BATCH_BYTES", 256 * 1024 * 1024, 1)  # of the body of one
 PREVIEW_COST = env_int("BESPOKE_PREVIEW_COST", 1_000_000)  # micro-units that one preview may cost at the worst
 
+SECOND_APPROVAL = env_bool("BESPOKE_SECOND_APPROVAL")  # publishing to everybody, rollouts and withdrawals take two
+
 # What a tenant and each of its credentials may ask for, where no number of their own says otherwise.
 REQUESTS_PER_MINUTE = env_int("BESPOKE_REQUESTS_PER_MINUTE", 6000, 1)
 KEY_REQUESTS_PER_MINUTE = env_int("BESPOKE_KEY_REQUESTS_PER_MINUTE", 3000, 1)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from uuid import UUID
 
 from django.db import transaction
@@ -11,7 +11,7 @@ from django.db import transaction
 from .errors import Forbidden, NotFound, Suspended
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
-from .roles import ALL_SCOPES, VERBS
+from .roles import ALL_SCOPES, OPERATORS, VERBS
 from .subjects import Who
 
 
@@ -28,13 +28,15 @@ class Actor:
     An operator has neither tenant nor subject, and works on the operator's connection.
     """
 
-    kind: Literal["member", "service", "operator"]
+    kind: Literal["member", "service", "operator", "support"]
     label: str
     role: str
     can: frozenset[str]
     tenant: Tenant | None = None
     subject: Who | None = None
     name: str = ""
+    roles: frozenset[str] = frozenset()  # an operator's own
+    approved_by: str = ""  # the other operator, where it takes two
     scopes: frozenset[str] = ALL_SCOPES  # what the key is for; all of them for a person who is signed in
     key: ApiKey | None = None  # what is asked with; None for a person who is signed in, and for an operator
 
@@ -78,6 +80,8 @@ class Actor:
         """Raise Forbidden unless the actor's role has the verb, and Suspended where nothing may run."""
         if verb == "run.create":
             self.must_be_active()
+        if verb not in self.can and self.kind == "operator" and verb in VERBS["operator"]:
+            self._lacks(verb)
         if verb not in self.can and verb in VERBS.get(self.role, ()):
             mine = ", ".join(sorted(self.scopes))
             raise Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.")
@@ -87,6 +91,15 @@ class Actor:
             )
         if verb not in self.can:
             raise Forbidden(f"The role {self.role} may not do this ({verb}).")
+
+    def _lacks(self, verb: str) -> NoReturn:
+        """Raise Forbidden for an operator, saying whether a role or the key's scopes are in the way."""
+        holding = sorted(role for role, verbs in OPERATORS.items() if verb in verbs)
+        if self.roles.isdisjoint(holding):
+            mine = ", ".join(sorted(self.roles)) or "none"
+            raise Forbidden(f"This takes the operator's role {' or '.join(holding)} ({verb}); yours: {mine}.")
+        mine = ", ".join(sorted(self.scopes))
+        raise Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.")
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -112,6 +125,8 @@ class Actor:
             event.actor, event.verb = self.label, verb
             event.target = f"{type(target).__name__.lower()}:{target.pk}"
             yield event
+            if self.approved_by:
+                event.detail = {**event.detail, "approved_by": self.approved_by}
             event.save(using=self.db)
             if dry_run:
                 transaction.set_rollback(True, using=self.db)
@@ -121,3 +136,11 @@ def note_for(tenant: Tenant, verb: str, detail: dict[str, Any], *, by: Actor) ->
     """Note in an organisation's own audit what the vendor does to it, at the end of the vendor's transaction."""
     with tenant_tx(tenant.id):
         AuditEvent.objects.create(tenant=tenant, actor=by.label, verb=verb, target=f"tenant:{tenant.pk}", detail=detail)
+
+
+def note_for_vendor(tenant: Tenant, verb: str, detail: dict[str, Any], *, by: Actor) -> None:
+    """Note in the vendor's audit what an organisation does that concerns it."""
+    with operator_tx():
+        VendorAuditEvent.objects.using(OPERATOR).create(
+            actor=by.label, verb=verb, target=f"tenant:{tenant.pk}", detail=detail
+        )

@@ -27,6 +27,7 @@ GLOBAL = {
     "usersessions_usersession": "allauth's list of a login's sessions: address, browser, since when",
     "tenants_user": "a login may be a member of several tenants",
     "tenants_operator": "the vendor's staff, readable by the operator role only",
+    "tenants_approval": "what operators ask of each other, readable by the operator role only",
     "tenants_operatorkey": "the vendor's keys, readable by the operator role only",
     "tenants_vendorauditevent": "what operators did, readable by the operator role only",
     "features_feature": "the vendor's, the same for all",

@@ -1,5 +1,6 @@
 """WHO: logins, tenants, their people and keys, the subjects behavior is resolved for, and what was done by whom."""
 
+import json
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from .ids import uuid7
-from .roles import Role, Scope
+from .roles import OperatorRole, Role, Scope
 from .secrets import SealedField
 
 
@@ -198,11 +199,17 @@ class AuditEvent(TenantModel):
     detail = models.JSONField(default=dict)
 
 
+def all_operator_roles() -> list[str]:
+    """The roles of an operator whom nobody has narrowed."""
+    return [role.value for role in OperatorRole]
+
+
 class Operator(models.Model):
     """Staff of the vendor, who are nobody's members. Only the operator role can read this table."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.OneToOneField(User, models.PROTECT, related_name="+")
+    roles = ArrayField(models.CharField(max_length=10), default=all_operator_roles)
     created_at = models.DateTimeField(db_default=Now())
 
 
@@ -219,6 +226,48 @@ class OperatorKey(models.Model):
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
     replaced_by = models.UUIDField(null=True)
+
+
+class Approval(models.Model):
+    """What one operator asks to be done and another decides. Only the operator role can read this table."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    action = models.CharField(max_length=20)
+    feature = models.CharField(max_length=64)
+    given = models.TextField()  # JSON, in the order in which it was written: that of a schema's fields is shown
+    operator = models.ForeignKey(Operator, models.PROTECT, related_name="+")
+    requested_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=100, blank=True)
+    approved = models.BooleanField(null=True)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the action is to be done with."""
+        told: dict[str, Any] = json.loads(self.given)
+        return told
+
+    @property
+    def state(self) -> str:
+        """open, approved, refused, or expired when nobody decided in time."""
+        if self.decided_at is not None:
+            return "approved" if self.approved else "refused"
+        return "open" if self.expires_at > timezone.now() else "expired"
+
+
+class SupportGrant(TenantModel):
+    """An organisation's leave for the vendor's support to look at its runs and behavior, for a time."""
+
+    reason = models.CharField(max_length=500)
+    granted_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    until = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-until"], name="support_live")]
 
 
 class VendorAuditEvent(models.Model):

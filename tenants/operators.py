@@ -1,6 +1,7 @@
 """The vendor's staff and their keys."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -9,10 +10,12 @@ from django.db.models.functions import Now
 
 from .actions import chosen_scopes, refuse_past
 from .actor import Actor
+from .errors import Invalid, Problem
 from .ids import uuid7
 from .isolation import NOBODY, OPERATOR
 from .keys import mint
-from .models import Operator, OperatorKey
+from .models import Approval, Operator, OperatorKey
+from .roles import ALL_SCOPES, OperatorRole, verbs_of_operator
 
 
 def create_operator_key(
@@ -34,6 +37,35 @@ def create_operator_key(
         key.refresh_from_db(using=OPERATOR, fields=["created_at"])
         event.detail = {"key": str(key_id), "scopes": chosen}
     return key, text
+
+
+def set_roles(operator: Operator, roles: Collection[str], *, by: Actor) -> None:
+    """Say what a member of the vendor's staff may do. Raises Invalid for a role that there is not."""
+    if not set(roles) <= set(OperatorRole):
+        known = ", ".join(OperatorRole)
+        raise Invalid("There is no such role.", errors=[Problem("/roles", "enum", f"must be some of: {known}")])
+    with by.doing("operator.manage", operator) as event:
+        event.detail = {"from": operator.roles, "to": sorted(roles)}
+        operator.roles = [role.value for role in OperatorRole if role in roles]
+        operator.save(using=OPERATOR, update_fields=["roles"])
+
+
+def actor_of_operator(operator: Operator, scopes: Collection[str] = ALL_SCOPES) -> Actor:
+    """The actor that a member of the vendor's staff is, with a key of these scopes or signed in."""
+    return Actor(
+        kind="operator",
+        label=f"operator:{operator.id}",
+        role="operator",
+        can=verbs_of_operator(operator.roles, scopes),
+        name=str(operator.user),
+        roles=frozenset(operator.roles),
+        scopes=frozenset(scopes),
+    )
+
+
+def actor_who_asked(approval: Approval, *, approved_by: str) -> Actor:
+    """The operator who asked for something, as they are now, with who has approved it."""
+    return replace(actor_of_operator(approval.operator), approved_by=approved_by)
 
 
 def keys_of_operator(by: Actor) -> QuerySet[OperatorKey]:

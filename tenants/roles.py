@@ -31,8 +31,30 @@ _ADMIN = _MEMBER | {
     "budget.manage",
     "provider_key.manage",
     "webhook.manage",
+    "support.grant",
     "usage.read",
     "audit.read",
+}
+
+
+class OperatorRole(StrEnum):
+    """What a member of the vendor's staff is; one may be several."""
+
+    READ = "read"
+    PUBLISH = "publish"
+    SUPPORT = "support"
+
+
+_LOOKING = frozenset(
+    {"feature.read", "version.read", "impact.read", "rollout.read", "tenant.list", "usage.vendor", "audit.vendor"}
+    | {"operator_key.own"}
+)
+OPERATORS: dict[str, frozenset[str]] = {
+    OperatorRole.READ: _LOOKING,
+    OperatorRole.PUBLISH: _LOOKING
+    | {"feature.create", "feature.manage", "version.publish", "version.preview", "version.withdraw", "current.move"}
+    | {"rollout.manage", "model.manage", "approval.decide"},
+    OperatorRole.SUPPORT: _LOOKING | {"tenant.create", "tenant.limits", "tenant.state", "support.enter"},
 }
 
 VERBS: dict[str, frozenset[str]] = {
@@ -43,29 +65,10 @@ VERBS: dict[str, frozenset[str]] = {
     # A service key acts for the customer's own users (or the tenant as a whole), never for its people.
     "service": frozenset({"feature.read", "run.read", "run.create", "run.cancel", "run.rate"}),
     "service for a user": frozenset(_MEMBER - {"key.own", "member.leave"}),
-    "operator": frozenset(
-        {
-            "feature.read",
-            "feature.create",
-            "version.publish",
-            "version.read",
-            "version.withdraw",
-            "feature.manage",
-            "version.preview",
-            "current.move",
-            "impact.read",
-            "rollout.manage",
-            "rollout.read",
-            "model.manage",
-            "tenant.create",
-            "tenant.list",
-            "tenant.limits",
-            "tenant.state",
-            "usage.vendor",
-            "audit.vendor",
-            "operator_key.own",
-        }
-    ),
+    **{f"operator, {role}": verbs for role, verbs in OPERATORS.items()},
+    "operator": frozenset({"operator.manage"}).union(*OPERATORS.values()),  # what commands on the vendor's machines may
+    # An operator in an organisation that grants support access: looks, and does nothing.
+    "support": frozenset({"feature.read", "run.read", "run.others", "behavior.others", "tenant.read"}),
 }
 
 
@@ -87,6 +90,7 @@ SCOPES: dict[str, frozenset[str]] = {
         _SEEING
         | {"tenant.read", "member.read", "subject.read", "behavior.others", "run.others", "usage.read", "audit.read"}
         | {"version.read", "impact.read", "rollout.read", "tenant.list", "usage.vendor", "audit.vendor"}
+        | {"support.enter"}
     ),
     Scope.RUN: frozenset(_SEEING | {"run.create", "run.cancel", "run.rate", "version.preview"}),
     Scope.CUSTOMISE: frozenset(
@@ -98,4 +102,13 @@ SCOPES[Scope.ADMIN] = frozenset().union(*VERBS.values()).difference(*SCOPES.valu
 
 def verbs_of(role: str, scopes: Iterable[str] = ALL_SCOPES) -> frozenset[str]:
     """What a key of this role and these scopes may do; without scopes, what the role may."""
-    return VERBS[role] & frozenset().union(*(SCOPES[scope] for scope in scopes))
+    return VERBS[role] & _within(scopes)
+
+
+def verbs_of_operator(roles: Iterable[str], scopes: Iterable[str] = ALL_SCOPES) -> frozenset[str]:
+    """The same for the vendor's staff, of whom everybody has roles of their own."""
+    return frozenset().union(*(OPERATORS[role] for role in roles)) & _within(scopes)
+
+
+def _within(scopes: Iterable[str]) -> frozenset[str]:
+    return frozenset().union(*(SCOPES[scope] for scope in scopes))

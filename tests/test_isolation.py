@@ -325,6 +325,20 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/keys/<uuid:key_id>/rotate": [
         Row("post", "/api/v1/keys/{key}/rotate", "401 401 404 404 404 404 404 403"),
     ],
+    "api/v1/approvals": [
+        Row("get", "/api/v1/approvals", "401 401 403 403 403 403 403 200"),
+    ],
+    "api/v1/approvals/<uuid:approval_id>/approve": [
+        Row("post", f"/api/v1/approvals/{RANDOM}/approve", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/approvals/<uuid:approval_id>/refuse": [
+        Row("post", f"/api/v1/approvals/{RANDOM}/refuse", "401 401 403 403 403 403 403 404"),
+    ],
+    "api/v1/support-access": [
+        Row("get", "/api/v1/support-access", "401 401 403 200 403 403 403 403"),
+        Row("post", "/api/v1/support-access", "401 401 403 201 403 403 403 403", {"hours": 1, "reason": "theirs"}),
+        Row("delete", "/api/v1/support-access", "401 401 403 204 403 403 403 403"),
+    ],
     "api/v1/operator/keys": [
         Row("get", "/api/v1/operator/keys", "401 401 403 403 403 403 403 200"),
         Row("post", "/api/v1/operator/keys", "401 401 403 403 403 403 403 201", {"name": "theirs"}),

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from features.engine import pointer
 from tenants.errors import (
     AppError,
+    ApprovalNeeded,
     Conflict,
     Forbidden,
     Invalid,
@@ -56,7 +57,8 @@ class Broken(AppError):
 KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
-        Malformed, Unauthenticated, OverBudget, Forbidden, Suspended, NotFound, MethodNotAllowed, NotAcceptable,
+        Malformed, Unauthenticated, OverBudget, Forbidden, ApprovalNeeded, Suspended, NotFound, MethodNotAllowed,
+        NotAcceptable,
         Conflict, Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken,
         Unavailable,
     )

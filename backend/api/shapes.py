@@ -298,6 +298,14 @@ INVITATION = named("Invitation", shape(
     id=ID, email=TEXT, role=TEXT, state=choice("open", "accepted", "revoked", "expired"), invited_by=TEXT, sent=TIME,
     expires=TIME,
 ))  # fmt: skip
+SUPPORT = named("SupportAccess", shape(
+    id=ID, reason=TEXT, granted_by=TEXT, created=TIME, until=TIME, ended=maybe(TIME),
+))  # fmt: skip
+APPROVAL = named("Approval", shape(
+    id=ID, action=choice("publish", "current", "rollout", "withdraw"), feature=TEXT, parameters=OBJECT,
+    state=choice("open", "approved", "refused", "expired"), requested_by=TEXT, requester=TEXT, created=TIME,
+    expires=TIME, decided_by=maybe(TEXT), decided=maybe(TIME),
+))  # fmt: skip
 EVENT = named("AuditEvent", shape(id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT))
 _TARGET: dict[str, Schema] = {
     "alias": TEXT, "revision": NUMBER, "provider": TEXT, "model": TEXT, "input_price": NUMBER,

@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 
 from . import (
+    approvals,
     availability,
     batches,
     budgets,
@@ -22,6 +23,7 @@ from . import (
     runs,
     runs_read,
     suggestions,
+    support,
     tenant,
     vendor,
     webhooks,
@@ -126,6 +128,7 @@ urlpatterns = [
     path("keys", tenant.Keys.as_view()),
     path("keys/<uuid:key_id>", tenant.OneKey.as_view()),
     path("keys/<uuid:key_id>/rotate", tenant.RotateKey.as_view()),
+    path("support-access", support.SupportAccess.as_view()),
     path("provider-keys", provider_keys.ProviderKeys.as_view()),
     path("provider-keys/<uuid:key_id>", provider_keys.OneProviderKey.as_view()),
     path("webhooks", webhooks.Webhooks.as_view()),
@@ -140,6 +143,9 @@ urlpatterns = [
     path("models/<str:alias>/targets/<int:revision>", vendor.OneTarget.as_view()),
     path("tenants", vendor.Tenants.as_view()),
     path("tenants/<slug:slug>", vendor.OneTenant.as_view()),
+    path("approvals", approvals.Approvals.as_view()),
+    path("approvals/<uuid:approval_id>/approve", approvals.Approve.as_view()),
+    path("approvals/<uuid:approval_id>/refuse", approvals.Refuse.as_view()),
     path("operator/keys", operator_keys.OperatorKeys.as_view()),
     path("operator/keys/<uuid:key_id>", operator_keys.OneOperatorKey.as_view()),
     path("operator/keys/<uuid:key_id>/rotate", operator_keys.RotateOperatorKey.as_view()),

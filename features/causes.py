@@ -20,7 +20,7 @@ from .resolve import base_of, clock, serve_each
 from .served import Served
 from .validity import valid_at
 
-Kind = Literal["held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring"]
+Kind = Literal["held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring", "key_ending"]
 Layer = Literal["tenant", "user"]
 SOON = timedelta(days=7)  # from when on the end of a pin is told
 NOBODYS = UUID(int=0)

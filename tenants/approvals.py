@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from .actor import Actor
-from .errors import ApprovalNeeded, Conflict, Forbidden
+from .errors import ApprovalNeeded, Conflict, Forbidden, NotFound
 from .isolation import OPERATOR, operator_tx
 from .models import Approval
 
@@ -38,6 +38,21 @@ def ask_another(action: str, verb: str, feature: str, parameters: dict[str, Any]
 def approvals() -> QuerySet[Approval]:
     """What was asked for, with who asked, the newest first."""
     return Approval.objects.using(OPERATOR).select_related("operator__user").order_by("-id")
+
+
+def approval_lines(by: Actor, most: int = 50) -> list[Approval]:
+    """The newest of them, for a page."""
+    with by.present():
+        return list(approvals()[:most])
+
+
+def find_approval(approval_id: UUID, by: Actor) -> Approval:
+    """One of them. Raises NotFound."""
+    with by.present():
+        row = approvals().filter(pk=approval_id).first()
+    if row is None:
+        raise NotFound
+    return row
 
 
 def decide(approval: Approval, approved: bool, *, by: Actor) -> Approval:

@@ -544,6 +544,14 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/org/keys", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/keys", "302 302 403 404 403 403 302 302", {"act": "revoke", "id": "{key}"}),
     ],
+    "org/access": [
+        Row("get", "/org/access", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/access", "302 302 403 302 403 403 302 302", {"act": "end"}),
+    ],
+    "vendor/approvals": [
+        Row("get", "/vendor/approvals", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/approvals", "302 302 403 403 403 403 302 404", {"act": "approve", "id": RANDOM}),
+    ],
     "org/members": [
         Row("get", "/org/members", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/members", "302 302 403 404 403 403 302 302", {"act": "remove", "id": "{member}"}),

@@ -41,7 +41,7 @@ def notice_json(notice: Notice) -> dict[str, Any]:
     return {
         "id": str(notice.id),
         "kind": notice.kind,
-        "feature": notice.feature.key,
+        "feature": notice.feature.key if notice.feature else None,
         "layer": notice.layer,
         "at": notice.at,
         "title": notice.title,

@@ -229,8 +229,9 @@ RESOLVED = named("Resolved", shape(
 ))  # fmt: skip
 NOTICE = named("Notice", shape(
     id=ID,
-    kind=choice("held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring"),
-    feature=TEXT, layer={**choice("tenant", "user"), "description": "the organisation's (told to its admins), or mine"},
+    kind=choice("held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring", "key_ending"),
+    feature={**maybe(TEXT), "description": "null for a key that ends"},
+    layer={**choice("tenant", "user"), "description": "the organisation's (told to its admins), or mine"},
     at={**TIME, "description": "when it came about or, of what is to come, when it will"}, title=TEXT, text=TEXT,
     action=shape(
         href={**TEXT, "description": "the page where one sees to it"}, api={**TEXT, "description": "and the address"},

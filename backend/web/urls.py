@@ -3,6 +3,8 @@
 from django.urls import path
 
 from .views import (
+    access,
+    approvals,
     home,
     joining,
     keys,
@@ -36,6 +38,7 @@ urlpatterns = [
     path("me", me.me, name="me"),
     path("me/keys", keys.my_keys, name="my_keys"),
     path("org/keys", keys.org_keys, name="org_keys"),
+    path("org/access", access.access, name="org_access"),
     path("org/members", members.members, name="org_members"),
     path("org/people", people.people, name="org_people"),
     path("org/people/<path:key>", people.person, name="org_person"),
@@ -49,6 +52,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/rate", runs.rate, name="rate"),
     path("vendor/features", vendor.features, name="vendor_features"),
     path("vendor/f/<str:key>/versions", vendor.versions, name="vendor_versions"),
+    path("vendor/approvals", approvals.approvals, name="approvals"),
     path("vendor/rollouts", rollouts.rollouts, name="rollouts"),
     path("vendor/rollouts/new", rollouts.new, name="rollout_new"),
     path("vendor/rollouts/<uuid:rollout_id>", rollouts.rollout, name="rollout"),

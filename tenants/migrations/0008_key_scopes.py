@@ -4,6 +4,7 @@ import django.contrib.postgres.fields
 from django.db import migrations, models
 
 import tenants.models
+from tenants.tables import OperatorGrant
 
 # For processes that do not know of scopes yet, while a deployment goes on.
 DEFAULTS = """
@@ -43,4 +44,5 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(DEFAULTS, migrations.RunSQL.noop),
+        OperatorGrant("ApiKey", {"SELECT": ["id", "tenant_id", "revoked_at", "expires_at"]}, first=True),
     ]

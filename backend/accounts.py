@@ -1,12 +1,46 @@
-"""How people get a login: by being made a member, not by signing up."""
+"""How people get a login, by being invited and not by signing up; and what happens to those who guess at one."""
+
+from typing import Any, NoReturn
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from tenants.errors import TooMany
+
+TOO_MANY = "too_many_login_attempts"  # allauth's word for it, of passwords and of second factors alike
+WAIT = 300  # seconds: after that every limit of settings.ACCOUNT_RATE_LIMITS lets somebody in again
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
-    """allauth with the door for strangers closed."""
+    """allauth with the door for strangers closed, and a real answer to guessing."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Nobody signs up: an organisation's admin adds people."""
+        """Nobody signs up: an organisation's admin invites people."""
         return False
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        """Where one goes on from a new password."""
+        return "/me"
+
+    def validation_error(self, code: str, *arguments: Any) -> ValidationError:
+        """Return what a form says; too many guesses are no mistake in a form, but 429 for whoever counts answers."""
+        if code == TOO_MANY:
+            refuse()
+        wrong: ValidationError = super().validation_error(code, *arguments)
+        return wrong
+
+
+def refuse() -> NoReturn:
+    """Raise TooMany: what guesses at passwords, codes and resets come to."""
+    told = _(
+        "Too many tries. Wait five minutes, then try again; if you do not remember your password, reset it then. "
+        "Nobody is locked out for longer, and nothing was changed."
+    )
+    raise TooMany(told, headers={"Retry-After": str(WAIT)})
+
+
+def too_many(request: HttpRequest, exception: Exception | None = None) -> NoReturn:
+    """What allauth shows for every other limit of its own: the same page."""
+    refuse()

@@ -2,31 +2,67 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 
+from backend.second_factor import lacks_second_factor
 from features.reading import Known, known_columns, known_from
-from tenants.actor import Actor
-from tenants.errors import Malformed, NotFound, Unauthenticated
+from tenants.actor import Actor, note_for, note_for_vendor
+from tenants.errors import Forbidden, Malformed, NotFound, Unauthenticated
 from tenants.isolation import APP, NOBODY, OPERATOR, alone, operator_tx, tenant_row, tenant_tx, user_tx
-from tenants.keys import KeyText, matches, parse
+from tenants.keys import PREFIX, SCANNED, KeyText, matches, parse
 from tenants.models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
-from tenants.roles import VERBS
+from tenants.operators import actor_of_operator
+from tenants.people import names_of_those_who
+from tenants.roles import ALL_SCOPES, VERBS, Scope, verbs_of
 from tenants.subjects import MEMBER_PREFIX, Who, external_subject, member_subject, tenant_itself
+from tenants.support import open_to_support
 
 TENANT_OF_SESSION = "tenant"
 MEMBERSHIPS = "_memberships"
+READS = ("GET", "HEAD", "OPTIONS")
 USED_EVERY = timedelta(minutes=1)  # how exactly `last used` is kept: not one write per request
 
 
 def actor_of(request: HttpRequest) -> Actor | None:
     """Return who asks, by the Authorization header or else the session; None for nobody.
 
-    Raises Unauthenticated for a key that does not count, and Malformed for a header that cannot be read.
+    Raises Unauthenticated for a key that does not count, Malformed for a header that cannot be read, and Suspended as
+    `admit` does.
     """
+    _refuse_key_in_address(request)
+    actor = _who_asks(request)
+    slug = request.headers.get("Bespoke-Tenant")
+    if slug is not None and (actor is None or actor.kind != "operator"):
+        raise Malformed("Bespoke-Tenant goes with an operator's key, where an organisation grants support access.")
+    if slug is not None and actor is not None:
+        actor = _supporting(actor, slug, request)
+    if actor is not None:
+        request.asker = actor  # type: ignore[attr-defined]  # for the line that is logged of the request
+        admit(actor, request)
+    return actor
+
+
+def admit(actor: Actor, request: HttpRequest) -> None:
+    """Refuse what no verb is needed for: Forbidden for a write with a key that only reads.
+
+    Raises Suspended while the actor's organisation is not active, but for its owners and admins, who may read.
+    """
+    if request.method not in READS and actor.scopes == {Scope.READ}:
+        raise Forbidden("This key only reads: its scope is read. Use one that has more.")
+    reads = actor.kind == "support" or "override.tenant" in VERBS[actor.role]
+    if actor.active or (request.method in READS and reads):
+        return
+    with actor.present():
+        owners = names_of_those_who("owner.manage")
+    actor.must_be_active(", ".join(owners))
+
+
+def _who_asks(request: HttpRequest) -> Actor | None:
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, text = header.partition(" ")
@@ -35,12 +71,13 @@ def actor_of(request: HttpRequest) -> Actor | None:
         match = request.resolver_match
         feature = match.kwargs.get("feature") if match else None
         actor, known = _arrive(text.strip(), _acts_for(request), feature)
-        request.asker = actor  # type: ignore[attr-defined]  # for the line that is logged of the request
         request.known = known  # type: ignore[attr-defined]  # what resolving then needs no statement for
         return actor
     if request.user.is_authenticated and isinstance(request.user, User):
-        request.asker = actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))  # type: ignore[attr-defined]
-        return request.asker  # type: ignore[attr-defined,no-any-return]
+        person = actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
+        if person is not None and lacks_second_factor(person, request.user):
+            raise Forbidden("Your organisation asks for a second factor. Set one up in the dashboard, under your name.")
+        return person
     return None
 
 
@@ -105,6 +142,29 @@ def _read(found: tuple[Any, ...]) -> tuple[ApiKey, Member | None, Known | None]:
     return key, member, known_from(*found[at:])
 
 
+def _refuse_key_in_address(request: HttpRequest) -> None:
+    address = f"{request.path}?{unquote(request.META['QUERY_STRING'])}"
+    if PREFIX in address and SCANNED.search(address):
+        raise Malformed(
+            "A key never goes into an address, where logs and histories keep it. Send it as `Authorization: Bearer "
+            "bsk_…`, and revoke this one: whoever reads those can use it."
+        )
+
+
+def still_good(actor: Actor) -> bool:
+    """Whether who asked may go on being answered: neither key nor membership has ended since. For long answers."""
+    if actor.tenant is None or actor.subject is None:
+        return True
+    if actor.kind == "support":
+        return open_to_support(actor.tenant.slug) is not None
+    with actor.present():
+        if actor.key is not None:
+            row = ApiKey.objects.filter(pk=actor.key.pk).first()
+            if row is None or _ended(row):
+                return False
+        return actor.kind != "member" or Member.objects.filter(pk=actor.subject.id, removed_at=None).exists()
+
+
 def memberships(user: User) -> list[Member]:
     """The organisations that a login is a member of, the oldest first; read once for each request's own user."""
     if MEMBERSHIPS not in user.__dict__:
@@ -122,8 +182,8 @@ def actor_of_login(user: User, chosen: str | None) -> Actor | None:
         member = next((m for m in mine if str(m.tenant_id) == chosen), mine[0])
         return _member(member, member.tenant)
     with operator_tx():
-        operator = Operator.objects.using(OPERATOR).filter(user_id=user.id).first()
-    return _operator(operator, str(user)) if operator else None
+        operator = Operator.objects.using(OPERATOR).select_related("user").filter(user_id=user.id).first()
+    return actor_of_operator(operator) if operator else None
 
 
 def subject_named(actor: Actor, key: str) -> Who:
@@ -154,10 +214,11 @@ def _member(member: Member, tenant: Tenant, key: ApiKey | None = None) -> Actor:
         kind="member",
         label=f"member:{member.id}",
         role=member.role,
-        can=VERBS[member.role],
+        can=VERBS[member.role] if key is None else verbs_of(member.role, key.scopes),
         tenant=tenant,
         subject=member_subject(member.id),
         name=str(member.user),
+        scopes=ALL_SCOPES if key is None else frozenset(key.scopes),
         key=key,
     )
 
@@ -168,10 +229,11 @@ def _service(row: ApiKey, subject: Who, *, named: bool) -> Actor:
         kind="service",
         label=f"key:{row.id}",
         role=role,
-        can=VERBS[role],
+        can=verbs_of(role, row.scopes),
         tenant=row.tenant,
         subject=subject,
         name=row.name,
+        scopes=frozenset(row.scopes),
         key=row,
     )
 
@@ -182,11 +244,27 @@ def _operator_of_key(key: KeyText) -> Actor:
         if row is None or not matches(key, row.secret_hash) or _ended(row):
             raise _no_good()
         _note_use(row)
-        return _operator(row.operator, str(row.operator.user))
+        return actor_of_operator(row.operator, row.scopes)
 
 
-def _operator(operator: Operator, name: str) -> Actor:
-    return Actor(kind="operator", label=f"operator:{operator.id}", role="operator", can=VERBS["operator"], name=name)
+def _supporting(operator: Actor, slug: str, request: HttpRequest) -> Actor:
+    """An operator within an organisation that lets the vendor's support look, for this request; both audits tell."""
+    operator.need("support.enter")
+    found = open_to_support(slug)
+    if found is None:
+        told = "grants no support access now: one of its owners or admins can, for a time. See docs/operators.md."
+        raise Forbidden(f"No organisation called {slug} {told}")
+    if request.method not in READS:
+        raise Forbidden("Support access is for looking: it changes nothing.")
+    tenant, until = found
+    detail = {"path": request.path, "until": until.isoformat()}
+    note_for(tenant, "support.read", detail, by=operator)
+    note_for_vendor(tenant, "support.read", detail, by=operator)
+    verbs = verbs_of("support", operator.scopes)
+    return Actor(
+        "support", operator.label, "support", verbs, tenant, tenant_itself(tenant.id), operator.name,
+        scopes=operator.scopes,
+    )  # fmt: skip
 
 
 def _ended(row: ApiKey | OperatorKey) -> bool:

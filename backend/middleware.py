@@ -16,9 +16,11 @@ from django.utils.decorators import sync_and_async_middleware
 from django.utils.deprecation import MiddlewareMixin
 from redis.exceptions import RedisError
 
+from backend.actors import memberships
 from features.runs import tracing
 from features.runs.metrics import METHODS, answered
-from tenants.errors import AppError, Unavailable
+from tenants.errors import AppError, Suspended, Unavailable
+from tenants.models import Tenant, User
 
 log = structlog.get_logger(__name__)
 
@@ -99,10 +101,17 @@ class ErrorPages(MiddlewareMixin):
             error = Unavailable("Signing in is not possible just now. Try again in a moment.")
         if not isinstance(error, AppError):
             return None
-        context = {"error": error, "request_id": getattr(request, "id", "")}
+        context = {"error": error, "request_id": getattr(request, "id", ""), "others": _others(request, error)}
         answer = render(request, "web/error.html", context, status=error.status)
         for name, value in error.headers.items():
             answer[name] = value
         if getattr(request, "htmx", False):  # a part of a page was asked for; an error takes the whole
             answer["HX-Retarget"], answer["HX-Reswap"] = "body", "innerHTML"
         return answer
+
+
+def _others(request: HttpRequest, error: AppError) -> list[Tenant]:
+    """Where else somebody whose organisation is suspended can go on."""
+    if not (isinstance(error, Suspended) and isinstance(request.user, User)):
+        return []
+    return [member.tenant for member in memberships(request.user) if member.tenant.state == Tenant.State.ACTIVE]

@@ -152,6 +152,8 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -217,12 +219,20 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "backend.accounts.Adapter"
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key", "reset_password": "10/m/ip,3/5m/key"}
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 900  # seconds since the last proof of who one is, before one's own locks change
+MFA_ADAPTER = "backend.second_factor.Adapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Bespoke"
+MFA_TOTP_TOLERANCE = 1  # periods of 30 s that a clock may be off
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 EMAIL_BACKEND = env("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend")
@@ -321,6 +331,8 @@ UNSTORED_BATCH_SECONDS = env_int("BESPOKE_UNSTORED_BATCH_SECONDS", 3600)  # the 
 OPEN_BATCHES = env_int("BESPOKE_OPEN_BATCHES", 20, 1)  # that a tenant may have which have not ended
 BATCH_BYTES = env_int("BESPOKE_BATCH_BYTES", 256 * 1024 * 1024, 1)  # of the body of one
 PREVIEW_COST = env_int("BESPOKE_PREVIEW_COST", 1_000_000)  # micro-units that one preview may cost at the worst
+
+SECOND_APPROVAL = env_bool("BESPOKE_SECOND_APPROVAL")  # publishing to everybody, rollouts and withdrawals take two
 
 # What a tenant and each of its credentials may ask for, where no number of their own says otherwise.
 REQUESTS_PER_MINUTE = env_int("BESPOKE_REQUESTS_PER_MINUTE", 6000, 1)

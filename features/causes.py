@@ -21,8 +21,9 @@ from .served import Served
 from .validity import valid_at
 
 Kind = Literal[
-    "held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring", "budget_soft", "budget_hard"
-]
+    "held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring", "budget_soft",
+    "budget_hard", "key_ending",
+]  # fmt: skip
 Layer = Literal["tenant", "user"]
 SOON = timedelta(days=7)  # from when on the end of a pin is told
 NOBODYS = UUID(int=0)

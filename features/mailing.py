@@ -15,10 +15,11 @@ from django.core.mail import EmailMessage
 from django.db import connections
 
 from tenants.isolation import APP, OPERATOR, operator_tx, tenant_tx
-from tenants.models import Member, Tenant
+from tenants.models import ApiKey, Member, Tenant
 from tenants.roles import VERBS
 from tenants.subjects import make_sure, member_subject
 
+from .causes import SOON
 from .models import Feature, ModelTarget, NoticeMark, Override, Pin, Withdrawal
 from .notices import SOURCES, Notice, inbox_of
 from .resolve import clock
@@ -27,7 +28,7 @@ from .validity import valid_at
 log = structlog.get_logger(__name__)
 
 SETTLED = timedelta(minutes=5)  # what came about this lately may be settled before anybody reads a mail of it
-TO_COME = ("pin_ending", "model_ending", "retiring")  # these are told with the moment that they are about
+TO_COME = ("pin_ending", "model_ending", "retiring", "key_ending")  # these are told with the moment that they are about
 
 _CLAIM = """
 INSERT INTO features_noticemark AS m (id, tenant_id, subject_id, notice, mailed_at, created_at)
@@ -55,7 +56,7 @@ def _tenants() -> list[Tenant]:
     """The tenants that can have something to tell: all of them where the vendor ends or withdraws anything."""
     with operator_tx():
         now = clock(OPERATOR)
-        tenants = Tenant.objects.using(OPERATOR).order_by("id")
+        tenants = Tenant.objects.using(OPERATOR).filter(state=Tenant.State.ACTIVE).order_by("id")
         ending = ModelTarget.objects.using(OPERATOR).filter(ends_at__gt=now)
         withdrawn = Withdrawal.objects.using(OPERATOR).filter(valid_at(now))
         retiring = Feature.objects.using(OPERATOR).exclude(retires_at=None)
@@ -68,6 +69,8 @@ def _tenants() -> list[Tenant]:
         }
         for source in SOURCES:
             own.update(source.tenants())
+        soon = ApiKey.objects.using(OPERATOR).filter(revoked_at=None, expires_at__gt=now, expires_at__lte=now + SOON)
+        own |= set(soon.values_list("tenant_id", flat=True).distinct())
         return list(tenants.filter(id__in=own))
 
 

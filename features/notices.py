@@ -6,15 +6,18 @@ Only marks are kept: that somebody has read a notice, or was mailed it. So what 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID, uuid5
 
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from tenants.actor import Actor
 from tenants.errors import NotFound
+from tenants.models import ApiKey
 from tenants.subjects import Who, make_sure, tenant_itself
 
-from .causes import Action, Cause, Kind, Layer, Rows, causes_of, read_rows
+from .causes import SOON, Action, Cause, Kind, Layer, Rows, causes_of, read_rows
 from .models import Feature, NoticeMark
 
 # Where one sees to each kind: the page for oneself, the page for an organisation, and the address of the API.
@@ -28,6 +31,7 @@ PLACES: dict[str, tuple[str, str, str]] = {
     "pin_ending": (_TIMELINE[0], _TIMELINE[1], "/pin/{layer}"),
     "model_ending": _TIMELINE,
     "retiring": _TIMELINE,
+    "key_ending": ("/me/keys", "/org/keys", "/keys"),
 }
 
 
@@ -100,7 +104,26 @@ def inbox_of(tenant_id: UUID, who: Who, *, admin: bool) -> list[Notice]:
         found |= {(c.kind, _of(c), c.key): (whose, c) for c in _causes(rows, tenant_id, whose)}
     read = set(NoticeMark.objects.filter(subject_id=who.id).exclude(read_at=None).values_list("notice", flat=True))
     notices = [_notice(whose, cause, read) for whose, cause in found.values()]
+    notices += [_key_notice(key, who, read) for key in _ending_keys(rows.now, who, admin=admin)]
     return sorted(notices, key=lambda notice: (notice.at, notice.title), reverse=True)
+
+
+def _ending_keys(now: datetime, who: Who, *, admin: bool) -> QuerySet[ApiKey]:
+    """The keys that end soon and that nothing has taken the place of: one's own, and for admins the organisation's."""
+    mine = Q(member_id=who.id) | Q(kind=ApiKey.Kind.SERVICE) if admin else Q(member_id=who.id)
+    live = ApiKey.objects.filter(mine, revoked_at=None, replaced_by=None)
+    return live.filter(expires_at__gt=now, expires_at__lte=now + SOON).order_by("expires_at")
+
+
+def _key_notice(key: ApiKey, who: Who, read: set[UUID]) -> Notice:
+    layer: Layer = "tenant" if key.kind == ApiKey.Kind.SERVICE else "user"
+    mine, ours, door = PLACES["key_ending"]
+    name = uuid5(who.id if layer == "user" else key.tenant_id, f"key_ending\0{key.id}")
+    title = f"The key “{key.name}” ends soon"
+    text = "Software that uses it is refused from then on. Rotate it, and give the new one to that software."
+    at = cast(datetime, key.expires_at)
+    action = Action(ours if layer == "tenant" else mine, f"/api/v1{door}/{key.id}/rotate")
+    return Notice(name, "key_ending", None, layer, at, title, text, action, name in read)
 
 
 def _causes(rows: Rows, tenant_id: UUID, whose: Who) -> Iterator[Cause]:

@@ -1,22 +1,23 @@
 """What people do to organisations, memberships and keys."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import cast
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from .actor import Actor
+from .actor import Actor, note_for
 from .errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from .ids import uuid7
-from .isolation import NOBODY, OPERATOR, operator_tx
+from .isolation import OPERATOR
 from .keys import mint
 from .limits import requests_of_tenant, runs_of_tenant
-from .models import ApiKey, Member, Operator, OperatorKey, Subject, Tenant, User
-from .roles import Role
+from .models import ApiKey, Invitation, Member, Subject, Tenant, User
+from .roles import Role, Scope
 from .subjects import make_sure, member_subject, tenant_itself
 
 
@@ -41,15 +42,9 @@ def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
     """
     tenant = by.in_tenant()
     with by.doing("member.manage", tenant) as event:
-        _check_role(role, by)
+        check_role(role, by)
         user = User.objects.filter(email=email.lower()).first() or User.objects.create_user(email, name=name)
-        member = Member.objects.filter(user=user).first()
-        if member is not None and member.removed_at is None:
-            raise Conflict(f"{email} is a member already.")
-        member = member or Member(tenant=tenant, user=user)
-        member.role, member.removed_at = role, None
-        make_sure(tenant.id, member_subject(member.id))
-        member.save()
+        member = enter(tenant, user, role)
         event.detail = {"member": str(member.id), "role": role}
     return member
 
@@ -57,7 +52,7 @@ def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
 def change_role(member: Member, role: str, *, by: Actor) -> Member:
     """Give a member another role. The last owner keeps theirs (Conflict)."""
     with by.doing("member.manage", member) as event:
-        _check_role(role, by, was=member.role)
+        check_role(role, by, was=member.role)
         _keep_an_owner(member, role)
         event.detail = {"from": member.role, "to": role}
         member.role = role
@@ -68,11 +63,50 @@ def change_role(member: Member, role: str, *, by: Actor) -> Member:
 def remove_member(member: Member, *, by: Actor) -> None:
     """End a membership and its keys at once. The person's runs and overrides stay; the last owner stays (Conflict)."""
     with by.doing("member.manage", member):
-        _check_role(member.role, by, was=member.role)
-        _keep_an_owner(member, None)
-        ApiKey.objects.filter(member=member, revoked_at=None).update(revoked_at=Now())
-        member.removed_at = timezone.now()
-        member.save(update_fields=["removed_at"])
+        check_role(member.role, by, was=member.role)
+        _end(member)
+
+
+def leave(*, by: Actor) -> None:
+    """End one's own membership and its keys at once. The last owner stays (Conflict)."""
+    member = find_member(by.acting_for().id, by)
+    with by.doing("member.leave", member):
+        _end(member)
+
+
+def enter(tenant: Tenant, user: User, role: str) -> Member:
+    """Make a person a member, again if they were one; within the tenant's transaction. Raises Conflict if they are."""
+    member = Member.objects.filter(user=user).first()
+    if member is not None and member.removed_at is None:
+        raise Conflict(f"{user.email} is a member already.")
+    member = member or Member(tenant=tenant, user=user)
+    member.role, member.removed_at = role, None
+    make_sure(tenant.id, member_subject(member.id))
+    member.save()
+    return member
+
+
+def require_mfa(required: bool, *, by: Actor) -> None:
+    """Ask every person of the organisation for a second factor, from their next request on; keys are not asked.
+
+    Who has none is led to set one up before anything else.
+    """
+    tenant = by.in_tenant()
+    with by.doing("policy.manage", tenant) as event:
+        event.detail = {"require_mfa": required}
+        Tenant.objects.filter(pk=tenant.pk).update(require_mfa=required)
+        tenant.require_mfa = required
+
+
+def change_profile(user: User, *, name: str, time_zone: str) -> None:
+    """Change what a person is called and in which zone they are shown times (IANA name, empty: the browser's).
+
+    It is their login's, in no organisation. Raises Invalid for a zone that there is not.
+    """
+    if time_zone and time_zone not in available_timezones():
+        raise Invalid("That is no time zone.", errors=[Problem("/time_zone", "enum", "choose one of the list")])
+    user.name, user.time_zone = name, time_zone
+    user.save(update_fields=["name", "time_zone"])
 
 
 def limit_tenant(tenant: Tenant, limits: Mapping[str, int | None], *, by: Actor) -> Tenant:
@@ -80,6 +114,26 @@ def limit_tenant(tenant: Tenant, limits: Mapping[str, int | None], *, by: Actor)
     with by.doing("tenant.limits", tenant) as event:
         event.detail = dict(limits)
         Tenant.objects.using(OPERATOR).filter(pk=tenant.pk).update(**limits)
+        tenant.refresh_from_db(using=OPERATOR)
+    return tenant
+
+
+def set_tenant_state(tenant: Tenant, state: str, *, reason: str = "", by: Actor) -> Tenant:
+    """Suspend, close or open an organisation again, from everybody's next request on (vendor). Nothing is deleted.
+
+    While it is suspended its waiting runs wait; when it is closed they are cancelled (features/runs/closing.py). Its
+    people are shown the reason. Raises Invalid for no reason, and Conflict for the state that it is in.
+    """
+    if state != Tenant.State.ACTIVE and not reason.strip():
+        raise Invalid("Say why.", errors=[Problem("/reason", "required", "its people are shown it")])
+    with by.doing("tenant.state", tenant) as event:
+        rows = Tenant.objects.using(OPERATOR).filter(pk=tenant.pk)
+        was = rows.select_for_update(no_key=True).get().state  # keys may go on referring to it
+        if was == state:
+            raise Conflict(f"{tenant.name} is {state} already.")
+        event.detail = {"from": was, "to": state, "reason": reason}
+        rows.update(state=state, state_reason=reason, state_at=Now())
+        note_for(tenant, "tenant.state", event.detail, by=by)
         tenant.refresh_from_db(using=OPERATOR)
     return tenant
 
@@ -95,20 +149,22 @@ def limit_key(key: ApiKey, limits: Mapping[str, int | None], *, by: Actor) -> Ap
 
 
 def create_key(
-    *, kind: str, name: str, expires_at: datetime | None = None, limits: Mapping[str, int | None] | None = None,
-    by: Actor,
+    *, kind: str, name: str, scopes: Collection[str] | None = None, expires_at: datetime | None = None,
+    limits: Mapping[str, int | None] | None = None, by: Actor,
 ) -> tuple[ApiKey, str]:  # fmt: skip
     """Make a member key for oneself or a service key for the organisation. Returns the row and the text, shown once.
 
-    `limits` of its own are for who manages keys: as in `limit_key`.
+    Without `scopes` it may be used for all that its maker may (a service key administers nothing); a key makes none
+    that may more than itself (Forbidden). `limits` of its own are for who manages keys: as in `limit_key`.
     """
     tenant, who = by.in_tenant(), by.acting_for()
-    if expires_at is not None and expires_at <= timezone.now():
-        raise Invalid("A key cannot end in the past.", errors=[Problem("/expires", "min", "must be in the future")])
+    refuse_past(expires_at)
+    scopes = chosen_scopes(scopes, by, without={Scope.ADMIN} if kind == ApiKey.Kind.SERVICE else set())
     with by.doing("key.manage" if kind == ApiKey.Kind.SERVICE else "key.own", tenant) as event:
         key_id = uuid7()
         text, kept = mint(tenant.id, key_id)
         row = ApiKey(id=key_id, tenant=tenant, kind=kind, name=name, secret_hash=kept, expires_at=expires_at)
+        row.scopes = scopes
         row.member_id = who.id if kind == ApiKey.Kind.MEMBER else None
         row.created_by = by.label
         if limits:
@@ -120,8 +176,29 @@ def create_key(
             )
         row.save(force_insert=True)
         row.refresh_from_db(fields=["created_at"])
-        event.detail = {"key": str(key_id), "kind": kind, **(limits or {})}
+        event.detail = {"key": str(key_id), "kind": kind, "scopes": scopes, **(limits or {})}
     return row, text
+
+
+def chosen_scopes(asked: Collection[str] | None, by: Actor, *, without: Collection[str] = ()) -> list[str]:
+    """The scopes of a key to make, in their order: those asked for, or all that its maker has and its kind can use."""
+    mine = by.scopes - frozenset(without)
+    if asked is None:
+        return [scope.value for scope in Scope if scope in mine]
+    if not asked:
+        raise Invalid("A key is for something.", errors=[Problem("/scopes", "min_length", "name one at least")])
+    if frozenset(asked) & frozenset(without):
+        told = "a service key administers nothing: use a member's"
+        raise Invalid("A service key has no such scope.", errors=[Problem("/scopes", "enum", told)])
+    if not mine.issuperset(asked):
+        raise Forbidden("A key makes no key that may do more than itself. Sign in, or use one with more scopes.")
+    return [scope.value for scope in Scope if scope in asked]
+
+
+def refuse_past(expires_at: datetime | None) -> None:
+    """Refuse (Invalid) a key that would have ended before it is used."""
+    if expires_at is not None and expires_at <= timezone.now():
+        raise Invalid("A key cannot end in the past.", errors=[Problem("/expires", "min", "must be in the future")])
 
 
 def keys_seen_by(actor: Actor) -> QuerySet[ApiKey]:
@@ -144,16 +221,6 @@ def login_for(email: str, *, name: str = "", password: str | None = None) -> Use
     return known or User.objects.db_manager(OPERATOR).create_user(address, password, name=name)
 
 
-def create_operator_key(operator: Operator, *, name: str) -> tuple[OperatorKey, str]:
-    """Make a key for a member of the vendor's staff. Returns the row and the text, shown once."""
-    key_id = uuid7()
-    text, kept = mint(NOBODY, key_id)
-    with operator_tx():
-        key = OperatorKey(id=key_id, operator=operator, name=name, secret_hash=kept)
-        key.save(using=OPERATOR, force_insert=True)
-    return key, text
-
-
 def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:
     most = {"requests_per_minute": requests_of_tenant(tenant), "concurrent_runs": runs_of_tenant(tenant)}
     wrong = [
@@ -165,12 +232,23 @@ def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:
         raise Invalid("A key cannot have more than its organisation.", errors=wrong)
 
 
-def _check_role(role: str, by: Actor, was: str = "") -> None:
+def check_role(role: str, by: Actor, was: str = "") -> None:
+    """Refuse a role that there is not (Invalid), and one above the actor's own, to give or to take (Forbidden)."""
     if role not in list(Role):
         known = ", ".join(Role)
         raise Invalid(f"There is no role {role}.", errors=[Problem("/role", "enum", f"must be one of: {known}")])
     if cast(str, Role.OWNER) in (role, was) and "owner.manage" not in by.can:
         raise Forbidden("Only an owner may make, change or remove an owner.")
+
+
+def _end(member: Member) -> None:
+    """End a membership, its keys, and what it has invited to that nobody has come to."""
+    _keep_an_owner(member, None)
+    ApiKey.objects.filter(member=member, revoked_at=None).update(revoked_at=Now())
+    mine = Invitation.objects.filter(invited_by=f"member:{member.id}")
+    mine.filter(accepted_at=None, revoked_at=None).update(revoked_at=Now())
+    member.removed_at = timezone.now()
+    member.save(update_fields=["removed_at"])
 
 
 def _keep_an_owner(member: Member, role: str | None) -> None:
@@ -179,6 +257,12 @@ def _keep_an_owner(member: Member, role: str | None) -> None:
     owners = Member.objects.select_for_update().filter(role=Role.OWNER, removed_at=None)
     if len([owner for owner in owners if owner.pk != member.pk]) == 0:
         raise Conflict("An organisation needs an owner: make somebody else one first.")
+
+
+def members_of(actor: Actor) -> list[Member]:
+    """The members of the actor's organisation with their logins, the longest-serving first."""
+    with actor.present():
+        return list(Member.objects.select_related("user").filter(removed_at=None).order_by("created_at"))
 
 
 def find_member(member_id: UUID, actor: Actor) -> Member:

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 from uuid import UUID
 
 from django.db import transaction
 
 from .audit import record
-from .errors import Forbidden, NotFound
+from .errors import Forbidden, NotFound, Suspended
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
+from .roles import ALL_SCOPES, OPERATORS, VERBS
 from .subjects import Who
 
 
@@ -28,13 +29,16 @@ class Actor:
     An operator has neither tenant nor subject, and works on the operator's connection.
     """
 
-    kind: Literal["member", "service", "operator"]
+    kind: Literal["member", "service", "operator", "support"]
     label: str
     role: str
     can: frozenset[str]
     tenant: Tenant | None = None
     subject: Who | None = None
     name: str = ""
+    roles: frozenset[str] = frozenset()  # an operator's own
+    approved_by: str = ""  # the other operator, where it takes two
+    scopes: frozenset[str] = ALL_SCOPES  # what the key is for; all of them for a person who is signed in
     key: ApiKey | None = None  # what is asked with; None for a person who is signed in, and for an operator
 
     @property
@@ -59,14 +63,44 @@ class Actor:
             raise Forbidden("Operators have no behavior of their own. Use a member's or a service key.")
         return self.subject
 
+    @property
+    def active(self) -> bool:
+        """Whether anything may run or change where the actor is. For an operator always."""
+        return self.tenant is None or self.tenant.state == Tenant.State.ACTIVE
+
+    def must_be_active(self, ask: str = "") -> None:
+        """Raise Suspended while the actor's organisation is suspended or closed; `ask` names who can help."""
+        if self.active:
+            return
+        tenant = self.in_tenant()
+        because = f": {tenant.state_reason.rstrip('.')}" if tenant.state_reason else ""
+        told = f"{tenant.name} is {tenant.state}{because}. Nothing was deleted."
+        raise Suspended(f"{told} Ask {ask or 'its owners'} or the vendor.", state=tenant.state)
+
     def need(self, verb: str) -> None:
-        """Raise Forbidden unless the actor's role has the verb."""
+        """Raise Forbidden unless the actor's role has the verb, and Suspended where nothing may run."""
+        if verb == "run.create":
+            self.must_be_active()
+        if verb not in self.can and self.kind == "operator" and verb in VERBS["operator"]:
+            self._lacks(verb)
+        if verb not in self.can and verb in VERBS.get(self.role, ()):
+            mine = ", ".join(sorted(self.scopes))
+            raise Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.")
         if verb not in self.can and self.kind == "operator":
             raise Forbidden(
                 f"Operators belong to no organisation and may not do this ({verb}). Use a member's or a service key."
             )
         if verb not in self.can:
             raise Forbidden(f"The role {self.role} may not do this ({verb}).")
+
+    def _lacks(self, verb: str) -> NoReturn:
+        """Raise Forbidden for an operator, saying whether a role or the key's scopes are in the way."""
+        holding = sorted(role for role, verbs in OPERATORS.items() if verb in verbs)
+        if self.roles.isdisjoint(holding):
+            mine = ", ".join(sorted(self.roles)) or "none"
+            raise Forbidden(f"This takes the operator's role {' or '.join(holding)} ({verb}); yours: {mine}.")
+        mine = ", ".join(sorted(self.scopes))
+        raise Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.")
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -79,16 +113,33 @@ class Actor:
         """Same tenant, allowed verb, one transaction, one audit row, whose `detail` the action may fill.
 
         With `dry_run` all of it is carried out and then rolled back, so that a rehearsal is the same code.
-        Raises NotFound for another tenant's row and Forbidden for a verb that the role does not have.
+        Raises NotFound for another tenant's row, Forbidden for a verb that the role does not have, and Suspended
+        where the organisation is not active.
         """
         if self.tenant is not None and getattr(target, "tenant_id", self.tenant.id) != self.tenant.id:
             raise NotFound
         self.need(verb)
+        if not dry_run:
+            self.must_be_active()
         with self.present():
             event = AuditEvent(tenant=self.tenant) if self.tenant is not None else VendorAuditEvent()
             event.actor, event.verb = self.label, verb
             event.target = f"{type(target).__name__.lower()}:{target.pk}"
             yield event
+            if self.approved_by:
+                event.detail = {**event.detail, "approved_by": self.approved_by}
             record(event)
             if dry_run:
                 transaction.set_rollback(True, using=self.db)
+
+
+def note_for(tenant: Tenant, verb: str, detail: dict[str, Any], *, by: Actor) -> None:
+    """Note in an organisation's own audit what the vendor does to it, at the end of the vendor's transaction."""
+    with tenant_tx(tenant.id):
+        record(AuditEvent(tenant=tenant, actor=by.label, verb=verb, target=f"tenant:{tenant.pk}", detail=detail))
+
+
+def note_for_vendor(tenant: Tenant, verb: str, detail: dict[str, Any], *, by: Actor) -> None:
+    """Note in the vendor's audit what an organisation does that concerns it."""
+    with operator_tx():
+        record(VendorAuditEvent(actor=by.label, verb=verb, target=f"tenant:{tenant.pk}", detail=detail))

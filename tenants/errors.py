@@ -5,6 +5,8 @@ AppError 400
 ├─ Unauthenticated 401    no key or session, or one that no longer counts
 ├─ OverBudget 402         a budget is spent; wait for its window or ask who can raise it
 ├─ Forbidden 403          your role does not allow this
+├─ ApprovalNeeded 403     it takes a second operator, who is asked now
+├─ Suspended 403          your organisation is suspended or closed: nothing runs or changes in it
 ├─ NotFound 404           missing, or another tenant's: word for word the same
 ├─ Conflict 409           the state of things does not allow it now
 ├─ Stale 412              somebody saved first
@@ -79,6 +81,14 @@ class OverBudget(AppError):
 
 class Forbidden(AppError):
     status, type, title = 403, "forbidden", "Your role does not allow this"
+
+
+class ApprovalNeeded(AppError):
+    status, type, title = 403, "approval-needed", "This takes a second operator"
+
+
+class Suspended(AppError):
+    status, type, title = 403, "suspended", "Your organisation is not active"
 
 
 class NotFound(AppError):

@@ -6,6 +6,7 @@ has 192 bits; the checksum (CRC-32 of all before it) lets scanners and typing er
 
 import hashlib
 import hmac
+import re
 import secrets
 import zlib
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from uuid import UUID
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ID_LENGTH, SECRET_LENGTH, CHECK_LENGTH = 43, 33, 6  # digits in base 62 of 32, 24 and 4 bytes
 PREFIX = "bsk_"
+SCANNED = re.compile(r"bsk_[0-9A-Za-z]{43}_[0-9A-Za-z]{39}")  # for scanners: docs/keys.md
+INVITATION = "bsi_"  # in front of what an invitation's mail carries, which is made in the same way
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +28,17 @@ class KeyText:
     secret: str
 
 
-def mint(tenant_id: UUID, key_id: UUID) -> tuple[str, bytes]:
+def mint(tenant_id: UUID, key_id: UUID, prefix: str = PREFIX) -> tuple[str, bytes]:
     """Return a new key's whole text, to be shown once, and the hash that is kept."""
     secret = _base62(secrets.token_bytes(24), SECRET_LENGTH)
-    body = f"{PREFIX}{_base62(tenant_id.bytes + key_id.bytes, ID_LENGTH)}_{secret}"
+    body = f"{prefix}{_base62(tenant_id.bytes + key_id.bytes, ID_LENGTH)}_{secret}"
     return body + _checksum(body), hash_of(secret)
 
 
-def parse(text: str) -> KeyText | None:
+def parse(text: str, prefix: str = PREFIX) -> KeyText | None:
     """Return what a key says of itself, or None when it is no key of ours."""
-    head, _, tail = text.removeprefix(PREFIX).partition("_")
-    if not text.startswith(PREFIX) or len(head) != ID_LENGTH or len(tail) != SECRET_LENGTH + CHECK_LENGTH:
+    head, _, tail = text.removeprefix(prefix).partition("_")
+    if not text.startswith(prefix) or len(head) != ID_LENGTH or len(tail) != SECRET_LENGTH + CHECK_LENGTH:
         return None
     if not hmac.compare_digest(_checksum(text[:-CHECK_LENGTH]).encode(), text[-CHECK_LENGTH:].encode()):
         return None

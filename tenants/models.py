@@ -1,5 +1,6 @@
 """WHO: logins, tenants, their people and keys, the subjects behavior is resolved for, and what was done by whom."""
 
+import json
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -7,9 +8,10 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from .ids import uuid7
-from .roles import Role
+from .roles import OperatorRole, Role, Scope
 from .secrets import SealedField
 
 
@@ -30,6 +32,7 @@ class User(AbstractBaseUser):
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
+    time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")  # empty: the browser's
     date_joined = models.DateTimeField(db_default=Now())
 
     objects: ClassVar[UserManager] = UserManager()
@@ -63,6 +66,7 @@ class Tenant(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE, db_default=State.ACTIVE)
     state_reason = models.CharField(max_length=500, blank=True, default="", db_default="")  # shown to its people
     state_at = models.DateTimeField(null=True)
+    require_mfa = models.BooleanField(default=False, db_default=False)  # people need a second factor, keys do not
 
     class Meta:
         constraints = limits_are_positive("tenant")
@@ -124,6 +128,41 @@ class Member(TenantModel):
         constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="member_once")]
 
 
+def all_scopes() -> list[str]:
+    """What a key may be used for that nobody has narrowed."""
+    return [scope.value for scope in Scope]
+
+
+class Invitation(TenantModel):
+    """A person asked by mail to become a member. Only the SHA-256 of what the mail carries is kept."""
+
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=[(role.value, role.value) for role in Role])
+    secret_hash = models.BinaryField(max_length=32)
+    invited_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "email"],
+                name="invitation_once",
+                condition=models.Q(accepted_at__isnull=True, revoked_at__isnull=True),
+            )
+        ]
+
+    @property
+    def state(self) -> str:
+        """open, accepted, revoked, or expired when nobody came in time."""
+        if self.accepted_at or self.revoked_at:
+            return "accepted" if self.accepted_at else "revoked"
+        return "open" if self.expires_at > timezone.now() else "expired"
+
+
 class ApiKey(TenantModel):
     """A key of a member, or a service key of the tenant. Only the SHA-256 of its secret is kept."""
 
@@ -137,9 +176,11 @@ class ApiKey(TenantModel):
     member = TenantForeignKey(Member, null=True)
     created_by = models.CharField(max_length=100)
     created_at = models.DateTimeField(db_default=Now())
+    scopes = ArrayField(models.CharField(max_length=10), default=all_scopes)
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    replaced_by = models.UUIDField(null=True)  # the key that it was rotated to
     requests_per_minute = models.IntegerField(null=True)  # admins' to set; null: what the settings say
     concurrent_runs = models.IntegerField(null=True)
 
@@ -188,11 +229,17 @@ class AuditHead(TenantModel, Head):
         constraints = [models.UniqueConstraint(fields=["tenant"], name="audit_head_once")]
 
 
+def all_operator_roles() -> list[str]:
+    """The roles of an operator whom nobody has narrowed."""
+    return [role.value for role in OperatorRole]
+
+
 class Operator(models.Model):
     """Staff of the vendor, who are nobody's members. Only the operator role can read this table."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.OneToOneField(User, models.PROTECT, related_name="+")
+    roles = ArrayField(models.CharField(max_length=10), default=all_operator_roles)
     created_at = models.DateTimeField(db_default=Now())
 
 
@@ -204,9 +251,53 @@ class OperatorKey(models.Model):
     name = models.CharField(max_length=100)
     secret_hash = models.BinaryField(max_length=32)
     created_at = models.DateTimeField(db_default=Now())
+    scopes = ArrayField(models.CharField(max_length=10), default=all_scopes)
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True)
+    replaced_by = models.UUIDField(null=True)
+
+
+class Approval(models.Model):
+    """What one operator asks to be done and another decides. Only the operator role can read this table."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    action = models.CharField(max_length=20)
+    feature = models.CharField(max_length=64)
+    given = models.TextField()  # JSON, in the order in which it was written: that of a schema's fields is shown
+    operator = models.ForeignKey(Operator, models.PROTECT, related_name="+")
+    requested_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=100, blank=True)
+    approved = models.BooleanField(null=True)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the action is to be done with."""
+        told: dict[str, Any] = json.loads(self.given)
+        return told
+
+    @property
+    def state(self) -> str:
+        """open, approved, refused, or expired when nobody decided in time."""
+        if self.decided_at is not None:
+            return "approved" if self.approved else "refused"
+        return "open" if self.expires_at > timezone.now() else "expired"
+
+
+class SupportGrant(TenantModel):
+    """An organisation's leave for the vendor's support to look at its runs and behavior, for a time."""
+
+    reason = models.CharField(max_length=500)
+    granted_by = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+    until = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "-until"], name="support_live")]
 
 
 class VendorAuditEvent(Audited):

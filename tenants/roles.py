@@ -1,5 +1,6 @@
 """Roles and their verbs, in one table. Docs and permission tests are made from it."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -12,7 +13,7 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
-_VIEWER = frozenset({"feature.read", "run.read", "tenant.read", "key.own"})
+_VIEWER = frozenset({"feature.read", "run.read", "tenant.read", "key.own", "member.leave"})
 _MEMBER = _VIEWER | {"run.create", "run.cancel", "run.rate", "override.user", "pin.user"}
 _ADMIN = _MEMBER | {
     "override.tenant",
@@ -30,10 +31,33 @@ _ADMIN = _MEMBER | {
     "budget.manage",
     "provider_key.manage",
     "webhook.manage",
+    "support.grant",
     "usage.read",
     "audit.read",
     "data.export",
     "subject.erase",
+}
+
+
+class OperatorRole(StrEnum):
+    """What a member of the vendor's staff is; one may be several."""
+
+    READ = "read"
+    PUBLISH = "publish"
+    SUPPORT = "support"
+
+
+_LOOKING = frozenset(
+    {"feature.read", "version.read", "impact.read", "rollout.read", "tenant.list", "usage.vendor", "audit.vendor"}
+    | {"operator_key.own"}
+)
+OPERATORS: dict[str, frozenset[str]] = {
+    OperatorRole.READ: _LOOKING,
+    OperatorRole.PUBLISH: _LOOKING
+    | {"feature.create", "feature.manage", "version.publish", "version.preview", "version.withdraw", "current.move"}
+    | {"rollout.manage", "model.manage", "approval.decide"},
+    OperatorRole.SUPPORT: _LOOKING
+    | {"tenant.create", "tenant.limits", "tenant.state", "tenant.erase", "support.enter"},
 }
 
 VERBS: dict[str, frozenset[str]] = {
@@ -43,28 +67,51 @@ VERBS: dict[str, frozenset[str]] = {
     Role.VIEWER: _VIEWER,
     # A service key acts for the customer's own users (or the tenant as a whole), never for its people.
     "service": frozenset({"feature.read", "run.read", "run.create", "run.cancel", "run.rate"}),
-    "service for a user": frozenset(_MEMBER - {"key.own"}),
-    "operator": frozenset(
-        {
-            "feature.read",
-            "feature.create",
-            "version.publish",
-            "version.read",
-            "version.withdraw",
-            "feature.manage",
-            "version.preview",
-            "current.move",
-            "impact.read",
-            "rollout.manage",
-            "rollout.read",
-            "model.manage",
-            "tenant.create",
-            "tenant.list",
-            "tenant.limits",
-            "tenant.erase",
-            "usage.vendor",
-            "audit.vendor",
-            "key.own",
-        }
+    "service for a user": frozenset(_MEMBER - {"key.own", "member.leave"}),
+    **{f"operator, {role}": verbs for role, verbs in OPERATORS.items()},
+    "operator": frozenset({"operator.manage"}).union(*OPERATORS.values()),  # what commands on the vendor's machines may
+    # An operator in an organisation that grants support access: looks, and does nothing.
+    "support": frozenset({"feature.read", "run.read", "run.others", "behavior.others", "tenant.read"}),
+}
+
+
+class Scope(StrEnum):
+    """What a key may be used for, of all that its role may do."""
+
+    READ = "read"
+    RUN = "run"
+    CUSTOMISE = "customise"
+    ADMIN = "admin"
+
+
+ALL_SCOPES = frozenset(Scope)
+_SEEING = {"feature.read", "run.read"}
+
+# Each verb is of one scope; but what is needed to find one's way (features, own runs) comes with more than one.
+SCOPES: dict[str, frozenset[str]] = {
+    Scope.READ: frozenset(
+        _SEEING
+        | {"tenant.read", "member.read", "subject.read", "behavior.others", "run.others", "usage.read", "audit.read"}
+        | {"version.read", "impact.read", "rollout.read", "tenant.list", "usage.vendor", "audit.vendor"}
+        | {"support.enter"}
+    ),
+    Scope.RUN: frozenset(_SEEING | {"run.create", "run.cancel", "run.rate", "version.preview"}),
+    Scope.CUSTOMISE: frozenset(
+        {"feature.read", "override.user", "override.tenant", "override.others", "pin.user", "pin.tenant", "pin.others"}
     ),
 }
+SCOPES[Scope.ADMIN] = frozenset().union(*VERBS.values()).difference(*SCOPES.values()) | {"feature.read"}
+
+
+def verbs_of(role: str, scopes: Iterable[str] = ALL_SCOPES) -> frozenset[str]:
+    """What a key of this role and these scopes may do; without scopes, what the role may."""
+    return VERBS[role] & _within(scopes)
+
+
+def verbs_of_operator(roles: Iterable[str], scopes: Iterable[str] = ALL_SCOPES) -> frozenset[str]:
+    """The same for the vendor's staff, of whom everybody has roles of their own."""
+    return frozenset().union(*(OPERATORS[role] for role in roles)) & _within(scopes)
+
+
+def _within(scopes: Iterable[str]) -> frozenset[str]:
+    return frozenset().union(*(SCOPES[scope] for scope in scopes))

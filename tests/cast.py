@@ -7,10 +7,11 @@ from backend.actors import actor_of_key, actor_of_login
 from features.actions.targets import add_target
 from features.actions.versions import create_feature
 from features.models import Feature
-from tenants.actions import add_member, create_key, create_operator_key, create_tenant, login_for
+from tenants.actions import add_member, create_key, create_tenant, login_for
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR, operator_tx
 from tenants.models import Operator
+from tenants.operators import create_operator_key
 from tenants.system import system_actor
 
 GREET: dict[str, Any] = {
@@ -112,5 +113,5 @@ def an_operator() -> tuple[Actor, str]:
     login = login_for("operator@bespoke.example", name="Olga")
     with operator_tx():
         row = Operator.objects.using(OPERATOR).create(user_id=login.id)
-    text = create_operator_key(row, name="test")[1]
+    text = create_operator_key(row, name="test", by=system_actor("tests"))[1]
     return actor_of_key(text), text

@@ -56,6 +56,7 @@ def test_only_the_provider_imports_openai() -> None:
     "name",
     [
         "tenants.actions",
+        *(f"tenants.{noun}" for noun in ("approvals", "invitations", "operators", "rotation", "support")),
         "tenants.provider_keys",
         "tenants.webhooks",
         *(f"features.actions.{noun}" for noun in ("versions", "overrides", "pins", "policy", "rollouts", "targets")),

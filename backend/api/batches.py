@@ -90,6 +90,7 @@ class Batches(Door):
     )
     def get(self, request: Request) -> Response:
         actor = self.actor
+        actor.need("run.read")
         rows = Batch.objects.select_related("feature").filter(tenant_id=actor.tenant_id)
         feature, user = request.query_params.get("feature"), request.query_params.get("user")
         if user is not None:

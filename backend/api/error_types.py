@@ -15,6 +15,12 @@ ADVICE = {
     "over-budget": "Wait for the budget's next window, or ask who can raise it.",
     "forbidden": "Your role does not have the verb that `detail` names, or the key is of the wrong kind for this "
     "address. `GET /api/v1/me` says what you may do; reference/roles.md lists all roles.",
+    "approval-needed": "The vendor has set that this takes two operators. What you asked for is recorded under "
+    "`approval`, and nothing was changed yet: another operator with the role publish approves it by "
+    "`POST /api/v1/approvals/{id}/approve`, and then it is done in your name.",
+    "suspended": "The vendor has suspended or closed your organisation, and `detail` says why. Nothing runs or changes "
+    "until it is active again; nothing was deleted. Runs that wait go on then; closing has cancelled them. "
+    "Its owners and admins can still read everything. Ask them, or the vendor.",
     "not-found": "It is not there, or it belongs to another organisation or another person: the answer is the same, "
     "byte for byte.",
     "method-not-allowed": "Use one of the methods in the header `Allow`.",

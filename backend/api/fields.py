@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from features.engine import pointer
 from tenants.errors import Malformed, Problem
+from tenants.roles import Scope
 
 # RFC 3339, section 5.6
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,6})?\d*(?:[Zz]|[+-]\d\d:\d\d)")
@@ -109,3 +110,11 @@ class MayPin(serializers.Field[Any, Any, Any, Any]):
             self.fail("invalid")
         told: str | int = data
         return told
+
+
+class Scopes(serializers.ListField):
+    """What a key is for: one scope or more."""
+
+    def __init__(self, **options: Any) -> None:
+        scopes = serializers.ChoiceField([scope.value for scope in Scope])
+        super().__init__(child=scopes, allow_empty=False, max_length=len(Scope), **options)

@@ -14,6 +14,7 @@ from features.engine import pointer
 from features.runs.receipts import Unreproducible
 from tenants.errors import (
     AppError,
+    ApprovalNeeded,
     Conflict,
     Forbidden,
     Invalid,
@@ -22,6 +23,7 @@ from tenants.errors import (
     OverBudget,
     Problem,
     Stale,
+    Suspended,
     TooLarge,
     TooMany,
     Unauthenticated,
@@ -60,9 +62,9 @@ class Broken(AppError):
 KINDS: dict[str, type[AppError]] = {
     kind.type: kind
     for kind in (
-        Malformed, Unauthenticated, OverBudget, Forbidden, NotFound, MethodNotAllowed, NotAcceptable, TooSlow, Conflict,
-        Unreproducible,
-        Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid, TooMany, HeadersTooLarge, Broken, Unavailable,
+        Malformed, Unauthenticated, OverBudget, Forbidden, ApprovalNeeded, Suspended, NotFound, MethodNotAllowed,
+        NotAcceptable, TooSlow, Conflict, Unreproducible, Stale, TooLarge, AddressTooLong, UnsupportedMedia, Invalid,
+        TooMany, HeadersTooLarge, Broken, Unavailable,
     )
 }  # fmt: skip
 

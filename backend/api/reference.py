@@ -1,11 +1,14 @@
 """The pages of docs/reference that are made from the code, so that they cannot say anything else."""
 
-from tenants.roles import VERBS, Role
+from tenants.roles import SCOPES, VERBS, OperatorRole, Role
 
 from .error_types import ADVICE
 from .problems import KINDS
 
-ROLES = (*(role.value for role in Role), "service", "service for a user", "operator")
+ROLES = (
+    *(role.value for role in Role), "service", "service for a user",
+    *(f"operator, {role}" for role in OperatorRole), "operator", "support",
+)  # fmt: skip
 
 
 def errors_page() -> str:
@@ -37,7 +40,7 @@ def roles_page() -> str:
     """Which role may do what, as Markdown."""
     verbs = sorted({verb for verbs in VERBS.values() for verb in verbs})
     rows = [
-        f"| `{verb}` | " + " | ".join("yes" if verb in VERBS[role] else "" for role in ROLES) + " |" for verb in verbs
+        f"| `{verb}` | {_scopes(verb)} | " + " | ".join(_has(role, verb) for role in ROLES) + " |" for verb in verbs
     ]
     return "\n".join(
         [
@@ -45,17 +48,27 @@ def roles_page() -> str:
             "",
             "What members, keys and operators may do. A member's key has its member's role. A service key has the",
             "verbs of *service* by itself, and those of *service for a user* with the header `Bespoke-User`; it never",
-            "reaches a member. A missing verb is 403 and names itself; what belongs to another organisation or person",
-            "is 404.",
+            "reaches a member. Operators have one role or more; *operator* is all of them, as commands on the vendor's",
+            "machines have it, and *support* is an operator in an organisation that lets support look",
+            "([operators](../operators.md)). A key may what its role may and its scopes allow ([keys](../keys.md)).",
+            "A missing verb is 403 and names itself; what belongs to another organisation or person is 404.",
             "",
-            "| verb | " + " | ".join(ROLES) + " |",
-            "| --- |" + " --- |" * len(ROLES),
+            "| verb | scopes | " + " | ".join(ROLES) + " |",
+            "| --- | --- |" + " --- |" * len(ROLES),
             *rows,
             "",
             "*Made by `manage.py write_reference`.*",
             "",
         ]
     )
+
+
+def _has(role: str, verb: str) -> str:
+    return "yes" if verb in VERBS[role] else ""
+
+
+def _scopes(verb: str) -> str:
+    return ", ".join(scope for scope, verbs in SCOPES.items() if verb in verbs)
 
 
 PAGES = {"errors.md": errors_page, "roles.md": roles_page}

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from inspect import isawaitable
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
-from backend.actors import actor_of, known_of
+from backend.actors import actor_of, known_of, still_good
 from backend.threads import in_thread
 from features.engine import pointer
 from features.find import find_feature
@@ -40,6 +41,7 @@ from .problems import MethodNotAllowed, answer, unauthenticated
 from .runs_read import run_json
 
 DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
+LOOK_EVERY = 1.0  # seconds between two looks at whether a listener may still listen
 _TOKEN = re.compile(r"[A-Za-z0-9._:~-]{1,255}")
 _STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
@@ -178,9 +180,14 @@ def _stream(
         yield b": the events of a run\n\n"
         if last == "0":
             yield _sse(Event("", "queued", {"id": str(run_id)}))
+        looked = monotonic()
         followed = follow(actor.tenant_id, run_id, last, _end_of(actor, run_id), just_taken_in=just_taken_in)
         async with aclosing(followed) as events:
             async for event in events:
+                if event.name in TERMINAL or monotonic() - looked > LOOK_EVERY:
+                    if not await threaded(still_good)(actor):
+                        return  # a key that was revoked, a person who was removed, hears no more
+                    looked = monotonic()
                 if event.name == "":
                     yield b": still there\n\n"
                 elif event.name in TERMINAL:

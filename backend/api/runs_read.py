@@ -49,6 +49,7 @@ class Runs(Door):
     )
     def get(self, request: Request) -> Response:
         actor = self.actor
+        actor.need("run.read")
         rows = Run.objects.select_related("feature", "subject").filter(tenant_id=actor.tenant_id, preview=None)
         feature, state, user = (request.query_params.get(name) for name in ("feature", "state", "user"))
         if user is not None:

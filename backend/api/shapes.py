@@ -230,8 +230,8 @@ RESOLVED = named("Resolved", shape(
 NOTICE = named("Notice", shape(
     id=ID,
     kind=choice("held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring",
-                "budget_soft", "budget_hard"),
-    feature={**maybe(TEXT), "description": "null where it concerns all of them"},
+                "budget_soft", "budget_hard", "key_ending"),
+    feature={**maybe(TEXT), "description": "null where it concerns all of them, or a key"},
     layer={**choice("tenant", "user"), "description": "the organisation's (told to its admins), or mine"},
     at={**TIME, "description": "when it came about or, of what is to come, when it will"}, title=TEXT, text=TEXT,
     action=shape(
@@ -278,14 +278,36 @@ _LIMITS: dict[str, Schema] = {
 _KEY: dict[str, Schema] = {
     "id": ID, "kind": choice("member", "service"), "name": TEXT, "created": TIME, "expires": maybe(TIME),
     "revoked": maybe(TIME), "last_used": maybe(TIME), **_LIMITS,
+    "scopes": array(choice("read", "run", "customise", "admin")),
+    "replaced_by": {**maybe(ID), "description": "the key that it was rotated to"},
 }  # fmt: skip
 KEY = named("Key", shape(**_KEY))
 NEW_KEY = shape(**_KEY, key={**TEXT, "description": "the whole key: shown once, when it is made"})
-POLICY = shape(users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER), store=TRUTH)
+_OPERATOR_KEY: dict[str, Schema] = {name: _KEY[name] for name in _KEY if name not in ("kind", *_LIMITS)}
+OPERATOR_KEY = named("OperatorKey", shape(**_OPERATOR_KEY))
+NEW_OPERATOR_KEY = shape(**_OPERATOR_KEY, key=NEW_KEY["properties"]["key"])
+POLICY = shape(
+    users_may_pin=ANYTHING, users_may_override=TRUTH, retention_days=maybe(NUMBER), store=TRUTH, require_mfa=TRUTH
+)
 TENANT = shape(
     id=ID, slug=TEXT, name=TEXT, policy=POLICY, limits=shape(requests_per_minute=NUMBER, concurrent_runs=NUMBER)
 )
-TENANT_ROW = shape(id=ID, slug=TEXT, name=TEXT, **_LIMITS)
+TENANT_ROW = shape(
+    id=ID, slug=TEXT, name=TEXT, **_LIMITS, state=choice("active", "suspended", "closed"),
+    reason={**TEXT, "description": "why it is not active, as its people are told"}, since=maybe(TIME),
+)  # fmt: skip
+INVITATION = named("Invitation", shape(
+    id=ID, email=TEXT, role=TEXT, state=choice("open", "accepted", "revoked", "expired"), invited_by=TEXT, sent=TIME,
+    expires=TIME,
+))  # fmt: skip
+SUPPORT = named("SupportAccess", shape(
+    id=ID, reason=TEXT, granted_by=TEXT, created=TIME, until=TIME, ended=maybe(TIME),
+))  # fmt: skip
+APPROVAL = named("Approval", shape(
+    id=ID, action=choice("publish", "current", "rollout", "withdraw"), feature=TEXT, parameters=OBJECT,
+    state=choice("open", "approved", "refused", "expired"), requested_by=TEXT, requester=TEXT, created=TIME,
+    expires=TIME, decided_by=maybe(TEXT), decided=maybe(TIME),
+))  # fmt: skip
 EVENT = named("AuditEvent", shape(
     id=ID, at=TIME, actor=TEXT, verb=TEXT, target=TEXT, detail=OBJECT, sequence=NUMBER,
     digest={**TEXT, "description": "of this event and all before it, in hexadecimal"},

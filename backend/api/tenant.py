@@ -16,16 +16,19 @@ from tenants.actions import (
     create_key,
     find_member,
     keys_seen_by,
+    leave,
     limit_key,
     remove_member,
+    require_mfa,
     revoke_key,
 )
 from tenants.limits import requests_of_tenant, runs_of_tenant
 from tenants.models import ApiKey, AuditEvent, Member, Subject
 from tenants.roles import Role
+from tenants.rotation import rotate_key
 
 from .door import Door, found, page
-from .fields import Address, MayPin, Moment, Strict, Text, Truth, Whole
+from .fields import Address, MayPin, Moment, Scopes, Strict, Text, Truth, Whole
 from .schema import PAGING
 from .shapes import EVENT, KEY, ME, MEMBER, NEW_KEY, SUBJECT, TENANT, answers, listed
 
@@ -40,6 +43,7 @@ class PolicyBody(Strict):
     users_may_override = Truth(required=False)
     retention_days = Whole(min_value=1, max_value=3650, required=False, allow_null=True)
     store = Truth(required=False)
+    require_mfa = Truth(required=False)
 
 
 class TenantChange(Strict):
@@ -74,7 +78,14 @@ class KeyBody(LimitsBody):
 
     kind = serializers.ChoiceField(ApiKey.Kind.values)
     name = Text(max_length=100)
+    scopes = Scopes(required=False)
     expires = Moment(required=False, allow_null=True)
+
+
+class RotationBody(Strict):
+    """Until when the old key lives on."""
+
+    until = Moment(required=False)
 
 
 class Me(Door):
@@ -107,8 +118,13 @@ class TenantDoor(Door):
     @extend_schema(request=TenantChange, responses=answers(TENANT), summary="Change the policy (admins)")
     def patch(self, request: Request) -> Response:
         self.actor.need("policy.manage")
-        body = self.read(TenantChange)
-        return Response(self._json(set_policy(**body["policy"], by=self.actor)))
+        asked = self.read(TenantChange)["policy"]
+        second = asked.pop("require_mfa", None)
+        with self.actor.present():  # both or neither
+            if second is not None:
+                require_mfa(second, by=self.actor)
+            policy = set_policy(**asked, by=self.actor) if asked or second is None else policy_now()
+        return Response(self._json(policy))
 
     def _json(self, policy: Policy) -> dict[str, Any]:
         tenant = self.actor.in_tenant()
@@ -118,6 +134,7 @@ class TenantDoor(Door):
             "users_may_override": policy.users_may_override,
             "retention_days": policy.retention_days,
             "store": policy.store,
+            "require_mfa": tenant.require_mfa,
         }
         limits = {"requests_per_minute": requests_of_tenant(tenant), "concurrent_runs": runs_of_tenant(tenant)}
         return {"id": str(tenant.id), "slug": tenant.slug, "name": tenant.name, "policy": told, "limits": limits}
@@ -147,8 +164,11 @@ class OneMember(Door):
         body = self.read(RoleBody)
         return Response(member_json(change_role(find_member(member_id, self.actor), body["role"], by=self.actor)))
 
-    @extend_schema(responses={204: None}, summary="End a membership (admins)")
+    @extend_schema(responses={204: None}, summary="End a membership (admins), or leave (one's own)")
     def delete(self, request: Request, member_id: UUID) -> Response:
+        if self.actor.acting_for().id == member_id:
+            leave(by=self.actor)
+            return Response(status=204)
         self.actor.need("member.manage")
         remove_member(find_member(member_id, self.actor), by=self.actor)
         return Response(status=204)
@@ -181,8 +201,9 @@ class Keys(Door):
         body = self.read(KeyBody)
         limits = {name: body[name] for name in LIMITS if name in body}
         row, text = create_key(
-            kind=body["kind"], name=body["name"], expires_at=body.get("expires"), limits=limits, by=self.actor
-        )
+            kind=body["kind"], name=body["name"], scopes=body.get("scopes"), expires_at=body.get("expires"),
+            limits=limits, by=self.actor,
+        )  # fmt: skip
         return Response({**key_json(row), "key": text}, status=201, headers={"Cache-Control": "no-store"})
 
 
@@ -199,6 +220,19 @@ class OneKey(Door):
     def delete(self, request: Request, key_id: UUID) -> Response:
         revoke_key(found(keys_seen_by(self.actor), key_id, self.actor), by=self.actor)
         return Response(status=204)
+
+
+class RotateKey(Door):
+    """A key that takes another's place."""
+
+    @extend_schema(
+        request=RotationBody, responses=answers(NEW_KEY, 201),
+        summary="Make a key like this one, whose text is shown this once; the old one lives until a given time",
+    )  # fmt: skip
+    def post(self, request: Request, key_id: UUID) -> Response:
+        row = found(keys_seen_by(self.actor), key_id, self.actor)
+        new, text = rotate_key(row, until=self.read(RotationBody).get("until"), by=self.actor)
+        return Response({**key_json(new), "key": text}, status=201, headers={"Cache-Control": "no-store"})
 
 
 class Audit(Door):
@@ -232,10 +266,12 @@ def key_json(row: ApiKey) -> dict[str, Any]:
         "id": str(row.id),
         "kind": row.kind,
         "name": row.name,
+        "scopes": row.scopes,
         "created": row.created_at,
         "expires": row.expires_at,
         "revoked": row.revoked_at,
         "last_used": row.last_used_at,
+        "replaced_by": row.replaced_by,
         "requests_per_minute": row.requests_per_minute,
         "concurrent_runs": row.concurrent_runs,
     }

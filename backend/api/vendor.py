@@ -18,7 +18,7 @@ from features.actions.targets import (
     target_of,
 )
 from features.models import ModelAlias, ModelTarget
-from tenants.actions import create_tenant, limit_tenant, login_for
+from tenants.actions import create_tenant, limit_tenant, login_for, set_tenant_state
 from tenants.audit import verified
 from tenants.errors import Malformed, NotFound
 from tenants.isolation import OPERATOR
@@ -32,7 +32,7 @@ from .privacy import erasure_json, verified_json
 from .privacy_shapes import ERASURE, VERIFIED
 from .schema import DRY_RUN, PAGING
 from .shapes import EVENT, REMAPPED, TARGET, TENANT_ROW, answers, listed
-from .tenant import LimitsBody, event_json
+from .tenant import LIMITS, LimitsBody, event_json
 
 REPLACEMENT = OpenApiParameter("replacement", int, description="what the alias is to mean from now on, if this")
 HIGHEST_PRICE = 10**12  # a million of the currency per million tokens
@@ -75,6 +75,19 @@ class NewTenant(Strict):
     slug = Text(max_length=50, validators=[validate_slug])
     name = Text(max_length=200)
     owner = Address()
+
+
+class TenantBody(LimitsBody):
+    """What the vendor sets of an organisation; what is not given stays. A state that is not active takes a reason."""
+
+    state = serializers.ChoiceField(Tenant.State.values, required=False)
+    reason = Text(max_length=500, required=False, allow_blank=True)
+
+    def validate(self, attrs: Any) -> Any:
+        """A reason goes with a state."""
+        if "reason" in attrs and "state" not in attrs:
+            raise serializers.ValidationError({"reason": "A reason goes with a state."}, code="together")
+        return attrs
 
 
 class Models(Door):
@@ -169,17 +182,23 @@ class OneTenant(Door):
     """One organisation."""
 
     @extend_schema(
-        request=LimitsBody, responses=answers(TENANT_ROW),
-        summary="Give an organisation limits of its own, or the default again (operators)",
+        request=TenantBody, responses=answers(TENANT_ROW),
+        summary="Suspend, close or open an organisation, or give it limits of its own (operators)",
     )  # fmt: skip
     def patch(self, request: Request, slug: str) -> Response:
         self.actor.need("tenant.limits")
-        limits = self.read(LimitsBody)
+        body = self.read(TenantBody)
         with self.actor.present():
             tenant = customers().filter(slug=slug).first()
         if tenant is None:
             raise NotFound("There is no such organisation.")
-        return Response(_tenant_json(limit_tenant(tenant, limits, by=self.actor)))
+        limits = {name: body[name] for name in LIMITS if name in body}
+        with self.actor.present():  # both or neither
+            if limits:
+                tenant = limit_tenant(tenant, limits, by=self.actor)
+            if "state" in body:
+                tenant = set_tenant_state(tenant, body["state"], reason=body.get("reason", ""), by=self.actor)
+        return Response(_tenant_json(tenant))
 
 
 class EraseBody(Strict):
@@ -247,4 +266,5 @@ def _remapped(done: Remapped, dry_run: bool) -> dict[str, Any]:
 
 def _tenant_json(row: Tenant) -> dict[str, Any]:
     limits = {"requests_per_minute": row.requests_per_minute, "concurrent_runs": row.concurrent_runs}
-    return {"id": str(row.id), "slug": row.slug, "name": row.name, **limits}
+    state = {"state": row.state, "reason": row.state_reason, "since": row.state_at}
+    return {"id": str(row.id), "slug": row.slug, "name": row.name, **limits, **state}

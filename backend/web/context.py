@@ -34,6 +34,7 @@ def _shell(request: HttpRequest) -> Shell:
         features=_menu(actor),
         tenants=_tenants(request, actor),
         admin="override.tenant" in actor.can,
+        standstill="" if actor.active else actor.tenant.state,
     )
 
 

@@ -3,17 +3,21 @@
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.contrib import messages
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
+from django.utils import timezone
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from backend.actors import TENANT_OF_SESSION, actor_of_login
+from backend.actors import TENANT_OF_SESSION, actor_of_login, admit
+from backend.second_factor import lacks_second_factor
 from tenants.actor import Actor
 from tenants.errors import Forbidden
 from tenants.limits import count_request
@@ -31,28 +35,50 @@ class PageRequest(HttpRequest):
     id: str
 
 
+def zone_of(person: User) -> ZoneInfo | None:
+    """The zone in which somebody is shown times; None is the server's, which their browser turns into its own."""
+    try:
+        return ZoneInfo(person.time_zone) if person.time_zone else None
+    except ZoneInfoNotFoundError:  # one that this machine's list no longer has
+        return None
+
+
 View = Callable[Concatenate[PageRequest, P], HttpResponseBase]
 
 
-def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """A page for whoever is signed in; others are sent to sign in and come back."""
+def for_logins(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """A page for whoever is signed in, wherever they are members; others are sent to sign in and come back."""
 
     @wraps(view)
     def behind(request: PageRequest, /, *arguments: P.args, **named: P.kwargs) -> HttpResponseBase:
         person: User | AnonymousUser = request.user
         if isinstance(person, AnonymousUser):
             return _to_login(request)
-        actor = actor_of_login(person, request.session.get(TENANT_OF_SESSION))
-        if actor is None:
-            raise Forbidden(_("You are not a member of any organisation. An admin of yours can add you."))
-        count_request(actor)
-        request.actor = actor
-        answer = view(request, *arguments, **named)
+        with timezone.override(zone_of(person)):
+            answer = view(request, *arguments, **named)
         patch_vary_headers(answer, ["HX-Request"])  # one address, two answers: the page, and a part of it
         patch_cache_control(answer, private=True, no_cache=True)
         return answer
 
     return behind  # type: ignore[return-value]  # the middlewares have made it a PageRequest
+
+
+def for_people(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """A page for whoever is signed in and a member or an operator."""
+
+    @wraps(view)
+    def behind(request: PageRequest, /, *arguments: P.args, **named: P.kwargs) -> HttpResponseBase:
+        actor = actor_of_login(request.user, request.session.get(TENANT_OF_SESSION))
+        if actor is None:
+            raise Forbidden(_("You are not a member of any organisation. An admin of yours can add you."))
+        if lacks_second_factor(actor, request.user):
+            return _to_second_factor(request)
+        admit(actor, request)
+        count_request(actor)
+        request.actor = actor
+        return view(request, *arguments, **named)
+
+    return for_logins(behind)
 
 
 def for_members(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
@@ -77,6 +103,14 @@ def answer(
     for header, value in headers.items():
         made[header.replace("_", "-")] = value
     return made
+
+
+def _to_second_factor(request: PageRequest) -> HttpResponseBase:
+    """Before anything else, as the organisation asks: set up what it needs, once."""
+    if request.htmx:
+        return HttpResponseClientRedirect(resolve_url("mfa_activate_totp"))
+    messages.info(request, _("Your organisation asks for a second factor. Set one up, and you can go on."))
+    return redirect("mfa_activate_totp")
 
 
 def _to_login(request: PageRequest) -> HttpResponseBase:

@@ -3,8 +3,14 @@
 from django.urls import path
 
 from .views import (
+    access,
+    approvals,
     home,
     house,
+    joining,
+    keys,
+    me,
+    members,
     mine,
     notices,
     outbound,
@@ -24,6 +30,7 @@ app_name = "web"
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("join/<str:text>", joining.join, name="join"),
     path("switch", home.switch, name="switch"),
     path("f/<str:key>", use.use, name="use"),
     path("f/<str:key>/mine", mine.mine, {"layer": "user"}, name="mine"),
@@ -33,6 +40,11 @@ urlpatterns = [
     path("org/f/<str:key>/timeline", timeline.timeline, {"layer": "tenant"}, name="org_timeline"),
     path("org/f/<str:key>/upgrade", upgrade.upgrade, {"layer": "tenant"}, name="org_upgrade"),
     path("org/conflicts", upgrade.conflicts, name="org_conflicts"),
+    path("me", me.me, name="me"),
+    path("me/keys", keys.my_keys, name="my_keys"),
+    path("org/keys", keys.org_keys, name="org_keys"),
+    path("org/access", access.access, name="org_access"),
+    path("org/members", members.members, name="org_members"),
     path("org/people", people.people, name="org_people"),
     path("org/people/<path:key>", people.person, name="org_person"),
     path("org/usage", usage.usage, name="org_usage"),
@@ -57,6 +69,7 @@ urlpatterns = [
     path("vendor/tenants", house.tenants, name="vendor_tenants"),
     path("vendor/models", house.models, name="vendor_models"),
     path("vendor/system", house.system, name="vendor_system"),
+    path("vendor/approvals", approvals.approvals, name="approvals"),
     path("vendor/rollouts", rollouts.rollouts, name="rollouts"),
     path("vendor/rollouts/new", rollouts.new, name="rollout_new"),
     path("vendor/rollouts/<uuid:rollout_id>", rollouts.rollout, name="rollout"),

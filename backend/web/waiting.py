@@ -25,6 +25,6 @@ def conflicts_of_tenant(actor: Actor) -> list[ConflictLine]:
     found = [
         ConflictLine(notice.feature.key, notice.feature.title, notice.kind, notice.title, notice.text, notice.at)
         for notice in inbox(actor)
-        if notice.layer == "tenant" and notice.feature and notice.kind in ("held", "conflict")
+        if notice.layer == "tenant" and notice.kind in ("held", "conflict") and notice.feature is not None
     ]
     return sorted(found, key=lambda line: line.kind != "held")

@@ -117,16 +117,17 @@ def _seeded() -> str:
     from backend.actors import actor_of_key, actor_of_login
     from features.actions.targets import add_target
     from features.actions.versions import create_feature
-    from tenants.actions import create_key, create_operator_key, create_tenant, login_for
+    from tenants.actions import create_key, create_tenant, login_for
     from tenants.isolation import OPERATOR, operator_tx
     from tenants.models import Operator
+    from tenants.operators import create_operator_key
     from tenants.system import system_actor
 
     system, login = system_actor("benchmark"), login_for("ada@bench.example", name="Ada")
     create_tenant(slug="bench", name="Bench", owner=login, by=system)
     with operator_tx():
         vendor = Operator.objects.using(OPERATOR).create(user_id=login_for("olga@bench.example", name="Olga").id)
-    operator = actor_of_key(create_operator_key(vendor, name="bench")[1])
+    operator = actor_of_key(create_operator_key(vendor, name="bench", by=system)[1])
     add_target(alias="standard", provider="bench", model="bench", input_price=1000, output_price=4000, by=system)
     create_feature(key="greet", title="Greet", summary="Greets.", behavior=GREET, rules={}, by=operator)
     ada = actor_of_login(login, None)

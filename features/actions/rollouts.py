@@ -21,6 +21,7 @@ from features.rollouts import open_rollout, steps_of
 from features.told import tell_of
 from features.validity import bump_vendor, supersede
 from tenants.actor import Actor
+from tenants.approvals import ask_another
 from tenants.errors import Conflict, Invalid, Malformed, NotFound, Problem
 from tenants.isolation import OPERATOR
 from tenants.workshop import customers
@@ -54,6 +55,9 @@ def start_rollout(
     100 % is added where there is none. guards: {name: {"max", "min_runs", "do": "pause" or "roll_back"}}.
     Raises Malformed or Invalid naming everything that is wrong, and Conflict while another of the feature is under way.
     """
+    if not dry_run:
+        given = {"to": to, "steps": steps, "guards": guards, "unit": unit, "message": message}
+        ask_another("rollout", "rollout.manage", feature.key, given, by=by)
     rollout = Rollout(feature=feature, to=to, unit=unit, message=message, author=by.label)
     with by.doing("rollout.manage", rollout, dry_run=dry_run) as event:
         bump_vendor(feature.id)

@@ -17,6 +17,7 @@ from features.told import tell_of
 from features.validity import bump_vendor, supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
+from tenants.approvals import ask_another
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR, operator_tx
 
@@ -77,6 +78,9 @@ def publish(
     Raises Invalid naming everything that does not compile, and Conflict for moving while a rollout is under way;
     nothing is kept then.
     """
+    if make_current:
+        given = {"behavior": behavior, "rules": rules, "titles": titles, "samples": samples, "message": message}
+        ask_another("publish", "version.publish", feature.key, given, by=by)
     with by.doing("version.publish", feature) as event:
         bump_vendor(feature.id)
         last = Version.objects.using(OPERATOR).filter(feature=feature).order_by("-number").first()
@@ -116,6 +120,8 @@ def set_current(feature: Feature, number: int, *, by: Actor, dry_run: bool = Fal
 
     Returns what was moved, and the id of the impact that a worker makes up; a rehearsal has none (impact.look has).
     """
+    if not dry_run:
+        ask_another("current", "current.move", feature.key, {"number": number}, by=by)
     with by.doing("current.move", feature, dry_run=dry_run) as event:
         bump_vendor(feature.id)
         if not Version.objects.using(OPERATOR).filter(feature=feature, number=number).exists():

@@ -17,6 +17,7 @@ from features.told import tell_of
 from features.validity import bump_vendor, supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
+from tenants.approvals import ask_another
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR
 
@@ -67,6 +68,9 @@ def withdraw(
     """
     if not reason.strip():
         raise Invalid("Say why: people are told.", errors=[Problem("/reason", "required", "must say why")])
+    if not dry_run:
+        given = {"number": number, "replacement": replacement, "reason": reason}
+        ask_another("withdraw", "version.withdraw", feature.key, given, by=by)
     with by.doing("version.withdraw", feature, dry_run=dry_run) as event:
         bump_vendor(feature.id)
         _must_exist(feature, number, replacement)

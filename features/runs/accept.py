@@ -172,6 +172,7 @@ def find_run(run_id: UUID, by: Actor) -> Run | None:
 
     A preview's run is nobody's: it is shown within its preview only.
     """
+    by.need("run.read")
     with by.present():
         rows = Run.objects.select_related("feature", "subject").filter(pk=run_id, preview=None)
         if "run.others" not in by.can:

@@ -223,6 +223,7 @@ def _problems(refused: Iterable[tuple[Item, AppError]]) -> Iterator[Problem]:
 
 def find_batch(batch_id: UUID, by: Actor) -> Batch | None:
     """A batch of the actor's tenant that the actor may see: one's own, or with `run.others` anybody's."""
+    by.need("run.read")
     with by.present():
         rows = Batch.objects.select_related("feature").filter(pk=batch_id)
         if "run.others" not in by.can:

@@ -64,14 +64,16 @@ _FIRST = f"""
     (SELECT q.tenant_id, q.id, q.batch, q.not_before FROM runs_queued q
      WHERE q.tenant_id = w.tenant_id AND {_FREE.format("q")} AND {{}} AND q.not_before <= now()
      ORDER BY q.not_before, q.id LIMIT least(slots.each, %(most)s + {SPARE}))"""
-_CLAIM = f"""
+_TENANTS = f"""
 WITH RECURSIVE waiting(tenant_id) AS (
     (SELECT q.tenant_id FROM runs_queued q WHERE {_FREE.format("q")} ORDER BY q.tenant_id LIMIT 1)
     UNION ALL
     SELECT (SELECT q.tenant_id FROM runs_queued q WHERE {_FREE.format("q")} AND q.tenant_id > w.tenant_id
             ORDER BY q.tenant_id LIMIT 1)
     FROM waiting w WHERE w.tenant_id IS NOT NULL
-), slots AS MATERIALIZED (
+)"""
+_ACTIVE = "JOIN tenants_tenant t ON t.id = {0}.tenant_id AND t.state = 'active'"  # of no other anything is claimed
+_CLAIM = f"""{_TENANTS}, slots AS MATERIALIZED (
     SELECT CASE WHEN %(tenant_slots)s > 0 THEN %(tenant_slots)s ELSE greatest(1, coalesce(sum(slots), %(slots)s) / 2)
            END::int AS each
     FROM runs_worker WHERE seen_at > clock_timestamp() - make_interval(secs => %(lease)s)
@@ -79,7 +81,7 @@ WITH RECURSIVE waiting(tenant_id) AS (
     SELECT tenant_id, count(*) AS running FROM runs_queued WHERE token IS NOT NULL GROUP BY tenant_id
 ), turns AS (
     SELECT first.tenant_id, first.id, first.batch, coalesce(busy.running, 0) + first.place AS turn
-    FROM waiting w CROSS JOIN slots
+    FROM waiting w {_ACTIVE.format("w")} CROSS JOIN slots
     LEFT JOIN busy ON busy.tenant_id = w.tenant_id
     CROSS JOIN LATERAL (
         SELECT q.*, row_number() OVER (ORDER BY q.batch, q.not_before, q.id) AS place
@@ -98,15 +100,15 @@ FROM chosen WHERE q.tenant_id = chosen.tenant_id AND q.id = chosen.id
 RETURNING q.tenant_id, q.id, q.token, q.lost, q.trace"""
 
 # One at a time of all those that workers died of.
-_CLAIM_QUARANTINED = """
+_CLAIM_QUARANTINED = f"""
 UPDATE runs_queued q
 SET token = gen_random_uuid(), process = %(process)s,
     lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
 WHERE (q.tenant_id, q.id) IN (
-    SELECT w.tenant_id, w.id FROM runs_queued w
+    SELECT w.tenant_id, w.id FROM runs_queued w {_ACTIVE.format("w")}
     WHERE w.quarantined AND w.token IS NULL AND w.not_before <= now()
       AND NOT EXISTS (SELECT FROM runs_queued x WHERE x.quarantined AND x.token IS NOT NULL)
-    ORDER BY w.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY w.id LIMIT 1 FOR UPDATE OF w SKIP LOCKED)
 RETURNING q.tenant_id, q.id, q.token, q.lost, q.trace"""
 
 _RENEW = """
@@ -142,10 +144,15 @@ INSERT INTO runs_worker (id, name, slots) VALUES (%(process)s, %(name)s, %(slots
 ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()"""
 _GONE = "DELETE FROM runs_worker WHERE id = %(process)s OR seen_at < clock_timestamp() - interval '1 hour'"
 
-_WAITING = f"""
-SELECT count(*) FROM (SELECT FROM runs_queued q WHERE {_FREE.format("q")} AND q.not_before <= now() LIMIT %s) w"""
-_QUARANTINE_WAITS = """
-SELECT EXISTS (SELECT FROM runs_queued WHERE quarantined AND token IS NULL AND not_before <= now())
+_WAITING = f"""{_TENANTS}
+SELECT count(*) FROM (
+    SELECT FROM waiting w {_ACTIVE.format("w")} CROSS JOIN LATERAL (
+        SELECT FROM runs_queued q
+        WHERE q.tenant_id = w.tenant_id AND {_FREE.format("q")} AND q.not_before <= now() LIMIT %(most)s) q
+    LIMIT %(most)s) w"""
+_QUARANTINE_WAITS = f"""
+SELECT EXISTS (SELECT FROM runs_queued q {_ACTIVE.format("q")}
+               WHERE q.quarantined AND q.token IS NULL AND q.not_before <= now())
    AND NOT EXISTS (SELECT FROM runs_queued WHERE quarantined AND token IS NOT NULL)"""
 
 
@@ -208,7 +215,7 @@ def quarantine_waits() -> bool:
 
 def waiting(most: int) -> int:
     """How many runs wait that could start now, counted up to `most`."""
-    return int(_operate(_WAITING, [most])[0][0])
+    return int(_operate(_WAITING, {"most": most})[0][0])
 
 
 def ring(bells: int = 1, *, whatever: bool = False) -> None:

@@ -15,6 +15,7 @@ from tenants.faults import refuse_unsafe
 
 from .batch_ends import end_batches
 from .canary import put_canaries_away, send_canary
+from .closing import cancel_closed
 from .dispatch import (
     forget_bells,
     free_orphans,
@@ -85,11 +86,14 @@ def canary() -> None:
 
 @shared_task(ignore_result=True)
 def reap() -> None:
-    """Each few seconds: take back the runs of workers that died, for others; and end the batches that are done."""
+    """Each few seconds: take back the runs of workers that died, for others; and end the batches that are done,
+    and what is left of organisations that were closed.
+    """
     for lost in take_back():
         log.warning("run.lease_expired", run=str(lost.run_id), tenant=str(lost.tenant_id), lost=lost.lost)
         give_up(lost)
     free_orphans()
+    cancel_closed()
     end_batches()
     let_go()
 

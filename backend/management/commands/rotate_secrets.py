@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from backend.second_factor import rotate_second_factors
 from tenants.secrets import rotate
 
 
@@ -14,6 +15,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         done = rotate()
+        logins = rotate_second_factors()
+        done.sealed, done.unreadable = done.sealed + logins.sealed, done.unreadable + logins.unreadable
         self.stdout.write(f"{done.sealed} secrets sealed anew.")
         if done.unreadable:
             raise CommandError(f"{done.unreadable} secrets are under a key that is not in BESPOKE_SECRET_KEYS.")

@@ -10,10 +10,11 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from backend.actors import actor_of_key, actor_of_login, memberships
-from tenants.actions import add_member, create_key, create_operator_key, create_tenant, login_for
+from tenants.actions import add_member, create_key, create_tenant, login_for
 from tenants.errors import AppError
 from tenants.isolation import OPERATOR, operator_tx
 from tenants.models import Operator, Tenant, User
+from tenants.operators import create_operator_key
 from tenants.roles import Role
 from tenants.system import system_actor
 
@@ -65,7 +66,7 @@ def _operator(known: dict[str, str]) -> dict[str, str]:
     return {
         "email": email,
         "password": password,
-        "key": key if _good(key) else create_operator_key(operator, name="demo")[1],
+        "key": key if _good(key) else create_operator_key(operator, name="demo", by=system_actor("seed_demo"))[1],
     }
 
 

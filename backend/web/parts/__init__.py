@@ -2,8 +2,10 @@
 
 from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
 from .house import AliasLine, TargetLine, TenantLine, TenantsPage
+from .keys import KeyLine, ScopeBox
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
+from .membership import InvitationLine, MemberLine
 from .notices import NoticeLine
 from .outbound import DeliveryLine, ProviderKeyLine, WebhookLine
 from .people import Asked, Looked, OwnLine, PersonLine, StayBadge
@@ -56,12 +58,15 @@ __all__ = [
     "ImpactSubject",
     "ImpactTenant",
     "ImpactView",
+    "InvitationLine",
     "Kept",
+    "KeyLine",
     "Lane",
     "Layer",
     "Live",
     "LogLine",
     "Looked",
+    "MemberLine",
     "MenuFeature",
     "MenuTenant",
     "Moment",
@@ -86,6 +91,7 @@ __all__ = [
     "RowGroup",
     "RunLine",
     "RunView",
+    "ScopeBox",
     "Segment",
     "Shell",
     "Side",

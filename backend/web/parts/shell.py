@@ -34,6 +34,7 @@ class Shell:
     tenants: Sequence[MenuTenant] = ()
     operator: bool = False
     admin: bool = False
+    standstill: str = ""  # suspended or closed: nothing runs or changes
 
     @property
     def initials(self) -> str:

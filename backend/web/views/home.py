@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from backend.actors import TENANT_OF_SESSION, memberships
 from backend.web.drawing import head_of, line_of
-from backend.web.pages import PageRequest, answer, for_members, for_people
+from backend.web.pages import PageRequest, answer, for_logins, for_members
 from backend.web.parts import Card
 from features.overview import features_by_title
 from features.resolve import serve_each
@@ -36,7 +36,7 @@ def home(request: PageRequest) -> HttpResponseBase:
 
 
 @require_POST
-@for_people
+@for_logins
 def switch(request: PageRequest) -> HttpResponseBase:
     """Go on in another of one's organisations. Raises NotFound for one that one is not in."""
     chosen = request.POST.get("tenant", "")

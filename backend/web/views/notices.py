@@ -14,7 +14,7 @@ from features.notices import Notice, inbox, mark_read
 TEMPLATE = "web/notices.html"
 ICONS = {
     "held": "git-merge", "conflict": "git-merge", "suspended": "lock", "withdrawn": "alert-triangle",
-    "pin_ending": "pin", "model_ending": "cube", "retiring": "clock",
+    "pin_ending": "pin", "model_ending": "cube", "retiring": "clock", "key_ending": "key",
     "budget_soft": "receipt", "budget_hard": "ban",
 }  # fmt: skip
 TO_DECIDE = ("held", "conflict")
@@ -63,12 +63,10 @@ def _show(request: PageRequest, *, trigger: str = "") -> HttpResponseBase:
 def _line(notice: Notice) -> NoticeLine:
     """A notice with the page where one sees to it: what is to be decided is decided under Upgrade."""
     href = notice.action.href
-    if notice.feature is None:
-        pass
-    elif notice.kind in TO_DECIDE:
+    if notice.kind in TO_DECIDE and notice.feature is not None:
         page = "web:org_upgrade" if notice.layer == "tenant" else "web:upgrade"
         href = reverse(page, args=[notice.feature.key])
-    elif notice.layer == "tenant" and href.startswith("/f/"):
+    elif notice.layer == "tenant" and notice.feature is not None and href.startswith("/f/"):
         href = reverse("web:org_timeline", args=[notice.feature.key])
     return NoticeLine(
         id=str(notice.id),

@@ -12,10 +12,22 @@ from .conftest import Caller
 
 
 def test_members_read_the_policy_and_admins_change_it(cast: Cast, api: Caller) -> None:
-    open_to_all = {"users_may_pin": "yes", "users_may_override": True, "retention_days": None, "store": True}
+    open_to_all = {
+        "users_may_pin": "yes",
+        "users_may_override": True,
+        "retention_days": None,
+        "store": True,
+        "require_mfa": False,
+    }
     assert api(cast.alice).get("/tenant").json()["policy"] == open_to_all
     changed = api(cast.ada).patch("/tenant", {"policy": {"users_may_pin": 14, "retention_days": 90}}).json()["policy"]
-    assert changed == {"users_may_pin": 14, "users_may_override": True, "retention_days": 90, "store": True}
+    assert changed == {
+        "users_may_pin": 14,
+        "users_may_override": True,
+        "retention_days": 90,
+        "store": True,
+        "require_mfa": False,
+    }
     assert kind(api(cast.alice).patch("/tenant", {"policy": {}})) == (403, "forbidden")
 
 

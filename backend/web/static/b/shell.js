@@ -52,11 +52,12 @@ const FORMS = {
   short: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
   long: { weekday: "long", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" },
 };
-const exact = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "long" });
+const zone = root.dataset.bZone ? { timeZone: root.dataset.bZone } : {};  // chosen by the reader, or their browser's
+const exact = new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "long", ...zone });
 const words = (date, form) => {
   const year = date.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
   const part = Object.fromEntries(
-    new Intl.DateTimeFormat(language, { ...FORMS[form], ...year, hour12: false }).formatToParts(date).map((p) => [p.type, p.value]),
+    new Intl.DateTimeFormat(language, { ...FORMS[form], ...year, ...zone, hour12: false }).formatToParts(date).map((p) => [p.type, p.value]),
   );
   return [[part.weekday, part.day, part.month, part.year].filter(Boolean).join(" "), `${part.hour}:${part.minute}`].join(", ");
 };

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("runs", "0012_partitions"),
+        ("runs", "0014_none_equal"),
         ("tenants", "0005_webhooks"),
     ]
 

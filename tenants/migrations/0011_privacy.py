@@ -34,7 +34,7 @@ def of_tenant() -> tuple[str, models.Field]:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0011_audit_chain")]
+    dependencies = [("tenants", "0010_audit_chain")]
 
     operations = [
         migrations.CreateModel(

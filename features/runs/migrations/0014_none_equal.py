@@ -18,7 +18,7 @@ GRANT EXECUTE ON FUNCTION runs_none_equal(uuid, bytea, uuid, bigint) TO bespoke_
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0012_partitions")]
+    dependencies = [("runs", "0013_claims")]
 
     operations = [
         migrations.RunSQL(MAKE, "DROP FUNCTION runs_none_equal(uuid, bytea, uuid, bigint)"),

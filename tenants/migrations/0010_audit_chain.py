@@ -44,7 +44,7 @@ def _chain(rows: Any, digest: bytes) -> tuple[int, bytes]:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0010_closed")]
+    dependencies = [("tenants", "0009_logins_and_operators")]
 
     operations = [
         migrations.CreateModel(

@@ -6,6 +6,6 @@ from tenants.tables import OperatorGrant
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0018_budgets_told")]
+    dependencies = [("runs", "0015_budgets_told")]
 
     operations = [OperatorGrant("BudgetUse", {"SELECT": ["tenant_id", "soft_at", "hard_at"]}, first=True)]

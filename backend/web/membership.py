@@ -1,0 +1,71 @@
+"""Members, roles and invitations as pages show them."""
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from tenants.actions import members_of
+from tenants.actor import Actor
+from tenants.invitations import invitations
+from tenants.models import Invitation, Member
+from tenants.people import names_of
+from tenants.roles import Role
+
+from .parts import InvitationLine, MemberLine
+
+WORDS = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer"}
+MEANS = {
+    "owner": "everything, and making owners",
+    "admin": "the organisation's own behavior, people, keys, budgets",
+    "member": "runs features, and makes them theirs",
+    "viewer": "looks at everything a member sees, and changes nothing",
+}
+MOST = 50  # invitations that a page shows
+
+
+def roles_to_give(actor: Actor) -> list[tuple[str, str, str]]:
+    """The roles that an actor may give, each with its word and what it means."""
+    may = [role.value for role in reversed(Role) if role != Role.OWNER or "owner.manage" in actor.can]
+    return [(role, _(WORDS[role]), _(MEANS[role])) for role in may]
+
+
+def member_lines(actor: Actor) -> list[MemberLine]:
+    """Everybody, the longest-serving first, with what the actor may do to them."""
+    members = members_of(actor)
+    owners = sum(member.role == Role.OWNER for member in members)
+    return [_line(member, actor, member.role == Role.OWNER and owners == 1) for member in members]
+
+
+def _line(member: Member, actor: Actor, last_owner: bool) -> MemberLine:
+    above = member.role == Role.OWNER and "owner.manage" not in actor.can
+    return MemberLine(
+        id=str(member.id),
+        name=str(member.user),
+        email=member.user.email if member.user.name else "",
+        role=member.role,
+        role_word=_(WORDS[member.role]),
+        since=member.created_at,
+        you=member.id == actor.acting_for().id,
+        may_change=not above and not last_owner,
+        last_owner=last_owner,
+    )
+
+
+def invitation_lines(actor: Actor) -> Sequence[InvitationLine]:
+    """The newest invitations, with who sent them."""
+    with actor.present():
+        rows = list(invitations()[:MOST])
+        names = names_of([row.invited_by for row in rows], actor)
+    return [_invited(row, names.get(row.invited_by, "")) for row in rows]
+
+
+def _invited(row: Invitation, host: str) -> InvitationLine:
+    return InvitationLine(
+        id=str(row.id),
+        email=row.email,
+        role_word=_(WORDS[row.role]),
+        host=host,
+        state=row.state,
+        sent=row.sent_at,
+        expires=row.expires_at,
+    )

@@ -1,0 +1,43 @@
+"""What takes two operators: what was asked for, and the verbs of another."""
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from backend.actors import session_uuid
+from backend.web.pages import PageRequest, answer, for_people
+from features.actions.approvals import approve, refuse
+from tenants.approvals import approval_lines, find_approval
+from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
+
+TEMPLATE = "web/approvals.html"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_people
+def approvals(request: PageRequest) -> HttpResponseBase:
+    """The newest requests, open ones with their verbs."""
+    request.actor.need("version.read")
+    if request.method != "POST":
+        return _show(request)
+    act, approval_id = request.POST.get("act"), session_uuid(request.POST.get("id"))
+    if act not in ("approve", "refuse"):
+        raise Malformed("Say what to do: approve or refuse.")
+    if approval_id is None:
+        raise NotFound
+    row = find_approval(approval_id, request.actor)
+    try:
+        (approve if act == "approve" else refuse)(row, by=request.actor)
+    except (Conflict, Forbidden, Invalid, NotFound) as error:
+        return _show(request, error=error, status=error.status)
+    messages.success(request, _("Approved, and done.") if act == "approve" else _("Refused."))
+    return redirect(request.path)
+
+
+def _show(request: PageRequest, *, error: AppError | None = None, status: int = 200) -> HttpResponseBase:
+    actor = request.actor
+    lines = [(row, row.requested_by == actor.label) for row in approval_lines(actor)]
+    may = "approval.decide" in actor.can
+    return answer(request, TEMPLATE, {"here": "approvals", "lines": lines, "may": may, "error": error}, status=status)

@@ -1,0 +1,102 @@
+"""API keys: one's own, and for admins the organisation's. The text of a key is in the answer that makes it alone."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from backend.actors import session_uuid
+from backend.web.key_lines import LASTS, ORGANISATION, OWN, Place
+from backend.web.pages import PageRequest, answer, for_members
+from tenants.actions import create_key, revoke_key
+from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
+from tenants.models import ApiKey
+from tenants.rotation import rotate_key
+
+TEMPLATE = "web/keys.html"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members
+def my_keys(request: PageRequest) -> HttpResponseBase:
+    """One's own keys, which act as oneself. `?revoke=` a key's id asks before it is done."""
+    return _page(request, OWN)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members
+def org_keys(request: PageRequest) -> HttpResponseBase:
+    """Every key of the organisation; here service keys are made, which act for its software's users."""
+    request.actor.need("key.manage")
+    return _page(request, ORGANISATION)
+
+
+def _page(request: PageRequest, place: Place) -> HttpResponseBase:
+    if request.method != "POST":
+        return _show(request, place)
+    try:
+        match request.POST.get("act"):
+            case "make":
+                row, text = _made(request, place)
+            case "rotate":
+                row, text = rotate_key(_key(request, place, request.POST.get("id")), by=request.actor)
+            case "revoke":
+                return _revoked(request, place)
+            case _:
+                raise Malformed("Say what to do: make, rotate or revoke.")
+    except (Invalid, Conflict, Forbidden, NotFound) as error:
+        return _show(request, place, error=error, status=error.status)
+    shown = _show(request, place, made={"name": row.name, "text": text, "rotated": request.POST.get("act") == "rotate"})
+    shown["Cache-Control"] = "no-store"
+    return shown
+
+
+def _made(request: PageRequest, place: Place) -> tuple[ApiKey, str]:
+    post = request.POST
+    name = post.get("name", "").strip()
+    if not 1 <= len(name) <= 100:
+        raise Invalid(_("Say what the key is for, in at most 100 characters."))
+    if post.get("lasts") not in LASTS:
+        raise Invalid(_("Choose how long the key lasts."))
+    days = LASTS[post["lasts"]]
+    ends = timezone.now() + timedelta(days=days) if days else None
+    scopes = [scope for scope in place.scopes if scope in post.getlist("scope")]
+    return create_key(kind=place.kind, name=name, scopes=scopes, expires_at=ends, by=request.actor)
+
+
+def _revoked(request: PageRequest, place: Place) -> HttpResponseBase:
+    row = _key(request, place, request.POST.get("id"))
+    revoke_key(row, by=request.actor)
+    messages.success(request, _("“%(name)s” is revoked. It is refused from now on.") % {"name": row.name})
+    return redirect(request.path) if not request.htmx else _show(request, place, oob=True)
+
+
+def _show(
+    request: PageRequest, place: Place, *, made: dict[str, Any] | None = None, error: AppError | None = None,
+    status: int = 200, oob: bool = False,
+) -> HttpResponseBase:  # fmt: skip
+    asked = request.GET.get("revoke") if request.method != "POST" else None
+    going = place.line(_key(request, place, asked), request.actor) if asked else None
+    context = {
+        **place.context(request.actor),
+        "made": made,
+        "going": going,
+        "error": error,
+        "typed": request.POST if error else {},
+        "chosen": request.POST.getlist("scope") if error else place.scopes[:2],
+        "oob": oob,
+    }
+    return answer(request, TEMPLATE, context, part="keys", status=status)
+
+
+def _key(request: PageRequest, place: Place, text: str | None) -> ApiKey:
+    key_id = session_uuid(text)
+    row = place.find(request.actor, key_id) if key_id else None
+    if row is None:
+        raise NotFound
+    return row

@@ -1,0 +1,101 @@
+"""The pages of people and logins in real Chromium, on a desk and on a phone: nothing is refused, nothing runs over."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.processes import Stack
+
+from .conftest import login
+from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's Chromium at /usr/bin/chromium"),
+]
+DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(params=["desk", "phone"])
+def ada(stack: Stack, request: Any) -> Iterator[Page]:
+    """Ada in front of Chromium; whatever it complains about fails the test."""
+    person = login("ada@acme.example")
+    person.set_password(PASSWORD)
+    person.save(update_fields=["password"])
+    complaints: list[str] = []
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        size = DESK if request.param == "desk" else PHONE
+        scheme: Any = "light" if request.param == "desk" else "dark"
+        page = browser.new_page(viewport=size, base_url=stack.base_url, color_scheme=scheme)  # type: ignore[arg-type]
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.set_default_timeout(30_000)
+        yield page
+        browser.close()
+    assert [said for said in complaints if "status of 4" not in said] == []
+
+
+def look(page: Page, path: str = "") -> None:
+    """Open a page, or look at the present one: it fits its width."""
+    if path:
+        page.goto(path)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), page.url
+
+
+def code_now(secret: str, step: int) -> str:
+    return format_hotp_value(hotp_value(secret, list(yield_hotp_counters_from_time())[step]))
+
+
+def test_ada_invites_makes_a_key_and_locks_her_login(stack: Stack, ada: Page) -> None:
+    look(ada, "/accounts/password/reset/")
+    look(ada, "/accounts/login/")
+    ada.get_by_label("Email").fill("ada@acme.example")
+    ada.get_by_label("Password").fill(PASSWORD)
+    ada.get_by_role("button", name="Sign in").click()
+    expect(ada).to_have_url(re.compile("/$"))
+
+    look(ada, "/org/members")
+    ada.get_by_label("Email").fill("carl@acme.example")
+    ada.get_by_role("button", name="Send the invitation").click()
+    expect(ada.get_by_role("cell", name=re.compile("carl@acme.example by Ada"))).to_be_visible()
+    ada.get_by_role("link", name="Remove Bob").click()
+    expect(ada.get_by_role("heading", name="Remove Bob from Acme?")).to_be_visible()
+    look(ada)
+
+    look(ada, "/org/keys")
+    ada.get_by_label("What it is for").fill("shop")
+    ada.get_by_role("button", name="Make the key").click()
+    expect(ada.get_by_label("The key", exact=True)).to_have_value(re.compile("^bsk_"))
+    look(ada)
+    look(ada, "/org/access")
+    look(ada, "/org/people")
+    look(ada, "/me/keys")
+    look(ada, "/me")
+
+    ada.get_by_role("link", name="Set up a second factor").click()
+    look(ada)
+    ada.get_by_label("Password").fill(PASSWORD)
+    ada.get_by_role("button").filter(has_text="Confirm").click()
+    secret = ada.locator("#authenticator_secret").input_value()
+    look(ada)
+    ada.get_by_label("Code").fill(code_now(secret, 0))
+    ada.get_by_role("button", name="Activate").click()
+    expect(ada).to_have_url(re.compile("recovery-codes"))
+    look(ada)
+    look(ada, "/accounts/2fa/")
+    look(ada, "/accounts/password/change/")
+    look(ada, "/accounts/logout/")
+    ada.get_by_role("button", name="Sign out").click()
+    look(ada, "/accounts/login/")
+    ada.get_by_label("Email").fill("ada@acme.example")
+    ada.get_by_label("Password").fill(PASSWORD)
+    ada.get_by_role("button", name="Sign in").click()
+    look(ada)
+    ada.get_by_label("Code").fill(code_now(secret, 1))
+    ada.get_by_role("button", name="Sign in").click()
+    expect(ada).to_have_url(re.compile("/$"))

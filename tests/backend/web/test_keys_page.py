@@ -1,0 +1,110 @@
+"""Keys in the dashboard: made with what they are for, shown once, rotated, revoked after a confirmation."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tenants.actor import Actor
+from tests.cast import Cast
+from tests.conftest import Knock
+
+from .conftest import Person, words
+
+Sit = Callable[[Actor], Person]
+MINE, OURS = "/me/keys", "/org/keys"
+MAKE = {"act": "make", "name": "shop", "lasts": "90", "scope": ["read", "run"]}
+
+
+def text_of(answer: Any) -> str:
+    """The key that an answer shows."""
+    found = re.search(r'id="secret" value="(bsk_[^"]+)"', answer.content.decode())
+    assert found, words(answer)[:300]
+    return found[1]
+
+
+def id_of(person: Person, path: str, name: str) -> str:
+    row = next(row for row in person.see(path).split("<tr>") if f">{name}<" in row)
+    found = re.search(r'name="id" value="([^"]+)"', row)
+    assert found
+    return found[1]
+
+
+def test_a_key_is_shown_once_and_may_what_was_ticked(at_desk: Sit, cast: Cast) -> None:
+    alice = at_desk(cast.alice)
+    made = alice.send(MINE, **MAKE)
+    assert made.status_code == 200 and "no-store" in made["Cache-Control"]
+    can = {"feature.read", "run.cancel", "run.create", "run.rate", "run.read", "tenant.read"}
+    assert set(Knock(text_of(made), {}).get("/me").json()["can"]) == can
+    page = alice.see(MINE)
+    assert "bsk_" not in page and "shop" in page and "Read, Run" in words(page)
+
+
+def test_without_the_script_it_is_a_page_all_the_same(at_desk: Sit, cast: Cast) -> None:
+    made = at_desk(cast.alice).send(MINE, htmx=False, **MAKE)
+    assert "<html" in made.content.decode() and Knock(text_of(made), {}).get("/me").status_code == 200
+
+
+def test_a_service_key_is_made_for_the_organisation(at_desk: Sit, cast: Cast) -> None:
+    made = at_desk(cast.ada).send(OURS, **MAKE)
+    told = Knock(text_of(made), {"Bespoke-User": "u1"}).get("/me").json()
+    assert (told["kind"], told["subject"]) == ("service", "u1")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": " "}, "Say what the key is for"),
+        ({"scope": []}, "A key is for something."),
+        ({"lasts": "forever"}, "Choose how long the key lasts."),
+    ],
+)
+def test_what_is_missing_is_said_and_nothing_is_made(
+    change: dict[str, Any], told: str, at_desk: Sit, cast: Cast
+) -> None:
+    alice = at_desk(cast.alice)
+    refused = alice.send(MINE, **{**MAKE, **change})
+    assert refused.status_code == 422 and told in words(refused) and "bsk_" not in refused.content.decode()
+    assert "You have no key." in words(alice.see(MINE))
+
+
+def test_a_rotated_key_works_beside_the_new_one(at_desk: Sit, cast: Cast) -> None:
+    alice = at_desk(cast.alice)
+    old = text_of(alice.send(MINE, **MAKE))
+    rotated = alice.send(MINE, act="rotate", id=id_of(alice, MINE, "shop"))
+    assert "The old one works for another day." in words(rotated)
+    assert [Knock(text, {}).get("/me").status_code for text in (old, text_of(rotated))] == [200, 200]
+
+
+def test_revoking_names_what_stops_and_then_it_does(at_desk: Sit, cast: Cast) -> None:
+    ada = at_desk(cast.ada)
+    key = Knock(text_of(ada.send(OURS, **MAKE)), {"Bespoke-User": "u1"})
+    row = id_of(ada, OURS, "shop")
+    asked = words(ada.part(f"{OURS}?revoke={row}"))
+    assert "Revoke “shop”?" in asked and "Software of Acme that uses it" in asked and "It was never used." in asked
+    assert key.get("/me").status_code == 200
+    assert "“shop” is revoked." in words(ada.send(OURS, act="revoke", id=row))
+    assert key.get("/me").status_code == 401
+    assert "1 key that has ended" in words(ada.see(OURS))
+
+
+def test_admins_see_all_keys_and_rotate_none_of_other_people(at_desk: Sit, cast: Cast) -> None:
+    at_desk(cast.bob).send(MINE, **{**MAKE, "name": "script"})
+    ada = at_desk(cast.ada)
+    row = next(row for row in ada.see(OURS).split("<tr>") if ">script<" in row)
+    assert "acts as Bob" in words(row) and ">Rotate<" not in row and "Revoke" in row
+    assert ada.send(OURS, act="rotate", id=id_of(ada, OURS, "script")).status_code == 404
+
+
+def test_keys_of_others_are_not_there(at_desk: Sit, cast: Cast) -> None:
+    bob = at_desk(cast.bob)
+    bob.send(MINE, **MAKE)
+    row = id_of(bob, MINE, "shop")
+    for who, path in ((cast.alice, MINE), (cast.ada, MINE), (cast.gus, OURS), (cast.mallory, MINE)):
+        person = at_desk(who)
+        assert ">shop<" not in person.see(path)
+        assert person.send(path, act="revoke", id=row).status_code == 404
+        person.see(f"{path}?revoke={row}", 404)
+    at_desk(cast.alice).see(OURS, 403)
+    assert at_desk(cast.alice).send(OURS, **MAKE).status_code == 403

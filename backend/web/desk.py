@@ -21,7 +21,7 @@ from tenants.people import names_of, names_of_those_who
 from .drawing import feature_page
 from .editing import Editing
 from .pages import PageRequest, answer
-from .parts import Choice, Editor, NewSection, Promoting, RevisionLine, Row
+from .parts import Choice, Editor, NewSection, Promoting, RevisionLine, Row, Suggesting
 from .telling import author_words, revision_words
 from .words import field_title
 
@@ -91,6 +91,11 @@ class Desk:
         return {**document, "rules": rules}
 
     @property
+    def may_wish(self) -> bool:
+        """Whether the person may ask for a change in plain words."""
+        return "run.create" in self.request.actor.can and self.editing.may
+
+    @property
     def may_promote(self) -> bool:
         """Whether the person may make changes of their own everybody's, and has any."""
         return self.layer == "user" and "override.tenant" in self.request.actor.can and bool(self.editing.own)
@@ -109,9 +114,10 @@ class Desk:
 
     def answer(
         self, *, row: Row | None = None, new: NewSection | None = None, promoting: Promoting | None = None,
-        notice: str = "", part: str = "editor", status: int = 200, oob: bool = False, **headers: str,
+        notice: str = "", part: str = "editor", status: int = 200, oob: bool = False,
+        suggesting: Suggesting | None = None, reloads: bool = False, **headers: str,
     ) -> HttpResponse:  # fmt: skip
-        """Draw the page, or for htmx the editor or one row of it."""
+        """Draw the page, or for htmx the editor, one row of it, or the box beside it (`reloads`: with the editor)."""
         actor = self.request.actor
         with actor.present():
             served = serve_warm(self.feature, actor.tenant_id, actor.acting_for())
@@ -121,6 +127,8 @@ class Desk:
                 "draft_key": f"{actor.tenant_id}:{actor.label}:{self.layer}:{self.feature.key}",
                 "row": row,
                 "oob": oob,
+                "reloads": reloads,
+                "suggesting": suggesting or Suggesting(may=self.may_wish),
             }
         return answer(self.request, TEMPLATE, context, part=part, status=status, **headers)
 

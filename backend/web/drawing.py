@@ -102,7 +102,7 @@ def view_of(run: Run, actor: Actor, served: Served | None = None) -> RunView:
         nodes=nodes,
         input_nodes=render_output(run.input, fields["input"]),
         receipt=None if going else receipt_of(run),
-        failure=_failure(run),
+        failure=failure_of(run),
         verdict=verdict_of(run),
         checks=sum(name.startswith("checks.") for name in fields),
         copy=copy_text(nodes) if done else "",
@@ -168,7 +168,8 @@ def money(micro: int) -> str:
     return f"{amount:.{places}f} {settings.CURRENCY}"
 
 
-def _failure(run: Run) -> Failure | None:
+def failure_of(run: Run) -> Failure | None:
+    """Why a run failed, and what to do about it; None for one that did not."""
     if run.state != State.FAILED:
         return None
     error = run.error or {}

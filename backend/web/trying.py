@@ -20,14 +20,18 @@ from .rendering import Node, flat, render_output, summary_line
 INPUTS = 5
 
 
-def trial_of(preview_id: UUID, place: int | None, served: Served, actor: Actor) -> Trial:
-    """How far a preview of one's own is. `place` is the input that is looked at; else the first that differs."""
+def trial_of(preview_id: UUID, place: int | None, served: Served, actor: Actor, *, address: str) -> Trial:
+    """How far a preview of one's own is. `place` is the input that is looked at; else the first that differs.
+
+    `address` is that of the page which shows it, up to the preview's id. Raises NotFound.
+    """
     found = compared(preview_id, by=actor)
     contract = served.effective.fields["output"]
     inputs = [_tried(number, pair, contract) for number, pair in enumerate(found.pairs)]
     chosen = place if place is not None and place < len(inputs) else _first(inputs)
     return Trial(
         id=str(preview_id),
+        address=f"{address}{preview_id}",
         going=found.state == "running",
         done=found.done,
         inputs=[replace(one, chosen=one.place == chosen) for one in inputs],
@@ -35,6 +39,11 @@ def trial_of(preview_id: UUID, place: int | None, served: Served, actor: Actor) 
         old=found.before["base"],
         new=found.after["base"],
     )
+
+
+def place_of(text: str) -> int | None:
+    """Which input an address asks for."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else None
 
 
 def _first(inputs: Sequence[Tried]) -> int:

@@ -24,6 +24,7 @@ from .rollouts import (
 )
 from .runs import Failure, OriginRow, ReceiptLine, RunLine, RunView
 from .shell import Card, Head, MenuFeature, MenuTenant, Shell
+from .suggest import SuggestedLine, Suggesting
 from .timeline import Confirmation, Difference, Event, Moment, Stay
 from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
 from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
@@ -85,6 +86,8 @@ __all__ = [
     "StepBox",
     "StepLine",
     "Stopped",
+    "SuggestedLine",
+    "Suggesting",
     "Tick",
     "Trial",
     "Tried",

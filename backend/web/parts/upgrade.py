@@ -129,9 +129,13 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Outputs side by side on one's last inputs: how far it is, how many differ, and what it has cost."""
+    """Outputs side by side on one's last inputs: how far it is, how many differ, and what it has cost.
+
+    `address` is where it is looked at again; `&input=` after it chooses an input.
+    """
 
     id: str
+    address: str
     going: bool
     done: int
     inputs: Sequence[Tried]

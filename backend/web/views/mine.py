@@ -24,6 +24,8 @@ from features.engine import Operation
 from features.find import find_feature
 from tenants.errors import Invalid, Malformed, Problem, Stale
 
+from . import suggesting
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_members
@@ -33,7 +35,9 @@ def mine(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
         request.actor.need("override.tenant")
     desk = Desk(request, find_feature(key, request.actor), layer)
     if request.method == "POST":
-        return _act(desk)
+        return suggesting.act(desk) or _act(desk)
+    if "suggest" in request.GET:
+        return suggesting.show(desk)
     field = request.GET.get("edit") or request.GET.get("row")
     row = desk.row(field, opened="edit" in request.GET) if field else None
     if "promote" in request.GET and desk.may_promote:

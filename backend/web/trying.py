@@ -61,7 +61,7 @@ def _tried(place: int, pair: Pair, contract: Any) -> Tried:
         place,
         title,
         pair.same,
-        _sides(before, after),
+        sides_of(before, after),
         failed_before=_failed(pair.before),
         failed_after=_failed(pair.after),
     )
@@ -71,7 +71,7 @@ def _nodes(side: Outcome, contract: Any) -> Sequence[Node]:
     return render_output(side.output, contract) if side.state == State.SUCCEEDED else ()
 
 
-def _sides(before: Sequence[Node], after: Sequence[Node]) -> list[Side]:
+def sides_of(before: Sequence[Node], after: Sequence[Node]) -> list[Side]:
     """The parts of both outputs by their places, in the order of the newer one."""
     old, new = ({node.pointer: node for node in nodes} for nodes in (before, after))
     found = []

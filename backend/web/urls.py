@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import home, mine, notices, people, rollouts, runs, timeline, upgrade, use, vendor
+from .views import compare, correcting, home, mine, notices, people, rollouts, runs, timeline, upgrade, use, vendor
 
 app_name = "web"
 
@@ -23,7 +23,10 @@ urlpatterns = [
     path("notices/count", notices.count, name="notices_count"),
     path("notices/<uuid:notice_id>/read", notices.read, name="notice_read"),
     path("runs", runs.runs, name="runs"),
+    path("runs/compare", compare.compare, name="compare"),
     path("runs/<uuid:run_id>", runs.run, name="run"),
+    path("runs/<uuid:run_id>/output.<str:form>", runs.download, name="run_file"),
+    path("runs/<uuid:run_id>/correct", correcting.correct, name="correct"),
     path("runs/<uuid:run_id>/stop", runs.stop, name="stop"),
     path("runs/<uuid:run_id>/again", runs.again, name="again"),
     path("runs/<uuid:run_id>/rate", runs.rate, name="rate"),

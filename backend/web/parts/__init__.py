@@ -1,5 +1,6 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
+from .compared import ComparedRuns, RunSide
 from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
@@ -22,7 +23,7 @@ from .rollouts import (
     StepBox,
     StepLine,
 )
-from .runs import Failure, OriginRow, ReceiptLine, RunLine, RunView
+from .runs import CallLine, Correcting, Failure, OriginRow, ReceiptLine, RunLine, RunSearch, RunView, Sample
 from .shell import Card, Head, MenuFeature, MenuTenant, Shell
 from .suggest import SuggestedLine, Suggesting
 from .timeline import Confirmation, Difference, Event, Moment, Stay
@@ -32,11 +33,14 @@ from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersi
 __all__ = [
     "Asked",
     "Bar",
+    "CallLine",
     "Card",
     "Choice",
     "ClassLine",
+    "ComparedRuns",
     "Comparison",
     "Confirmation",
+    "Correcting",
     "Decision",
     "Difference",
     "EditBox",
@@ -77,7 +81,10 @@ __all__ = [
     "Row",
     "RowGroup",
     "RunLine",
+    "RunSearch",
+    "RunSide",
     "RunView",
+    "Sample",
     "Segment",
     "Shell",
     "Side",

@@ -10,6 +10,12 @@ const drawer = (open) => {
   (open ? document.querySelector("#menu a") : document.querySelector("[data-b-drawer]"))?.focus();
 };
 
+const copyPart = async (button) => {
+  await navigator.clipboard.writeText(button.parentElement.querySelector(".b-node-value").innerText.trim());
+  button.classList.add("b-copied");
+  setTimeout(() => button.classList.remove("b-copied"), 2000);
+};
+
 const copy = async (button) => {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.bCopy).value);
   const word = button.querySelector("[data-b-copied]");
@@ -23,9 +29,24 @@ document.addEventListener("click", (event) => {
   if (hit("[data-b-drawer]")) drawer(true);
   else if (hit("[data-b-drawer-close]")) drawer(false);
   else if (hit("[data-b-copy]")) copy(hit("[data-b-copy]"));
+  else if (hit("[data-b-copy-part]")) copyPart(hit("[data-b-copy-part]"));
   else if (hit("[data-b-toast-close]")) hit("[data-b-toast]").remove();
 });
+document.addEventListener("click", (event) => {
+  for (const open of document.querySelectorAll("[data-b-dropdown][open]")) {
+    if (!open.contains(event.target) || event.target.closest(".b-dropdown a")) open.open = false;
+  }
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("[data-b-busy]")) event.target.classList.add("htmx-request"); // the verb says that it works
+});
+addEventListener("pageshow", () => document.querySelectorAll("[data-b-busy]").forEach((form) => form.classList.remove("htmx-request")));
 document.addEventListener("keydown", (event) => {
+  const dropdown = event.key === "Escape" && document.querySelector("[data-b-dropdown][open]");
+  if (dropdown) {
+    dropdown.open = false;
+    dropdown.querySelector("summary").focus();
+  }
   if (event.key === "Escape" && body.classList.contains("b-drawer-open")) drawer(false);
 });
 document.addEventListener("change", (event) => {

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import cast
 from uuid import UUID
 
 from features.engine import Compiled, Json, dumps, pointer
@@ -50,7 +51,7 @@ def samples_for(served: Served, most: int) -> list[Json]:
     fields = served.effective.fields
     examples = [name for name in fields if name.startswith("examples.")]
     hidden = hidden_among(examples, served, "user")
-    shown = [fields[name]["input"] for name in examples if name not in hidden]
+    shown = [cast(dict[str, Json], fields[name])["input"] for name in examples if name not in hidden]
     given = [*_samples(served.feature.id, served.choice.base), *shown]
     distinct = list({dumps(sample): sample for sample in given}.values())
     return samples_that_fit(distinct, served.compiled)[:most]

@@ -59,7 +59,7 @@ def read_search(asked: Mapping[str, str], feature: Feature | None) -> Search:
     since, last = (_day(text) for text in days)
     until = last + timedelta(days=1) if last else None
     words = asked.get("q", "")[:LONGEST].replace("\0", "")
-    return Search(Sought(feature, state, rating, words, since, until), days)  # type: ignore[arg-type]  # one of RATINGS
+    return Search(Sought(feature, state, rating, words, since, until), days)
 
 
 def _day(text: str) -> datetime | None:

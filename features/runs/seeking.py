@@ -69,7 +69,7 @@ def _rated(rows: QuerySet[Run], rating: str) -> QuerySet[Run]:
     rows = rows.annotate(verdict=KeyTextTransform("verdict", feedback), corrected=KeyTransform("correction", feedback))
     match rating:
         case "none":
-            return rows.filter(verdict=None)
+            return rows.filter(verdict__isnull=True)
         case "corrected":
             return rows.filter(corrected__isnull=False)
     return rows.filter(verdict=rating, corrected__isnull=True)

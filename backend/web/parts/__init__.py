@@ -1,7 +1,20 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
 from .compared import ComparedRuns, RunSide
-from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
+from .editor import (
+    Choice,
+    EditBox,
+    Editor,
+    ExampleForms,
+    Meanwhile,
+    NewExample,
+    NewSection,
+    Paragraph,
+    Promoting,
+    RevisionLine,
+    Row,
+    RowGroup,
+)
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
 from .notices import NoticeLine
@@ -46,6 +59,7 @@ __all__ = [
     "EditBox",
     "Editor",
     "Event",
+    "ExampleForms",
     "Failure",
     "GuardBox",
     "GuardCard",
@@ -59,9 +73,11 @@ __all__ = [
     "Live",
     "LogLine",
     "Looked",
+    "Meanwhile",
     "MenuFeature",
     "MenuTenant",
     "Moment",
+    "NewExample",
     "NewSection",
     "NoticeLine",
     "OpenRollout",

@@ -28,7 +28,7 @@ from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, No
 from tenants.errors import Unavailable as Away
 
 INPUTS = 3  # of one's last ones, on which a suggestion is tried
-NOTHING: Mapping[str, str] = {}
+NOTHING: Mapping[str, Any] = {}
 REFUSALS = (Invalid, Conflict, Forbidden, NotFound, OverBudget, TooMany, Away)
 
 
@@ -176,7 +176,7 @@ def _done(desk: Desk, **about: Any) -> HttpResponseBase:
 
 
 def _box(
-    desk: Desk, *, status: int = 200, reloads: bool = False, headers: Mapping[str, str] = NOTHING, **about: Any
+    desk: Desk, *, status: int = 200, reloads: bool = False, headers: Mapping[str, Any] = NOTHING, **about: Any
 ) -> HttpResponseBase:
     box = Suggesting(may=desk.may_wish, **about)
     return desk.answer(suggesting=box, part="suggestion", status=status, reloads=reloads, **headers)

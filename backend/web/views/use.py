@@ -86,7 +86,7 @@ def _context(
         served = serve_warm(feature, actor.tenant_id, actor.acting_for())
         earlier = my_runs(actor, feature=feature, most=EARLIER)
         samples = [] if run or form else samples_for(served, SAMPLES)
-        start = run.input if run else samples[sample] if sample is not None and sample < len(samples) else None
+        start: Any = run.input if run else samples[sample] if sample is not None and sample < len(samples) else None
         return {
             **feature_page(feature, served, actor),
             "form": form or blank_form(served.effective.fields["input"], start),

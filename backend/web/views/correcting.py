@@ -1,6 +1,7 @@
 """Correct it: the output of a run as a form of its own; the correction is kept, and if wished as an example of mine."""
 
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
@@ -25,6 +26,7 @@ from features.runs.receipts import served_by
 from tenants.errors import AppError, Conflict, Invalid, Malformed
 
 from .runs import found_run
+from .use import earlier_of
 
 TEMPLATE = "web/use.html"
 
@@ -107,4 +109,6 @@ def _done(request: PageRequest, run: Run, told: str) -> HttpResponseBase:
     with actor.present():
         now = serve_warm(run.feature, actor.tenant_id, actor.acting_for())
         context = {**feature_page(run.feature, now, actor), "run": view_of(run, actor), "told": True}
+        if urlsplit(request.htmx.current_url or "").path == reverse("web:use", args=[run.feature.key]):
+            context["earlier"] = earlier_of(run.feature, actor)
     return answer(request, TEMPLATE, context, part="output")

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from backend.web.drawing import feature_page, line_of, money, view_of
 from backend.web.forms import InputForm, blank_form, read_form
 from backend.web.pages import PageRequest, answer, for_members
-from backend.web.parts import Sample
+from backend.web.parts import RunLine, Sample
 from backend.web.rendering import summary_line
 from features.find import find_feature
 from features.models import Feature
@@ -98,6 +98,11 @@ def _context(
             "run": view_of(run, actor) if run else None,
             "error": None,
         }
+
+
+def earlier_of(feature: Feature, actor: Actor) -> list[RunLine]:
+    """One's last runs of a feature, as they are listed under the form; within the actor's transaction."""
+    return [line_of(row) for row in my_runs(actor, feature=feature, most=EARLIER)]
 
 
 def _place(text: str) -> int | None:

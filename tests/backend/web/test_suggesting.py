@@ -68,7 +68,7 @@ def test_alice_sees_what_would_change_and_what_is_forbidden(at_desk: Sit, cast: 
     model.script(proposing(WARM, BRIEF, UNSAFE))
     alice = at_desk(cast.alice)
     shown = box(alice.see(asked(alice, cast.alice)))
-    assert "Proposed: 2 changes Allowed The tone is a field of its own." in shown
+    assert "Proposed: 2 changes Allowed “The tone is a field of its own.”" in shown
     assert "Tone replaced removed plain added warm" in shown
     assert "Role added to You greet people. added Be brief." in shown
     assert "Safety Not allowed" in shown and "Is not a field that can be changed here." in shown
@@ -177,7 +177,7 @@ def test_no_change_and_no_answer_are_said_as_what_they_are(at_desk: Sit, cast: C
     model.script(proposing(reason="None of these fields can do that."))
     alice = at_desk(cast.alice)
     shown = box(alice.part(asked(alice, cast.alice, "Make me a coffee")))
-    assert "No change is proposed. None of these fields can do that." in shown and "Accept" not in shown
+    assert "No change is proposed. “None of these fields can do that.”" in shown and "Accept" not in shown
     model.script(Answer("Sure!"), Answer("Sure!"))
     where = asked(alice, cast.alice, "Make me tea")
     failed = alice.part(where)

@@ -72,107 +72,33 @@ const empty = (form) => {
   for (const part of form.querySelectorAll("input[type=checkbox], input[type=radio]")) part.checked = "bNone" in part.dataset;
   for (const row of [...form.querySelectorAll("[data-b-list] > [data-b-row]")].filter((r) => r.previousElementSibling)) row.remove();
   form.querySelectorAll("[data-b-rows]").forEach(tally);
-  form.querySelectorAll(".b-problems").forEach((problems) => problems.remove());
+  form.querySelectorAll(".b-controls .b-problems").forEach((problems) => (problems.hidden = true));
   form.querySelectorAll(".is-invalid").forEach((part) => part.classList.remove("is-invalid"));
   form.querySelectorAll("[data-b-grow]").forEach((area) => (grow(area), count(area)));
 };
 
 // Clearing can be undone until something else is typed: the controls as they were are put back as they were.
 let cleared;
-const clear = (form) => {
+const clearWord = (form, undo) => {
   const button = form.querySelector("[data-b-clear]");
-  const word = button.querySelector("[data-b-clear-word]");
+  const word = button?.querySelector("[data-b-clear-word]");
+  if (!word) return;
   word.dataset.rest ??= word.textContent;
+  word.textContent = undo ? button.dataset.undo : word.dataset.rest;
+};
+const clear = (form) => {
   const controls = form.querySelector(".b-controls");
-  if (cleared) {
-    controls.replaceWith(cleared);
-    cleared = undefined;
-  } else {
-    const before = controls;
-    const blank = before.cloneNode(true);
-    before.replaceWith(blank);
-    cleared = before;
-    empty(form);
-  }
-  word.textContent = cleared ? button.dataset.undo : word.dataset.rest;
-  form.dispatchEvent(new CustomEvent("b:rows", { bubbles: true }));
-  if (cleared) firstArea()?.focus();
+  const before = cleared;
+  cleared = before ? undefined : controls;
+  controls.replaceWith(before ?? controls.cloneNode(true));
+  if (!before) empty(form);
+  clearWord(form, !before);
+  changed(form);
+  firstArea()?.focus();
 };
 const forgetCleared = (form) => {
-  if (!cleared) return;
   cleared = undefined;
-  const word = form.querySelector("[data-b-clear-word]");
-  if (word) word.textContent = word.dataset.rest;
-};
-
-const count = all.filter((row) => [...row.querySelectorAll(".form-control")].some((part) => part.value.trim())).length;
-  const most = Number(rows.dataset.bMost) || Infinity;
-  const add = rows.querySelector(":scope > [data-b-add]");
-  if (add) add.hidden = all.length >= most;
-  const word = rows.querySelector(":scope > legend [data-b-tally]");
-  if (word && most < Infinity) word.textContent = `${count} ${word.dataset.bOf} ${most}`;
-};
-
-const changed = (rows) => rows.dispatchEvent(new CustomEvent("b:rows", { bubbles: true }));
-
-const moveRow = (row, up) => {
-  const other = up ? row.previousElementSibling : row.nextElementSibling;
-  if (!other) return;
-  const focused = document.activeElement;
-  if (up) other.before(row);
-  else other.after(row);
-  (row.contains(focused) && getComputedStyle(focused).visibility !== "hidden" ? focused : row.querySelector("input:not([type=hidden]), textarea"))?.focus();
-  changed(row.closest("[data-b-rows]"));
-};
-
-const addRow = (rows) => {
-  const blank = rows.querySelector(":scope > template[data-b-blank]");
-  const row = blank.content.firstElementChild.cloneNode(true);
-  const token = row.querySelector(":scope > [data-b-token]");
-  if (token) {
-    const made = `n${Date.now().toString(36)}`;
-    const prefix = `${token.name}/new`;
-    const renamed = (text) => text.replace(prefix, `${token.name}/${made}`);
-    for (const part of row.querySelectorAll("[name], template")) {
-      if (part.matches("template")) part.innerHTML = part.innerHTML.replaceAll(prefix, `${token.name}/${made}`);
-      else part.name = renamed(part.name);
-      if (part.id) part.id = `${part.id}-${made}`;
-    }
-    for (const label of row.querySelectorAll("label[for]")) label.htmlFor = `${label.htmlFor}-${made}`;
-    token.value = made;
-  }
-  rows.querySelector(":scope > [data-b-list]").append(row);
-  changed(rows);
-  row.querySelector("input:not([type=hidden]), textarea, select")?.focus();
-  tally(rows);
-};
-
-const removeRow = (row) => {
-  const rows = row.closest("[data-b-rows]");
-  const near = row.nextElementSibling ?? row.previousElementSibling;
-  row.remove();
-  tally(rows);
-  changed(rows);
-  (near?.querySelector("input:not([type=hidden]), textarea") ?? rows.querySelector("[data-b-add]"))?.focus();
-};
-
-const put = (area, text) => {
-  area.value = text;
-  area.dispatchEvent(new Event("input", { bubbles: true }));
-  area.focus();
-};
-
-const firstArea = () => document.querySelector("[data-b-form] [data-b-drop], [data-b-form] .form-control");
-
-const clear = (form) => {
-  for (const part of form.querySelectorAll(".form-control, select")) part.value = "";
-  for (const part of form.querySelectorAll("input[type=checkbox], input[type=radio]")) part.checked = "bNone" in part.dataset;
-  for (const row of [...form.querySelectorAll("[data-b-list] > [data-b-row]")].filter((r) => r.previousElementSibling)) row.remove();
-  form.querySelectorAll("[data-b-rows]").forEach(tally);
-  form.querySelectorAll(".b-problems").forEach((problems) => problems.remove());
-  form.querySelectorAll(".is-invalid").forEach((part) => part.classList.remove("is-invalid"));
-  form.querySelectorAll("[data-b-grow]").forEach(grow);
-  firstArea()?.focus();
+  clearWord(form, false);
 };
 
 const count = (area) => {
@@ -221,7 +147,7 @@ document.addEventListener("paste", (event) => {
   put(firstArea(), text);
 });
 document.addEventListener("input", (event) => {
-  if (event.target.closest("[data-b-form]") && event.isTrusted) forgetCleared(event.target.form);
+  if (cleared && event.isTrusted && event.target.closest("[data-b-form]")) forgetCleared(event.target.form);
   if (event.target.matches("[data-b-grow]")) grow(event.target);
   if (event.target.id) count(event.target);
   const rows = event.target.closest("[data-b-rows]");

@@ -89,6 +89,15 @@ const localise = (within) => {
   }
 };
 
+// How long something has been going on, where the server says since when.
+const elapsed = () => {
+  for (const word of document.querySelectorAll("[data-b-elapsed]")) {
+    const seconds = Math.max(0, (Date.now() - new Date(word.dataset.bElapsed)) / 1000);
+    if (seconds >= 1) word.textContent = word.dataset.bAgo.replace("#", seconds.toFixed(0));
+  }
+};
+setInterval(elapsed, 1000);
+
 const online = () => {
   const bar = document.querySelector("[data-b-offline]");
   if (bar) bar.hidden = navigator.onLine;

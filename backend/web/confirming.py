@@ -53,7 +53,7 @@ def _restoring(past: Past, restored: Restored, at: datetime | None, run: Run | N
         effects=_effects(past, moved),
         until=_ends(past),
         until_note=_until_note(past, moved),
-        **_letters(past, moved),
+        letters=_letters(past, moved),
     )
 
 
@@ -69,7 +69,7 @@ def _staying(past: Past, moved: Moved) -> Confirmation:
         effects=[_keep_working(past), *_effects(past, moved)],
         until=_ends(past),
         until_note=_until_note(past, moved),
-        **_letters(past, moved),
+        letters=_letters(past, moved),
     )
 
 
@@ -84,7 +84,7 @@ def _following(past: Past, moved: Moved) -> Confirmation:
         differences=past.differences(moved.changes, moved.hidden, past.titles),
         fields=[],
         effects=[_follows(past), _reach(past)],
-        **_letters(past, moved),
+        letters=_letters(past, moved),
     )
 
 
@@ -102,9 +102,9 @@ def _ends(past: Past) -> list[Choice]:
     return ends
 
 
-def _letters(past: Past, moved: Moved) -> dict[str, str]:
-    before, after = moved.before.digest, moved.after.digest
-    return {"letter_before": past.letters.get(before, ""), "letter_after": past.letters.get(after, "")}
+def _letters(past: Past, moved: Moved) -> tuple[str, str]:
+    """The letters of the behavior before and after, where they are in view."""
+    return past.letters.get(moved.before.digest, ""), past.letters.get(moved.after.digest, "")
 
 
 def _effects(past: Past, moved: Moved) -> list[str]:

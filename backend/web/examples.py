@@ -37,8 +37,8 @@ def fits_forms(contracts: Mapping[str, Any], value: Any) -> bool:
 
 def example_with(forms: ExampleForms, problems: Iterable[Problem]) -> ExampleForms:
     """Put a save's problems beside their controls, wherever in the request the example stood."""
-    given, wanted, told = [], [], list(problems)
-    for problem in told:
+    given, wanted = list[Problem](), list[Problem]()
+    for problem in problems:
         for part, kept in (("/input", given), ("/output", wanted)):
             if part in problem.pointer:
                 kept.append(replace(problem, pointer=problem.pointer[problem.pointer.index(part) + len(part) :]))

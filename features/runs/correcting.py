@@ -16,7 +16,7 @@ from tenants.errors import Forbidden
 from .finish import rate
 from .models import Run
 
-LONGEST = 40  # characters of an example's name
+LONGEST = 32  # characters of an example's name
 NAMELESS = "example"
 
 
@@ -30,7 +30,9 @@ def may_exemplify(served: Served, layer: Layer, by: Actor) -> bool:
 
 def example_field(words: str, taken: Collection[str]) -> str:
     """Name an example by its words, as a field that is not taken: "Ann's order" → `examples.ann-s-order`."""
-    name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:LONGEST].rstrip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
+    if len(name) > LONGEST:
+        name = name[:LONGEST].rpartition("-")[0] or name[:LONGEST]
     if not name[:1].isalpha():
         name = f"{NAMELESS}-{name}".rstrip("-")
     field, number = f"examples.{name}", 2

@@ -74,8 +74,7 @@ class Confirmation:
     effects: Sequence[str] = ()
     until: Sequence[Choice] = ()
     until_note: str = ""
-    letter_before: str = ""
-    letter_after: str = ""
+    letters: tuple[str, str] = ("", "")
 
     @property
     def query(self) -> str:

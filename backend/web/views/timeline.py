@@ -146,7 +146,7 @@ def _undo(request: PageRequest, feature: Feature, layer: Layer, post: QueryDict)
     with request.actor.present():
         if etag_of(pin_now(feature, whose(layer, request.actor))) != expected.etag:
             raise Stale(_("It has changed since: there is nothing to undo any more."))
-        return restore_pin(feature, layer, _id(post["former"]), by=request.actor).moved
+        return restore_pin(feature, layer, _id(post.get("former", "")), by=request.actor).moved
 
 
 ACTS: dict[str, Callable[[PageRequest, Feature, Layer, QueryDict], Moved]] = {
@@ -156,13 +156,13 @@ ACTS: dict[str, Callable[[PageRequest, Feature, Layer, QueryDict], Moved]] = {
 
 def _try(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBase:
     """Answer one's last inputs with what is served now and with what would be. Only when asked, since it costs."""
-    post, asked = request.POST, {name: value for name, value in request.POST.items() if name in ASKED}
-    wishes = {
-        "restore": {"restore": {"run": _id(post["run"])} if post.get("run") else {"at": _moment(post.get("at"))}},
-        "pin": {"pin": {"kind": "base", "version": whole(post["version"]) if post.get("version") else None}},
+    post, asked = request.POST, {name: request.POST[name] for name in ASKED if name in request.POST}
+    wishes: dict[str, dict[str, Any]] = {
+        "restore": {"restore": {"run": _id(asked["run"])} if asked.get("run") else {"at": _moment(post.get("at"))}},
+        "pin": {"pin": {"kind": "base", "version": whole(asked["version"]) if asked.get("version") else None}},
         "unpin": {},
     }
-    wish: Mapping[str, Any] | None = wishes.get(post.get("confirm", ""))
+    wish = wishes.get(post.get("confirm", ""))
     if wish is None:
         raise Malformed("Say what to try: restore, pin or unpin.")
     try:

@@ -89,6 +89,23 @@ const localise = (within) => {
   }
 };
 
+// What takes more than a moment shows that it is being worked on: the part that will be replaced, or the whole page.
+const MOMENT_MS = 150;
+const own = (elt) => !/\b(load|every|from:)/.test(elt.getAttribute("hx-trigger") ?? ""); // asked for by a person
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target, requestConfig } }) => {
+  if (!own(elt) || !target) return;
+  const mark = setTimeout(() => target.classList.add("b-loading"), MOMENT_MS);
+  const done = (event) => {
+    if (event.detail.requestConfig !== requestConfig) return;
+    clearTimeout(mark);
+    target.classList.remove("b-loading");
+    document.removeEventListener("htmx:afterRequest", done);
+  };
+  document.addEventListener("htmx:afterRequest", done);
+});
+addEventListener("beforeunload", () => setTimeout(() => body.classList.add("b-leaving"), MOMENT_MS));
+addEventListener("pageshow", () => body.classList.remove("b-leaving"));
+
 // How long something has been going on, where the server says since when.
 const elapsed = () => {
   for (const word of document.querySelectorAll("[data-b-elapsed]")) {

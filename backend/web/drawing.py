@@ -192,9 +192,8 @@ def _call(row: Mapping[str, Any]) -> CallLine:
     )
 
 
-def origins_of(run: Run, now: Served) -> list[OriginRow]:
+def origins_of(run: Run, then: Served, now: Served) -> list[OriginRow]:
     """Field by field, which layer decided what a run was served, one's own first; hidden then or now is left out."""
-    then = served_by(run)
     hidden = hidden_fields(then, "user", today=now)
     titles = titles_of(run.feature, then.choice.base)
     rows = []

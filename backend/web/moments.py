@@ -26,6 +26,7 @@ from .parts import Difference, Event, Moment, Stay
 from .telling import author_of, author_words, authors, happening_words
 from .words import field_title, joined
 
+TOLD = ("As it was ", "As in a run")  # reasons that a restore gives itself: the page tells that by the pin
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -75,7 +76,8 @@ class Past:
         by = _("you") if pin.author == self.actor.label else author_words(pin.author, self.names, self.actor)
         return Stay(
             choice.base, current, kind=choice.pin.kind, since=pin.created_at, until=choice.pin.until, by=by,
-            reason=pin.reason.rstrip("."), may_pin=f"pin.{self.layer}" in self.actor.can,
+            reason="" if pin.reason in TOLD or pin.as_of and pin.reason.startswith(TOLD) else pin.reason.rstrip("."),
+            as_of=pin.as_of, may_pin=f"pin.{self.layer}" in self.actor.can,
         )  # fmt: skip
 
     def moment(self, then: Served, at: datetime, run: Run | None = None) -> Moment:

@@ -105,6 +105,7 @@ class Stay:
     until: datetime | None = None
     by: str = ""
     reason: str = ""
+    as_of: datetime | None = None
     versions: Sequence[int] = ()
     may_pin: bool = True
     forbidden: str = ""

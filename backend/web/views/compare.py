@@ -21,6 +21,7 @@ from features.engine import diff
 from features.explain import hidden_between, titles_of
 from features.runs.models import Run, State
 from features.runs.receipts import served_by
+from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Malformed
 
@@ -54,8 +55,8 @@ def _compared(first: Run, second: Run, actor: Actor) -> ComparedRuns:
     one = first.feature_id == second.feature_id
     nodes = [render_output(run.output, outputs) if run.state == State.SUCCEEDED else () for run in (first, second)]
     return ComparedRuns(
-        a=_side(first, actor, is_first=True),
-        b=_side(second, actor),
+        a=_side(first, before, actor, is_first=True),
+        b=_side(second, after, actor),
         one_feature=one,
         same_input=first.input == second.input,
         given=changed_parts(first.input or {}, second.input or {}, inputs),
@@ -67,8 +68,8 @@ def _compared(first: Run, second: Run, actor: Actor) -> ComparedRuns:
     )
 
 
-def _side(run: Run, actor: Actor, *, is_first: bool = False) -> RunSide:
-    view = view_of(run, actor)
+def _side(run: Run, served: Served, actor: Actor, *, is_first: bool = False) -> RunSide:
+    view = view_of(run, actor, served)
     return RunSide(view, view.receipt or receipt_of(run), is_first)
 
 

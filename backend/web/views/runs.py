@@ -73,12 +73,13 @@ def run(request: PageRequest, run_id: UUID) -> HttpResponseBase:
     found = found_run(run_id, actor)
     with actor.present():
         now = serve_warm(found.feature, actor.tenant_id, actor.acting_for())
+        then = served_by(found)
         mine = found.subject_id == actor.acting_for().id
         may = mine and "run.create" in actor.can and found.input is not None
         versions = sorted(released(found.feature, actor.tenant_id, now.who)) if may else []
         context = {
-            **feature_page(found.feature, now, actor), "here": "runs", "run": view_of(found, actor),
-            "origins": origins_of(found, now), "may_replay": may, "replay_of": found.replay_of,
+            **feature_page(found.feature, now, actor), "here": "runs", "run": view_of(found, actor, then),
+            "origins": origins_of(found, then, now), "may_replay": may, "replay_of": found.replay_of,
             "calls": calls_of(found), "versions": versions,
             "may_exemplify": mine and found.state == State.SUCCEEDED and may_exemplify(now, "user", actor),
         }  # fmt: skip

@@ -15,7 +15,7 @@ from .boxes import box_of
 from .examples import blank_example, fits_forms
 from .parts import Choice, EditBox, Layer, Paragraph, Row, RowGroup
 from .rendering import field_summary
-from .words import GROUP_TITLES, field_help, field_title, group_key, joined, layer_of, plain
+from .words import GROUP_TITLES, field_help, field_title, group_key, joined, layer_of, plain, readable
 
 NEW = {"instructions": "instructions.new", "examples": "examples.new"}  # a field of each group that can be added to
 
@@ -172,7 +172,7 @@ class Editing:
     def _paragraphs(self, field: str, own: Operation | None) -> list[Paragraph]:
         """A field's text in the stretches that each layer wrote; an own change that is not in force comes last."""
         value = self.served.effective.fields.get(field, ABSENT)
-        found = [] if value is ABSENT else self._stretches(field, plain(value))
+        found = [] if value is ABSENT else self._stretches(field, plain(readable(field, value)))
         if own and field in self._suspended and own.kind != "remove":
             found.append(Paragraph(self.layer, plain(own.value)))
         return found

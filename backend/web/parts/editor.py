@@ -114,6 +114,11 @@ class Row:
     edit: EditBox | None = None
 
     @property
+    def prose(self) -> bool:
+        """Whether a structured value is told in words rather than as JSON."""
+        return self.field.startswith("examples.")
+
+    @property
     def id(self) -> str:
         return "row-" + self.field.replace(".", "-")
 

@@ -148,5 +148,10 @@ class Trial:
         return sum(one.same is False for one in self.inputs)
 
     @property
+    def compared(self) -> int:
+        """On how many inputs at least one side answered."""
+        return sum(one.same is not None and not (one.failed_before and one.failed_after) for one in self.inputs)
+
+    @property
     def shown(self) -> Tried | None:
         return next((one for one in self.inputs if one.chosen), None)

@@ -1,6 +1,6 @@
 """Two runs side by side: what went in, what came out, which behavior answered, and what differs in each."""
 
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -16,8 +16,8 @@ from backend.web.pages import PageRequest, answer, for_members
 from backend.web.parts import ComparedRuns, Difference, RunSide
 from backend.web.rendering import render_output
 from backend.web.trying import sides_of
-from backend.web.words import field_title
-from features.engine import diff
+from backend.web.words import field_title, readable
+from features.engine import Change, diff
 from features.explain import hidden_between, titles_of
 from features.runs.models import Run, State
 from features.runs.receipts import served_by
@@ -82,9 +82,12 @@ def _behavior(run: Run, before: Any, after: Any) -> list[Difference]:
     return [
         Difference(
             field_title(change.field, titles),
-            told if change.field in hidden else pieces(
-                None if change.kind == "added" else change.before, None if change.kind == "removed" else change.after
-            ),
+            told if change.field in hidden else pieces(_value(change, "before"), _value(change, "after")),
         )
         for change in changes
-    ]  # fmt: skip
+    ]
+
+
+def _value(change: Change, side: Literal["before", "after"]) -> Any:
+    there = change.kind != ("added" if side == "before" else "removed")
+    return readable(change.field, getattr(change, side)) if there else None

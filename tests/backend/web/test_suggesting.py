@@ -72,7 +72,7 @@ def test_alice_sees_what_would_change_and_what_is_forbidden(at_desk: Sit, cast: 
     assert "Tone replaced removed plain added warm" in shown
     assert "Role added to You greet people. added Be brief." in shown
     assert "Safety Not allowed" in shown and "Is not a field that can be changed here." in shown
-    assert "Accept 2 changes" in shown and "Proposed by 135M demo model" in shown
+    assert "Accept 2 changes" in shown and "Answered by 135M demo model" in shown
     assert saved(cast, cast.alice)["revision"] == 0
 
 

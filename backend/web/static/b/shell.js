@@ -30,6 +30,7 @@ document.addEventListener("click", (event) => {
   else if (hit("[data-b-drawer-close]")) drawer(false);
   else if (hit("[data-b-copy]")) copy(hit("[data-b-copy]"));
   else if (hit("[data-b-copy-part]")) copyPart(hit("[data-b-copy-part]"));
+  else if (hit("[data-b-trouble-close]")) hit("[data-b-trouble]").hidden = true;
   else if (hit("[data-b-toast-close]")) hit("[data-b-toast]").remove();
 });
 document.addEventListener("click", (event) => {
@@ -106,6 +107,14 @@ document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target, reques
 addEventListener("beforeunload", () => setTimeout(() => body.classList.add("b-leaving"), MOMENT_MS));
 addEventListener("pageshow", () => body.classList.remove("b-leaving"));
 
+// Where the reader is taken after a part was replaced: what was done, or what is asked.
+document.addEventListener("htmx:afterSettle", ({ detail: { elt } }) => {
+  const place = elt.querySelector?.("[data-b-focus]");
+  if (!place || place.contains(document.activeElement)) return;
+  place.focus({ preventScroll: true });
+  place.scrollIntoView({ block: "nearest" });
+});
+
 // How long something has been going on, where the server says since when.
 const elapsed = () => {
   for (const word of document.querySelectorAll("[data-b-elapsed]")) {
@@ -118,7 +127,19 @@ setInterval(elapsed, 1000);
 const online = () => {
   const bar = document.querySelector("[data-b-offline]");
   if (bar) bar.hidden = navigator.onLine;
+  body.classList.toggle("b-off", !navigator.onLine);
+  for (const button of document.querySelectorAll(".b-run-button")) button.disabled = !navigator.onLine;
 };
+
+// What was asked and got no answer, or one that no page can show, is said; what a page asks by itself is not.
+const trouble = ({ detail: { elt, xhr } }) => {
+  const bar = document.querySelector("[data-b-trouble]");
+  if (!bar || !own(elt) || !navigator.onLine) return;
+  bar.hidden = false;
+  bar.querySelector("[data-b-trouble-id]").textContent = xhr?.getResponseHeader("Bespoke-Request") ?? "";
+};
+document.addEventListener("htmx:sendError", trouble);
+document.addEventListener("htmx:responseError", trouble);
 addEventListener("online", online);
 addEventListener("offline", online);
 

@@ -28,6 +28,11 @@ def find_version(feature: Feature, number: int, actor: Actor) -> Version:
     return version
 
 
+def version_row(feature: Feature, number: int, actor: Actor) -> Version | None:
+    """A version that the actor is served, or would be, whose release needs no second look; within its transaction."""
+    return Version.objects.using(actor.db).filter(feature=feature, number=number).first()
+
+
 def current_number(feature: Feature, using: str) -> int | None:
     """The feature's current version, or None before there is one."""
     rows = CurrentVersion.objects.using(using).filter(feature=feature, valid_to=None)

@@ -616,8 +616,18 @@ TABLE: dict[str, list[Row]] = {
     "runs": [
         Row("get", "/runs", "302 302 200 200 200 200 302 302"),
     ],
+    "runs/compare": [
+        Row("get", "/runs/compare?a={run}&b={run}", "302 302 404 404 404 404 302 302"),
+    ],
     "runs/<uuid:run_id>": [
         Row("get", "/runs/{run}", "302 302 404 404 404 404 302 302"),
+    ],
+    "runs/<uuid:run_id>/output.<str:form>": [
+        Row("get", "/runs/{run}/output.json", "302 302 404 404 404 404 302 302"),
+    ],
+    "runs/<uuid:run_id>/correct": [
+        Row("get", "/runs/{run}/correct", "302 302 404 404 404 404 302 302"),
+        Row("post", "/runs/{run}/correct", "302 302 404 404 404 404 302 302", {"act": "save"}),
     ],
     "runs/<uuid:run_id>/stop": [
         Row("post", "/runs/{run}/stop", "302 302 404 404 404 404 302 302", {}),

@@ -51,19 +51,13 @@ def _restoring(past: Past, restored: Restored, at: datetime | None, run: Run | N
         answer=restored.result,
         reasons=restored.reasons,
         effects=_effects(past, moved),
+        until=_ends(past),
         until_note=_until_note(past, moved),
+        letters=_letters(past, moved),
     )
 
 
 def _staying(past: Past, moved: Moved) -> Confirmation:
-    may = True if past.layer == "tenant" else past.history.policy.users_may_pin
-    allowed = [days for days in DAYS if may is True or days <= may]
-    longest = None if may is True else int(may)
-    ends = [Choice(str(days), _("%(n)d days") % {"n": days}, days == longest) for days in allowed]
-    if longest is None:
-        ends.append(Choice("", _("Until I undo it"), True))
-    elif longest not in allowed:
-        ends.append(Choice(str(longest), _("%(n)d days") % {"n": longest}, True))
     return Confirmation(
         act="pin",
         title=_("Stay on version %(n)d of %(feature)s?") % {"n": moved.after.base, "feature": past.feature.title},
@@ -73,8 +67,9 @@ def _staying(past: Past, moved: Moved) -> Confirmation:
         differences=past.differences(moved.changes, moved.hidden, past.titles),
         fields=[("version", str(moved.after.base))],
         effects=[_keep_working(past), *_effects(past, moved)],
-        until=ends,
+        until=_ends(past),
         until_note=_until_note(past, moved),
+        letters=_letters(past, moved),
     )
 
 
@@ -89,7 +84,27 @@ def _following(past: Past, moved: Moved) -> Confirmation:
         differences=past.differences(moved.changes, moved.hidden, past.titles),
         fields=[],
         effects=[_follows(past), _reach(past)],
+        letters=_letters(past, moved),
     )
+
+
+def _ends(past: Past) -> list[Choice]:
+    """How long one may stay: what the policy allows, the longest chosen."""
+    may = True if past.layer == "tenant" else past.history.policy.users_may_pin
+    allowed = [days for days in DAYS if may is True or days <= may]
+    longest = None if may is True else int(may)
+    ends = [Choice(str(days), _("%(n)d days") % {"n": days}, days == longest) for days in allowed]
+    if longest is None:
+        undo = _("Until we undo it") if past.layer == "tenant" else _("Until I undo it")
+        ends.append(Choice("", undo, True))
+    elif longest not in allowed:
+        ends.append(Choice(str(longest), _("%(n)d days") % {"n": longest}, True))
+    return ends
+
+
+def _letters(past: Past, moved: Moved) -> tuple[str, str]:
+    """The letters of the behavior before and after, where they are in view."""
+    return past.letters.get(moved.before.digest, ""), past.letters.get(moved.after.digest, "")
 
 
 def _effects(past: Past, moved: Moved) -> list[str]:

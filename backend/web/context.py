@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from backend.actors import memberships
 from features.overview import features_by_title
+from features.runs.suggest import CUSTOMIZE
 from features.waiting import staying_behind
 from tenants.actor import Actor
 from tenants.models import User
@@ -40,7 +41,7 @@ def _shell(request: HttpRequest) -> Shell:
 
 def _menu(actor: Actor) -> list[MenuFeature]:
     with actor.present():
-        features = features_by_title(actor)
+        features = [one for one in features_by_title(actor) if one.key != CUSTOMIZE]
         behind = staying_behind(actor, features)
     return [MenuFeature(f.key, f.title, behind.get(f.id) == "pin", behind.get(f.id) == "held") for f in features]
 

@@ -6,16 +6,22 @@ text sent is the row's token: `in/orders` = `n1`, `in/orders/n1/number` = `A-17`
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from django.utils.translation import gettext as _
+
 from .schema_words import Schema, as_schema, child, follow, kind, label, properties
 
 Data = Mapping[str, Sequence[str]]
-Widget = Literal["text", "line", "segments", "select", "many", "flag", "number", "lines", "group", "rows", "json"]
+Widget = Literal[
+    "text", "line", "date", "segments", "select", "many", "flag", "number", "lines", "group", "rows", "json"
+]
 PREFIX = "in"
 LONG = 200  # characters; a text that may be longer gets a text area
+DATE = re.compile(r"(\d{4}-\d{2}-\d{2})?")  # RFC 3339 full-date, which is what a date box holds
 SEGMENTS = 4  # choices; more than these become a list
 
 
@@ -65,6 +71,16 @@ class Control:
         return self.schema.get("maxItems")
 
     @property
+    def bounds(self) -> str:
+        """What a number must be, in words; nothing where the contract leaves it open."""
+        least, most = self.schema.get("minimum"), self.schema.get("maximum")
+        if self.widget != "number" or (least is None and most is None):
+            return ""
+        if least is None:
+            return _("At most %(b)s.") % {"b": most}
+        return (_("At least %(a)s.") if most is None else _("From %(a)s to %(b)s.")) % {"a": least, "b": most}
+
+    @property
     def singular(self) -> str:
         """What one more is called on the button that adds it."""
         return label("", as_schema(self.schema.get("items"))).lower()
@@ -76,6 +92,8 @@ def widget_of(schema: Schema, definitions: Schema) -> Widget:
         short = len(schema["enum"]) <= SEGMENTS and all(len(str(one)) <= 14 for one in schema["enum"])
         return "segments" if short else "select"
     match kind(schema):
+        case "string" if schema.get("format") == "date":
+            return "date"
         case "string":
             return "text" if schema.get("maxLength", math.inf) > LONG else "line"
         case "boolean":
@@ -111,6 +129,8 @@ def _control(
     sent = data.get(name, ())
     widget = widget_of(part, definitions)
     items = follow(part.get("items"), definitions)
+    if widget == "date" and sent and not DATE.fullmatch(sent[-1]):
+        widget = "line"  # a browser's date box would show nothing of it
     control = Control(
         name, pointer, title, widget,
         help=str(part.get("description", "")), required=required, text=sent[-1] if sent else "", schema=part,

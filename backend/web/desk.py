@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from features.actions.overrides import Expected, newest, whose
-from features.engine import ABSENT, Operation, document_of, documents_of, same
+from features.engine import ABSENT, Operation, document_of, documents_of, from_rows, same
 from features.explain import hidden_among, titles_of
 from features.models import Feature, Override
 from features.resolve import serve_warm
@@ -20,10 +20,11 @@ from tenants.people import names_of, names_of_those_who
 
 from .drawing import feature_page
 from .editing import Editing
+from .meanwhile import meanwhile, touched
 from .pages import PageRequest, answer
-from .parts import Choice, Editor, NewSection, Promoting, RevisionLine, Row
+from .parts import Choice, Editor, Meanwhile, NewExample, NewSection, Promoting, RevisionLine, Row, Suggesting
 from .telling import author_words, revision_words
-from .words import field_title
+from .words import field_title, joined
 
 TEMPLATE = "web/mine.html"
 FILTERS = ("all", "user", "tenant", "base")
@@ -67,11 +68,11 @@ class Desk:
         """What people call a field."""
         return field_title(field, self.editing.titles)
 
-    def row(self, field: str, *, opened: bool = False) -> Row:
-        """One field's row. Raises NotFound for one that is not here."""
+    def row(self, field: str, *, opened: bool = False, **changes: Any) -> Row:
+        """One field's row; an open one with changes to its box. Raises NotFound for one that is not here."""
         if field not in self.editing.fields and field not in self.editing.below:
             raise NotFound
-        return self.editing.opened(field) if opened else self.editing.row(field)
+        return self.editing.opened(field, **changes) if opened else self.editing.row(field)
 
     def rules_with(self, field: str, who: str) -> dict[str, Any] | None:
         """The organisation's rules with who may change a field; None when they stay as they are."""
@@ -91,6 +92,11 @@ class Desk:
         return {**document, "rules": rules}
 
     @property
+    def may_wish(self) -> bool:
+        """Whether the person may ask for a change in plain words."""
+        return "run.create" in self.request.actor.can and self.editing.may
+
+    @property
     def may_promote(self) -> bool:
         """Whether the person may make changes of their own everybody's, and has any."""
         return self.layer == "user" and "override.tenant" in self.request.actor.can and bool(self.editing.own)
@@ -107,11 +113,28 @@ class Desk:
         who = author_words(row.author, self._names([row]), actor)
         return _("%(who)s saved revision %(n)d while you were editing.") % {"who": who, "n": row.number}
 
+    def meanwhile(self, typed: Operation) -> Meanwhile:
+        """What was saved since the person began on a field, beside what they have typed."""
+        seen = self.request.POST.get("etag", "").strip('"')
+        with self.request.actor.present():
+            rows = revisions_of(self.feature, whose(self.layer, self.request.actor), LAST_REVISIONS)
+        before: dict[str, Operation] = {}
+        for row in rows:
+            if str(row.number) == seen:
+                before = {operation.field: operation for operation in from_rows(row.operations)}
+        now = {operation.field: operation for operation in from_rows(rows[0].operations)} if rows else {}
+        fields = joined([self.title(field) for field in touched(before, now) if field != typed.field])
+        told = self.who_saved()
+        if fields:
+            told += " " + _("It changes %(fields)s.") % {"fields": fields}
+        return meanwhile(before, now, typed, self.editing.below.get(typed.field, ABSENT), told)
+
     def answer(
-        self, *, row: Row | None = None, new: NewSection | None = None, promoting: Promoting | None = None,
-        notice: str = "", part: str = "editor", status: int = 200, oob: bool = False, **headers: str,
+        self, *, row: Row | None = None, new: NewSection | NewExample | None = None, promoting: Promoting | None = None,
+        notice: str = "", part: str = "editor", status: int = 200, oob: bool = False,
+        suggesting: Suggesting | None = None, reloads: bool = False, **headers: str,
     ) -> HttpResponse:  # fmt: skip
-        """Draw the page, or for htmx the editor or one row of it."""
+        """Draw the page, or for htmx the editor, one row of it, or the box beside it (`reloads`: with the editor)."""
         actor = self.request.actor
         with actor.present():
             served = serve_warm(self.feature, actor.tenant_id, actor.acting_for())
@@ -121,11 +144,13 @@ class Desk:
                 "draft_key": f"{actor.tenant_id}:{actor.label}:{self.layer}:{self.feature.key}",
                 "row": row,
                 "oob": oob,
+                "reloads": reloads,
+                "suggesting": suggesting or Suggesting(may=self.may_wish),
             }
         return answer(self.request, TEMPLATE, context, part=part, status=status, **headers)
 
     def _editor(
-        self, row: Row | None, new: NewSection | None, notice: str, promoting: Promoting | None = None
+        self, row: Row | None, new: NewSection | NewExample | None, notice: str, promoting: Promoting | None = None
     ) -> Editor:
         editing = self.editing
         rows = [row if row and row.field == one.field else one for one in editing.rows()]
@@ -140,7 +165,8 @@ class Desk:
             revision=number,
             saved=self.newest.valid_from if self.newest and self.newest.number == number else None,
             revisions=self._revisions(number) if "revisions" in self.request.GET else (),
-            new=new,
+            new=new if isinstance(new, NewSection) else None,
+            new_example=new if isinstance(new, NewExample) else None,
             promoting=promoting,
             may_promote=self.may_promote,
             may_edit=editing.may,

@@ -16,9 +16,10 @@ from features.runs.receipts import served_by
 from features.served import Served
 from tenants.actor import Actor
 
-from .parts import Failure, Head, OriginRow, ReceiptLine, RunLine, RunView
-from .rendering import coming_output, copy_text, field_summary, render_output, summary_line
-from .words import field_title, joined, layer_of, plain
+from .comparing import pieces
+from .parts import CallLine, Difference, Failure, Head, OriginRow, ReceiptLine, RunLine, RunView
+from .rendering import coming_output, copy_text, field_summary, flat, render_output, summary_line
+from .words import field_title, joined, layer_of, plain, sentence
 
 DEMO_PROVIDER = "demo"  # the small model that `make demo` starts, which pages always call by what it is
 MICRO = 1_000_000
@@ -103,8 +104,9 @@ def view_of(run: Run, actor: Actor, served: Served | None = None) -> RunView:
         nodes=nodes,
         input_nodes=render_output(run.input, fields["input"]),
         receipt=None if going else receipt_of(run),
-        failure=_failure(run),
+        failure=failure_of(run),
         verdict=verdict_of(run),
+        correction=correction_of(run, fields["output"]) if done else (),
         checks=sum(name.startswith("checks.") for name in fields),
         copy=copy_text(nodes) if done else "",
         events_url=reverse("api:run-events", args=[run.id]) if going else "",
@@ -112,6 +114,26 @@ def view_of(run: Run, actor: Actor, served: Served | None = None) -> RunView:
         may_cancel="run.cancel" in actor.can,
         may_run_again="run.create" in actor.can,
     )
+
+
+def correction_of(run: Run, contract: Any) -> list[Difference]:
+    """What a person's correction changes about an output; nothing where there is none."""
+    corrected = (run.feedback or {}).get("correction")
+    return [] if corrected is None else changed_parts(run.output, corrected, contract)
+
+
+def changed_parts(before: Any, after: Any, contract: Any) -> list[Difference]:
+    """The parts of an output that differ from another one's, in the order of the later one."""
+    old, new = ({node.pointer: node for node in render_output(value, contract)} for value in (before, after))
+    texts = {
+        pointer: [flat(side[pointer]) if pointer in side else "" for side in (old, new)]
+        for pointer in dict.fromkeys([*new, *old])
+    }
+    return [
+        Difference((new.get(pointer) or old[pointer]).label, pieces(*both))
+        for pointer, both in texts.items()
+        if both[0] != both[1]
+    ]
 
 
 def receipt_of(run: Run) -> ReceiptLine:
@@ -140,9 +162,39 @@ def receipt_of(run: Run) -> ReceiptLine:
     )
 
 
-def origins_of(run: Run, now: Served) -> list[OriginRow]:
+OUTCOMES = {
+    "answered": gettext_lazy("Answered"),
+    "stopped": gettext_lazy("Stopped"),
+    "lost": gettext_lazy("Its worker died"),
+    "timeout": gettext_lazy("Took too long"),
+    "unavailable": gettext_lazy("Not available"),
+    "rejected": gettext_lazy("Refused by the provider"),
+    "key_refused": gettext_lazy("Key refused"),
+}
+
+
+def calls_of(run: Run) -> list[CallLine]:
+    """A run's calls to models, in order; within the actor's transaction."""
+    return [_call(row) for row in attempts_of(run.pk)]
+
+
+def _call(row: Mapping[str, Any]) -> CallLine:
+    outcome, ended = row["outcome"] or "", row["finished"]
+    tokens = [row["input_tokens"], row["output_tokens"]]
+    return CallLine(
+        number=row["number"],
+        kind=sentence(row["kind"]),
+        model=_("135M demo model") if row["provider"] == DEMO_PROVIDER else row["model"],
+        outcome=str(OUTCOMES.get(outcome, sentence(outcome))) if ended else _("Running"),
+        failed=ended is not None and outcome != "answered",
+        seconds=(ended - row["started"]).total_seconds() if ended else None,
+        tokens=_("%(a)s in, %(b)s out") % {"a": tokens[0], "b": tokens[1]} if None not in tokens else "",
+        cost=money(row["cost"]),
+    )
+
+
+def origins_of(run: Run, then: Served, now: Served) -> list[OriginRow]:
     """Field by field, which layer decided what a run was served, one's own first; hidden then or now is left out."""
-    then = served_by(run)
     hidden = hidden_fields(then, "user", today=now)
     titles = titles_of(run.feature, then.choice.base)
     rows = []
@@ -169,7 +221,8 @@ def money(micro: int) -> str:
     return f"{amount:.{places}f} {settings.CURRENCY}"
 
 
-def _failure(run: Run) -> Failure | None:
+def failure_of(run: Run) -> Failure | None:
+    """Why a run failed, and what to do about it; None for one that did not."""
     if run.state != State.FAILED:
         return None
     error = run.error or {}

@@ -12,11 +12,12 @@ from features.explain import editable, rule_for
 from features.served import Served
 
 from .boxes import box_of
+from .examples import blank_example, fits_forms
 from .parts import Choice, EditBox, Layer, Paragraph, Row, RowGroup
 from .rendering import field_summary
-from .words import GROUP_TITLES, field_help, field_title, group_key, joined, layer_of, plain
+from .words import GROUP_TITLES, field_help, field_title, group_key, joined, layer_of, plain, readable
 
-NEW_SECTION = "instructions.new"
+NEW = {"instructions": "instructions.new", "examples": "examples.new"}  # a field of each group that can be added to
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ class Editing:
         box = box_of(field, rule, self.own.get(field), below)
         removal = Operation(field, "remove", None)
         removable = not judge(removal, layer=self.layer, rule=rule, inherited=below, result=ABSENT)
+        if field.startswith("examples.") and box.widget == "json":
+            box = self._as_forms(box, field)
         return replace(
             box,
             may_append=is_text(field) and below is not ABSENT,
@@ -133,16 +136,32 @@ class Editing:
             who_may=self._who_may(field),
         )
 
+    @property
+    def contracts(self) -> Mapping[str, Any]:
+        """What an example has to fit: the input and the output in force."""
+        return {name: self.served.effective.fields[name] for name in ("input", "output")}
+
+    def _as_forms(self, box: EditBox, field: str) -> EditBox:
+        """An example in forms of its own, unless they could not hold all of it."""
+        own = self.own.get(field)
+        value = own.value if own and own.kind == "set" else self.below.get(field)
+        if not fits_forms(self.contracts, value):
+            return box
+        return replace(box, widget="example", example=blank_example(self.contracts, value))
+
+    def may_add(self, group: str) -> bool:
+        """Whether the person may add to a group: sections to the instructions, and examples."""
+        return group in NEW and self.may and editable(rule_for(NEW[group], self.served, self.layer), self.layer)
+
     def groups(self, rows: Sequence[Row], show: str = "all") -> list[RowGroup]:
         """The rows by group, in the order that people meet them, only those of one origin if asked."""
         wanted = [row for row in rows if show in ("all", row.layer)]
         found = []
         for key, title in GROUP_TITLES.items():
             inside = [row for row in wanted if group_key(row.field) == key]
-            if inside:
-                texts = key == "instructions"
-                hint = _("in the order they are read") if texts else ""
-                may_add = texts and self.may and editable(rule_for(NEW_SECTION, self.served, self.layer), self.layer)
+            may_add = self.may_add(key)
+            if inside or (key == "examples" and may_add and show == "all"):
+                hint = _("in the order they are read") if key == "instructions" else ""
                 found.append(RowGroup(key, str(title), inside, hint, may_add))
         return found
 
@@ -153,7 +172,7 @@ class Editing:
     def _paragraphs(self, field: str, own: Operation | None) -> list[Paragraph]:
         """A field's text in the stretches that each layer wrote; an own change that is not in force comes last."""
         value = self.served.effective.fields.get(field, ABSENT)
-        found = [] if value is ABSENT else self._stretches(field, plain(value))
+        found = [] if value is ABSENT else self._stretches(field, plain(readable(field, value)))
         if own and field in self._suspended and own.kind != "remove":
             found.append(Paragraph(self.layer, plain(own.value)))
         return found

@@ -35,39 +35,49 @@ class InputForm:
     controls: tuple[Control, ...]
     problems: tuple[Problem, ...] = ()
     general: tuple[str, ...] = ()
+    prefix: str = PREFIX
 
-    def with_problems(self, problems: Iterable[Problem], prefix: str = "/input") -> "InputForm":
-        """Put problems that an action found beside their controls; `prefix` is where the input stood in the request."""
-        found = tuple(replace(p, pointer=p.pointer.removeprefix(prefix)) for p in problems)
-        return _form(self.schema, self.data, self.value, (*self.problems, *found))
+    @property
+    def takes_text(self) -> bool:
+        """Whether there is a box into which a file would go."""
+        return any(control.widget == "text" for control in self.controls)
+
+    def with_problems(self, problems: Iterable[Problem], within: str = "/input") -> "InputForm":
+        """Put problems that an action found beside their controls; `within` is where the input stood in the request."""
+        found = tuple(replace(p, pointer=p.pointer.removeprefix(within)) for p in problems)
+        return _form(self.schema, self.data, self.value, (*self.problems, *found), self.prefix)
+
+    def without_problems(self) -> "InputForm":
+        """The form as a draft: nothing is complained of before it is sent."""
+        return _form(self.schema, self.data, self.value, (), self.prefix)
 
 
-def blank_form(schema: Any, value: Mapping[str, Any] | None = None) -> InputForm:
-    """Return a form that holds an input, or the schema's defaults."""
+def blank_form(schema: Any, value: Mapping[str, Any] | None = None, prefix: str = PREFIX) -> InputForm:
+    """Return a form that holds an input, or the schema's defaults. Names of controls begin with `prefix`."""
     root = as_schema(schema)
     start = value if value is not None else _defaults(root)
     data: dict[str, list[str]] = {}
-    fill(root, start, data)
-    return _form(root, data, dict(start), ())
+    fill(root, start, data, prefix)
+    return _form(root, data, dict(start), (), prefix)
 
 
-def read_form(schema: Any, data: Data) -> InputForm:
+def read_form(schema: Any, data: Data, prefix: str = PREFIX) -> InputForm:
     """Read what was sent. Blank optional parts are left out, blank required ones are problems."""
     root = as_schema(schema)
     problems: list[Problem] = []
-    value = _read_object(root, PREFIX, "", data, as_schema(root.get("$defs")), problems)
-    return _form(root, data, value, tuple(problems))
+    value = _read_object(root, prefix, "", data, as_schema(root.get("$defs")), problems)
+    return _form(root, data, value, tuple(problems), prefix)
 
 
-def _form(schema: Schema, data: Data, value: dict[str, Any], problems: tuple[Problem, ...]) -> InputForm:
+def _form(schema: Schema, data: Data, value: dict[str, Any], problems: tuple[Problem, ...], prefix: str) -> InputForm:
     definitions = as_schema(schema.get("$defs"))
-    drawn = draw(schema, PREFIX, "", data, definitions)
+    drawn = draw(schema, prefix, "", data, definitions)
     known = set(pointers(drawn))
     beside: dict[str, list[str]] = {}
     for problem in problems:
         beside.setdefault(nearest(problem.pointer, known), []).append(problem.message)
     marked = tuple(mark(control, beside) for control in drawn)
-    return InputForm(schema, data, value, marked, problems, tuple(dict.fromkeys(beside.get("", []))))
+    return InputForm(schema, data, value, marked, problems, tuple(dict.fromkeys(beside.get("", []))), prefix)
 
 
 def fill(schema: Schema, value: Mapping[str, Any], data: dict[str, list[str]], name: str = PREFIX) -> None:
@@ -83,7 +93,7 @@ def _fill(schema: Schema, value: Mapping[str, Any], data: dict[str, list[str]], 
 
 def _fill_part(part: Schema, value: Any, data: dict[str, list[str]], name: str, definitions: Schema) -> None:
     match widget_of(part, definitions), value:
-        case (("text" | "line"), str()):
+        case (("text" | "line" | "date"), str()):
             data[name] = [value]
         case "number", (int() | float()):
             data[name] = [str(value)]
@@ -159,7 +169,7 @@ def _read_text(part: Schema, text: str, pointer: str, problems: list[Problem], d
     if not text.strip():
         return ABSENT
     match widget_of(part, definitions):
-        case "text" | "line":
+        case "text" | "line" | "date":
             return text.replace("\r\n", "\n")  # browsers send CRLF (HTML 4.10.21.7); people type one line end
         case "segments" | "select":
             return next(iter(_chosen(part["enum"], [text])), ABSENT)

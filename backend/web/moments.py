@@ -24,8 +24,9 @@ from tenants.people import names_of, names_of_those_who
 from .comparing import Piece, pieces
 from .parts import Difference, Event, Moment, Stay
 from .telling import author_of, author_words, authors, happening_words
-from .words import field_title, joined
+from .words import field_title, joined, readable
 
+TOLD = ("As it was ", "As in a run")  # reasons that a restore gives itself: the page tells that by the pin
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -75,7 +76,8 @@ class Past:
         by = _("you") if pin.author == self.actor.label else author_words(pin.author, self.names, self.actor)
         return Stay(
             choice.base, current, kind=choice.pin.kind, since=pin.created_at, until=choice.pin.until, by=by,
-            reason=pin.reason.rstrip("."), may_pin=f"pin.{self.layer}" in self.actor.can,
+            reason="" if pin.reason in TOLD or (pin.as_of and pin.reason.startswith(TOLD)) else pin.reason.rstrip("."),
+            as_of=pin.as_of, may_pin=f"pin.{self.layer}" in self.actor.can,
         )  # fmt: skip
 
     def moment(self, then: Served, at: datetime, run: Run | None = None) -> Moment:
@@ -181,4 +183,4 @@ def _letter(place: int) -> str:
 
 def _side(change: Change, side: str) -> Any:
     there = change.kind != ("added" if side == "before" else "removed")
-    return getattr(change, side) if there else None
+    return readable(change.field, getattr(change, side)) if there else None

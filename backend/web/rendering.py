@@ -94,7 +94,8 @@ def _flat(node: Node) -> str:
     if node.kind == "list":
         return "\n".join(f"- {_flat(part)}" for part in node.parts)
     if node.kind in ("object", "table"):
-        return "\n".join(f"{part.label}: {_flat(part)}" if part.label else _flat(part) for part in node.parts)
+        told = [part for part in node.parts if part.kind != "empty"]
+        return "\n".join(f"{part.label}: {_flat(part)}" if part.label else _flat(part) for part in told)
     return node.text
 
 

@@ -20,22 +20,26 @@ from .rendering import Node, flat, render_output, summary_line
 INPUTS = 5
 
 
-def trial_of(preview_id: UUID, place: int | None, served: Served, actor: Actor) -> Trial:
-    """How far a preview of one's own is. `place` is the input that is looked at; else the first that differs."""
-    return _trial(compared(preview_id, by=actor), place, served.effective.fields["output"])
+def trial_of(preview_id: UUID, place: int | None, served: Served, actor: Actor, *, address: str) -> Trial:
+    """How far a preview of one's own is. `place` is the input that is looked at; else the first that differs.
+
+    `address` is that of the page which shows it, up to the preview's id. Raises NotFound.
+    """
+    return _trial(compared(preview_id, by=actor), place, served.effective.fields["output"], address)
 
 
-def vendor_trial(preview_id: UUID, place: int | None, actor: Actor) -> Trial:
+def vendor_trial(preview_id: UUID, place: int | None, actor: Actor, *, address: str) -> Trial:
     """The same of an operator's preview, on the vendor's samples."""
     found = compared(preview_id, by=actor)
-    return _trial(found, place, found.contract)
+    return _trial(found, place, found.contract, address)
 
 
-def _trial(found: Compared, place: int | None, contract: Any) -> Trial:
+def _trial(found: Compared, place: int | None, contract: Any, address: str) -> Trial:
     inputs = [_tried(number, pair, contract) for number, pair in enumerate(found.pairs)]
     chosen = place if place is not None and place < len(inputs) else _first(inputs)
     return Trial(
         id=str(found.preview.id),
+        address=f"{address}{found.preview.id}",
         going=found.state == "running",
         done=found.done,
         inputs=[replace(one, chosen=one.place == chosen) for one in inputs],
@@ -43,6 +47,11 @@ def _trial(found: Compared, place: int | None, contract: Any) -> Trial:
         old=found.before["base"],
         new=found.after["base"],
     )
+
+
+def place_of(text: str) -> int | None:
+    """Which input an address asks for."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else None
 
 
 def _first(inputs: Sequence[Tried]) -> int:
@@ -60,7 +69,7 @@ def _tried(place: int, pair: Pair, contract: Any) -> Tried:
         place,
         title,
         pair.same,
-        _sides(before, after),
+        sides_of(before, after),
         failed_before=_failed(pair.before),
         failed_after=_failed(pair.after),
     )
@@ -70,7 +79,7 @@ def _nodes(side: Outcome, contract: Any) -> Sequence[Node]:
     return render_output(side.output, contract) if side.state == State.SUCCEEDED else ()
 
 
-def _sides(before: Sequence[Node], after: Sequence[Node]) -> list[Side]:
+def sides_of(before: Sequence[Node], after: Sequence[Node]) -> list[Side]:
     """The parts of both outputs by their places, in the order of the newer one."""
     old, new = ({node.pointer: node for node in nodes} for nodes in (before, after))
     found = []

@@ -12,10 +12,10 @@ from features.actions.conflicts import Conflicts, Item, Resolved, conflicts
 from features.actions.overrides import Layer
 from features.engine import ABSENT, Change, diff
 from features.explain import hidden_between, rule_for, titles_of
-from features.find import find_version
+from features.find import version_row
 from features.models import Feature, Version
 from tenants.actor import Actor
-from tenants.errors import AppError, Invalid, NotFound, Problem
+from tenants.errors import AppError, Invalid, Problem
 from tenants.people import names_of_those_who
 
 from .boxes import box_of, problem_words, read_box
@@ -82,10 +82,8 @@ class Upgrading:
 
     @cached_property
     def version(self) -> Version | None:
-        try:
-            return find_version(self.feature, self.new, self.actor)
-        except NotFound:  # a rollout went back this moment
-            return None
+        with self.actor.present():
+            return version_row(self.feature, self.new, self.actor)
 
     @cached_property
     def titles(self) -> Mapping[str, Any]:

@@ -79,6 +79,22 @@ def plain(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False, indent=2)
 
 
+def readable(field: str, value: Any) -> Any:
+    """A field's value to be read and compared: an example as lines of what goes in and out, all else as it is."""
+    return _lines(value) if field.startswith("examples.") and isinstance(value, Mapping) else value
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, Mapping):
+        told = ((sentence(str(name)), part, _lines(part)) for name, part in value.items())
+        return "\n".join(
+            f"{name}{':' + chr(10) if isinstance(part, Mapping) else ': '}{text}" for name, part, text in told
+        )
+    if isinstance(value, list):
+        return "".join(f"\n- {_lines(item)}" for item in value)
+    return plain(value)
+
+
 def layer_of(origin: Origin) -> Literal["base", "tenant", "user"]:
     """Whose a field is to a reader: the last layer that set it or added to it."""
     layers = (origin.layer, *origin.appended)

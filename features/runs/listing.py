@@ -60,12 +60,17 @@ def my_runs(actor: Actor, *, feature: Feature | None = None, before: UUID | None
 
     Within the actor's transaction.
     """
-    rows = _mine(actor).filter(batch=None).select_related("feature").defer("output").order_by("-id")
+    rows = runs_listed(actor).select_related("feature").defer("output").order_by("-id")
     if feature is not None:
         rows = rows.filter(feature=feature)
     if before is not None:
         rows = rows.filter(id__lt=before)
     return list(rows[:most])
+
+
+def runs_listed(actor: Actor) -> QuerySet[Run]:
+    """The actor's own runs that lists show: without previews and the items of batches."""
+    return _mine(actor).filter(batch=None)
 
 
 def my_counts_since(actor: Actor, moment: datetime) -> dict[UUID, int]:

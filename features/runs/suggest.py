@@ -15,7 +15,7 @@ from features.availability import refuse_retired
 from features.engine import Json
 from features.find import find_feature
 from features.models import Feature, Override
-from features.resolve import serve
+from features.resolve import serve, serve_warm
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Unavailable
@@ -115,7 +115,7 @@ def suggestion_of(feature: Feature, run_id: UUID, *, by: Actor) -> Suggestion:
     by.need(f"override.{layer}")
     who = whose(layer, by)
     with by.present():
-        served, row = serve(feature, by.tenant_id, who), newest(feature, who)
+        served, row = serve_warm(feature, by.tenant_id, who), newest(feature, who)
         was = content_now(served, row)
         output: Any = run.output if run.state == State.SUCCEEDED and isinstance(run.output, Mapping) else {}
         found = tuple(judged(_operations(output), served, layer, was))

@@ -1,6 +1,20 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
-from .editor import Choice, EditBox, Editor, NewSection, Paragraph, Promoting, RevisionLine, Row, RowGroup
+from .compared import ComparedRuns, RunSide
+from .editor import (
+    Choice,
+    EditBox,
+    Editor,
+    ExampleForms,
+    Meanwhile,
+    NewExample,
+    NewSection,
+    Paragraph,
+    Promoting,
+    RevisionLine,
+    Row,
+    RowGroup,
+)
 from .house import AliasLine, TargetLine, TenantLine, TenantsPage
 from .keys import KeyLine, ScopeBox
 from .lanes import Bar, Lane, Picture, Segment, Tick
@@ -26,8 +40,9 @@ from .rollouts import (
     StepBox,
     StepLine,
 )
-from .runs import Failure, OriginRow, ReceiptLine, RunLine, RunView
+from .runs import CallLine, Correcting, Failure, OriginRow, ReceiptLine, RunLine, RunSearch, RunView, Sample
 from .shell import Card, Head, MenuFeature, MenuTenant, Shell
+from .suggest import SuggestedLine, Suggesting
 from .timeline import Confirmation, Difference, Event, Moment, Stay
 from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
 from .usage import BudgetLine, Figure, UsagePage, UsedLine
@@ -39,17 +54,21 @@ __all__ = [
     "Asked",
     "Bar",
     "BudgetLine",
+    "CallLine",
     "Card",
     "Choice",
     "ClassLine",
+    "ComparedRuns",
     "Comparison",
     "Confirmation",
+    "Correcting",
     "Decision",
     "DeliveryLine",
     "Difference",
     "EditBox",
     "Editor",
     "Event",
+    "ExampleForms",
     "Failure",
     "Figure",
     "GuardBox",
@@ -66,10 +85,12 @@ __all__ = [
     "Live",
     "LogLine",
     "Looked",
+    "Meanwhile",
     "MemberLine",
     "MenuFeature",
     "MenuTenant",
     "Moment",
+    "NewExample",
     "NewSection",
     "NoticeLine",
     "OpenRollout",
@@ -90,7 +111,10 @@ __all__ = [
     "Row",
     "RowGroup",
     "RunLine",
+    "RunSearch",
+    "RunSide",
     "RunView",
+    "Sample",
     "ScopeBox",
     "Segment",
     "Shell",
@@ -100,6 +124,8 @@ __all__ = [
     "StepBox",
     "StepLine",
     "Stopped",
+    "SuggestedLine",
+    "Suggesting",
     "TargetLine",
     "TenantLine",
     "TenantsPage",

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+from backend.web.comparing import Piece
+from backend.web.forms import InputForm
 
 from .layer import Layer
 
@@ -24,6 +27,38 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleForms:
+    """An example as two forms: what goes in, and what should come out."""
+
+    given: InputForm
+    wanted: InputForm
+
+    @property
+    def value(self) -> dict[str, Any]:
+        return {"input": self.given.value, "output": self.wanted.value}
+
+    @property
+    def problems(self) -> bool:
+        return bool(self.given.problems or self.wanted.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What somebody saved while one was editing: `told` says who and what, `touched` whether it was this field.
+
+    `then` is what one began with, `theirs` and `mine` are told by their difference from it, `merged` is the text with
+    both changes.
+    """
+
+    told: str
+    touched: bool
+    then: str = ""
+    theirs: Sequence[Piece] = ()
+    mine: Sequence[Piece] = ()
+    merged: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EditBox:
     """A row opened in place. `mode` is set or append; `beneath` is what would be inherited without the change.
 
@@ -31,7 +66,7 @@ class EditBox:
     to itself.
     """
 
-    widget: Literal["text", "line", "choice", "flag", "number", "json"]
+    widget: Literal["text", "line", "choice", "flag", "number", "json", "example"]
     text: str
     as_set: str = ""
     as_append: str = ""
@@ -45,7 +80,8 @@ class EditBox:
     beneath: str | None = None
     beneath_layer: Layer = "base"
     problems: Sequence[str] = ()
-    stale: str = ""
+    meanwhile: Meanwhile | None = None
+    example: ExampleForms | None = None
     who_may: Sequence[Choice] = ()
 
 
@@ -78,6 +114,11 @@ class Row:
     edit: EditBox | None = None
 
     @property
+    def prose(self) -> bool:
+        """Whether a structured value is told in words rather than as JSON."""
+        return self.field.startswith("examples.")
+
+    @property
     def id(self) -> str:
         return "row-" + self.field.replace(".", "-")
 
@@ -97,6 +138,16 @@ class NewSection:
 
     name: str = ""
     text: str = ""
+    problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NewExample:
+    """The box for an example that does not exist yet. `run` is the run that it was begun from."""
+
+    forms: ExampleForms
+    name: str = ""
+    run: str = ""
     problems: Sequence[str] = ()
 
 
@@ -131,6 +182,7 @@ class Editor:
     saved: datetime | None = None
     revisions: Sequence[RevisionLine] = ()
     new: NewSection | None = None
+    new_example: NewExample | None = None
     promoting: Promoting | None = None
     may_promote: bool = False
     may_edit: bool = True

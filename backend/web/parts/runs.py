@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from backend.web.forms import InputForm
 from backend.web.rendering import Node
 from backend.web.words import short_digest
 
+from .editor import Choice
 from .layer import Layer
+from .timeline import Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,20 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSearch:
+    """What runs are looked for, as controls. `looked` says how many of the newest are looked through for words."""
+
+    words: str
+    features: Sequence[Choice]
+    states: Sequence[Choice]
+    ratings: Sequence[Choice]
+    since: str = ""
+    until: str = ""
+    narrowed: bool = False
+    looked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """Why a run has no output: what happened, what to do, and the id under which the logs have it."""
 
@@ -67,6 +84,7 @@ class RunView:
     receipt: ReceiptLine | None = None
     failure: Failure | None = None
     verdict: str = ""
+    correction: Sequence[Difference] = ()
     checks: int = 0
     copy: str = ""
     events_url: str = ""
@@ -77,6 +95,39 @@ class RunView:
     @property
     def going(self) -> bool:
         return self.state in ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Correcting:
+    """An output while it is corrected: its form, what the form changes, and whether it is to become an example."""
+
+    form: InputForm
+    change: Sequence[Difference] = ()
+    may_exemplify: bool = False
+    example: bool = True
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLine:
+    """One call to a model within a run. `outcome` is told in words, `failed` says that it came to nothing."""
+
+    number: int
+    kind: str
+    model: str
+    outcome: str
+    failed: bool
+    seconds: float | None
+    tokens: str
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """An input of the vendor's own to try a feature with; `place` is how its address names it."""
+
+    place: int
+    title: str
 
 
 @dataclass(frozen=True, slots=True)

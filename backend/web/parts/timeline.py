@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlencode
 
 from backend.web.comparing import Piece
 from backend.web.words import short_digest
@@ -57,7 +58,8 @@ class Moment:
 class Confirmation:
     """What an act on the timeline would do, before it is done.
 
-    `act` and `fields` are posted back. `answer` is exact, substituted or cannot; `until` are the ends to choose from.
+    `act` and `fields` are posted back. `answer` is exact, substituted or cannot; `until` are the ends to choose from;
+    the letters are those of both behaviors, where they are in view.
     """
 
     act: Literal["restore", "pin", "unpin"]
@@ -72,6 +74,12 @@ class Confirmation:
     effects: Sequence[str] = ()
     until: Sequence[Choice] = ()
     until_note: str = ""
+    letters: tuple[str, str] = ("", "")
+
+    @property
+    def query(self) -> str:
+        """The address of this confirmation on its page, which the server reads again."""
+        return "?" + urlencode([("confirm", self.act), *self.fields])
 
     @property
     def short_before(self) -> str:
@@ -97,6 +105,7 @@ class Stay:
     until: datetime | None = None
     by: str = ""
     reason: str = ""
+    as_of: datetime | None = None
     versions: Sequence[int] = ()
     may_pin: bool = True
     forbidden: str = ""

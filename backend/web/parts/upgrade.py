@@ -129,9 +129,13 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Outputs side by side on one's last inputs: how far it is, how many differ, and what it has cost."""
+    """Outputs side by side on one's last inputs: how far it is, how many differ, and what it has cost.
+
+    `address` is where it is looked at again; `&input=` after it chooses an input.
+    """
 
     id: str
+    address: str
     going: bool
     done: int
     inputs: Sequence[Tried]
@@ -142,6 +146,11 @@ class Trial:
     @property
     def differ(self) -> int:
         return sum(one.same is False for one in self.inputs)
+
+    @property
+    def compared(self) -> int:
+        """On how many inputs at least one side answered."""
+        return sum(one.same is not None and not (one.failed_before and one.failed_after) for one in self.inputs)
 
     @property
     def shown(self) -> Tried | None:

@@ -14,6 +14,7 @@ from backend.web.parts import Card
 from features.overview import features_by_title
 from features.resolve import serve_each
 from features.runs.listing import my_counts_since, my_runs
+from features.runs.suggest import CUSTOMIZE
 from features.served import Served
 from tenants.errors import NotFound
 
@@ -28,11 +29,12 @@ def home(request: PageRequest) -> HttpResponseBase:
     month = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     with actor.present():
         counts = my_counts_since(actor, month)
-        features = features_by_title(actor)
+        features = [one for one in features_by_title(actor) if one.key != CUSTOMIZE]  # it is the box on Make it mine
         served = serve_each(features, actor.tenant_id, actor.acting_for())
         cards = [_card(served[feature.id], counts) for feature in features if feature.id in served]
+        waits = next((card.feature for card in cards if card.feature.held and card.feature.held_by == "user"), None)
         lines = [line_of(run) for run in my_runs(actor, most=LAST_RUNS)]
-    return answer(request, "web/home.html", {"here": "home", "cards": cards, "lines": lines})
+    return answer(request, "web/home.html", {"here": "home", "cards": cards, "lines": lines, "waits": waits})
 
 
 @require_POST

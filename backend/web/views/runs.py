@@ -1,28 +1,35 @@
 """One's runs: the list, one in full with why it came out so, stopping it, rating it."""
 
+import json
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from backend.web.drawing import feature_page, line_of, origins_of, view_of
+from backend.web.drawing import calls_of, feature_page, line_of, origins_of, view_of
 from backend.web.pages import PageRequest, answer, for_members
+from backend.web.rendering import copy_text, render_output
+from backend.web.searching import read_search
 from features.find import find_feature
-from features.resolve import serve_warm
+from features.overview import features_by_title
+from features.resolve import released, serve_warm
 from features.runs.accept import find_run
+from features.runs.correcting import may_exemplify
 from features.runs.dispatch import ring
 from features.runs.finish import cancel
 from features.runs.finish import rate as keep_rating
-from features.runs.listing import my_runs
-from features.runs.models import Run
-from features.runs.replay import replay
+from features.runs.models import Run, State
+from features.runs.receipts import served_by
+from features.runs.replay import On, replay
+from features.runs.seeking import sought_runs
 from tenants.actor import Actor
 from tenants.errors import Conflict, Malformed, NotFound
 
 PAGE = 30
+FILES = {"txt": "text/plain", "json": "application/json"}
 
 
 def found_run(run_id: UUID, actor: Actor) -> Run:
@@ -36,19 +43,24 @@ def found_run(run_id: UUID, actor: Actor) -> Run:
 @require_safe
 @for_members
 def runs(request: PageRequest) -> HttpResponseBase:
-    """My runs, newest first; `?feature=` of one feature, `?before=` the page of older ones."""
-    actor, key, before = request.actor, request.GET.get("feature"), _id(request.GET.get("before"))
-    feature = find_feature(key, actor) if key else None
+    """My runs, newest first; `?feature=&state=&rating=&q=&since=` narrow it, `?before=` is the page of older ones."""
+    actor, asked, before = request.actor, request.GET, _id(request.GET.get("before"))
+    feature = find_feature(asked["feature"], actor) if asked.get("feature") else None
+    search = read_search(asked, feature)
     with actor.present():
-        found = my_runs(actor, feature=feature, before=before, most=PAGE + 1)
-        context: dict[str, Any] = {"here": "runs", "feature": None}
+        found = sought_runs(actor, search.sought, before=before, most=PAGE + 1)
+        context: dict[str, Any] = {"here": "runs", "feature": None, "search": search.drawn(features_by_title(actor))}
         if feature is not None:
             context |= feature_page(feature, serve_warm(feature, actor.tenant_id, actor.acting_for()), actor)
-    query = request.GET.copy()
+    query = asked.copy()
+    query.pop("before", None)
+    newest = f"?{query.urlencode()}"
     query["before"] = str(found[PAGE - 1].id) if len(found) > PAGE else ""
     context |= {
         "lines": [line_of(run) for run in found[:PAGE]],
         "older_url": f"?{query.urlencode()}" if query["before"] else "",
+        "later": before is not None,
+        "newest_url": newest,
     }
     return answer(request, "web/runs.html", context, part="lines")
 
@@ -61,12 +73,35 @@ def run(request: PageRequest, run_id: UUID) -> HttpResponseBase:
     found = found_run(run_id, actor)
     with actor.present():
         now = serve_warm(found.feature, actor.tenant_id, actor.acting_for())
+        then = served_by(found)
         mine = found.subject_id == actor.acting_for().id
+        may = mine and "run.create" in actor.can and found.input is not None
+        versions = sorted(released(found.feature, actor.tenant_id, now.who)) if may else []
         context = {
-            "here": "runs", "run": view_of(found, actor), "origins": origins_of(found, now),
-            "may_replay": mine and "run.create" in actor.can, "replay_of": found.replay_of,
+            **feature_page(found.feature, now, actor), "here": "runs", "run": view_of(found, actor, then),
+            "origins": origins_of(found, then, now), "may_replay": may, "replay_of": found.replay_of,
+            "calls": calls_of(found), "versions": versions,
+            "may_exemplify": mine and found.state == State.SUCCEEDED and may_exemplify(now, "user", actor),
         }  # fmt: skip
     return answer(request, "web/run.html", context)
+
+
+@require_safe
+@for_members
+def download(request: PageRequest, run_id: UUID, form: str) -> HttpResponseBase:
+    """An output as a file: `txt` as it is copied, `json` as it is. Raises NotFound for a run without one."""
+    actor = request.actor
+    found = found_run(run_id, actor)
+    if found.output is None or form not in FILES:
+        raise NotFound
+    with actor.present():
+        contract = served_by(found).effective.fields["output"]
+    text = copy_text(render_output(found.output, contract))
+    if form == "json":
+        text = json.dumps(found.output, ensure_ascii=False, indent=2) + "\n"
+    name = f"{found.feature.key}-{found.created_at:%Y-%m-%d-%H%M}.{form}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return HttpResponse(text, content_type=f"{FILES[form]}; charset=utf-8", headers=headers)
 
 
 @require_POST
@@ -83,8 +118,12 @@ def stop(request: PageRequest, run_id: UUID) -> HttpResponseBase:
 @require_POST
 @for_members
 def again(request: PageRequest, run_id: UUID) -> HttpResponseBase:
-    """Ask a run's input again on the behavior that it was asked with, and show the new run."""
-    accepted = replay(found_run(run_id, request.actor), "same", by=request.actor)
+    """Ask a run's input again, as it was asked (`on=same`), as one is served now, or on a version; show the new run."""
+    on = request.POST.get("on", "same")
+    if on not in ("same", "current") and not (on.isascii() and on.isdecimal() and len(on) < 9):
+        raise Malformed("Say same, current, or a version.")
+    wanted: On = on if on in ("same", "current") else int(on)  # type: ignore[assignment]  # one of the two words
+    accepted = replay(found_run(run_id, request.actor), wanted, by=request.actor)
     ring()
     return redirect("web:run", accepted.run_id)
 

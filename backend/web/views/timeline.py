@@ -1,11 +1,13 @@
 """What I (or my organisation) was served and when; put it back as it was, stay on a version, follow again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,17 +20,22 @@ from backend.web.moments import Past, past_of, then_of
 from backend.web.pages import PageRequest, answer, for_members
 from backend.web.parts import Picture
 from backend.web.templatetags.b import exactly
-from features.actions.overrides import Layer, whose
-from features.actions.pins import Moved, pin, restore, unpin
+from backend.web.trying import place_of, trial_of
+from features.actions.overrides import Expected, Layer, whose
+from features.actions.pins import Moved, etag_of, pin, pin_now, restore, restore_pin, unpin
 from features.find import find_feature
 from features.models import Feature
 from features.runs.listing import counted_runs
 from features.runs.models import Run
-from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
+from features.runs.preview import Wish, start_preview
+from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound, Stale, TooMany
 
 from .runs import found_run
 
 TEMPLATE = "web/timeline.html"
+INPUTS = 10  # of one's last ones, on which the effect of an act is shown
+REASON = 200  # characters
+ASKED = ("confirm", "at", "run", "version")  # what an address says of an act
 PIECES = 28  # into which the picture cuts its time to count runs
 
 
@@ -46,7 +53,7 @@ def timeline(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
 
 def _show(
     request: PageRequest, feature: Feature, layer: Layer, asked: Mapping[str, str], *, error: AppError | None = None,
-    done: dict[str, str] | None = None, status: int = 200, **headers: str,
+    done: dict[str, str] | None = None, trial_error: dict[str, str] | None = None, status: int = 200, **headers: str,
 ) -> HttpResponseBase:  # fmt: skip
     actor = request.actor
     at, run = _moment(asked.get("at")), _run(request, feature, layer, asked.get("run"))
@@ -62,6 +69,11 @@ def _show(
                 confirmation = rehearse(past, asked, at, run)
         except (NotFound, Conflict, Invalid) as refused:
             error, status = refused, refused.status
+        trial = None
+        if confirmation and asked.get("preview"):
+            address = f"{request.path}{confirmation.query}&preview="
+            number = place_of(asked.get("input", ""))
+            trial = trial_of(_id(asked["preview"]), number, past.now, actor, address=address)
         older = past.history.older
         span = request.GET.get("span", "month")
         context = {
@@ -76,6 +88,10 @@ def _show(
             "layer": layer,
             "picture": None if before else _picture(past, span, run.created_at if run else at),
             "oob": bool(request.htmx),
+            "trial": trial,
+            "trial_error": trial_error,
+            "may_try": "run.create" in actor.can,
+            "inputs": INPUTS,
         }
     return answer(request, TEMPLATE, context, part="sides", status=status, **headers)
 
@@ -88,27 +104,76 @@ def _picture(past: Past, span: str, chosen: datetime | None) -> Picture:
 
 
 def _act(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBase:
-    post, actor = request.POST, request.actor
+    post, act = request.POST, request.POST.get("act", "")
+    if act == "try":
+        return _try(request, feature, layer)
+    carry_out = ACTS.get(act)
+    if carry_out is None:
+        raise Malformed("Say what to do: restore, pin, unpin, undo or try.")
     try:
-        match post.get("act"):
-            case "restore":
-                run = _run(request, feature, layer, post.get("run"))
-                receipt = dict(run.receipt) if run else None
-                moved = restore(feature, layer, at=_moment(post.get("at")), receipt=receipt, by=actor).moved
-            case "pin":
-                until = _until(post.get("until", ""))
-                moved = pin(feature, layer, kind="base", version=whole(post.get("version")), until=until, by=actor)
-            case "unpin":
-                moved = unpin(feature, layer, by=actor)
-            case _:
-                raise Malformed("Say what to do: restore, pin or unpin.")
-    except (NotFound, Conflict, Invalid) as error:
+        moved = carry_out(request, feature, layer, post)
+    except (NotFound, Conflict, Invalid, Stale) as error:
         return _show(request, feature, layer, {}, error=error, status=error.status)
-    done = _done(feature, layer, moved, post.get("act", ""), request)
+    done = _done(feature, layer, moved, act, request)
     if not request.htmx:
         messages.success(request, f"{done['strong']} {done['text']}")
         return redirect(request.path)
     return _show(request, feature, layer, {}, done=done, HX_Push_Url=request.path)
+
+
+def _restore(request: PageRequest, feature: Feature, layer: Layer, post: QueryDict) -> Moved:
+    run = _run(request, feature, layer, post.get("run"))
+    return restore(
+        feature, layer, at=_moment(post.get("at")), receipt=dict(run.receipt) if run else None,
+        run=run.pk if run else None, until=_until(post.get("until", "")), reason=_reason(post), by=request.actor,
+    ).moved  # fmt: skip
+
+
+def _pin(request: PageRequest, feature: Feature, layer: Layer, post: QueryDict) -> Moved:
+    until, version = _until(post.get("until", "")), whole(post.get("version"))
+    return pin(feature, layer, kind="base", version=version, until=until, reason=_reason(post), by=request.actor)
+
+
+def _unpin(request: PageRequest, feature: Feature, layer: Layer, _post: QueryDict) -> Moved:
+    return unpin(feature, layer, by=request.actor)
+
+
+def _undo(request: PageRequest, feature: Feature, layer: Layer, post: QueryDict) -> Moved:
+    """Take the last act back: the stay of before again, or without one follow. Raises Stale if it moved since."""
+    expected = Expected(etag=post.get("now", ""))
+    if not post.get("former"):
+        return unpin(feature, layer, expected=expected, by=request.actor)
+    with request.actor.present():
+        if etag_of(pin_now(feature, whose(layer, request.actor))) != expected.etag:
+            raise Stale(_("It has changed since: there is nothing to undo any more."))
+        return restore_pin(feature, layer, _id(post.get("former", "")), by=request.actor).moved
+
+
+ACTS: dict[str, Callable[[PageRequest, Feature, Layer, QueryDict], Moved]] = {
+    "restore": _restore, "pin": _pin, "unpin": _unpin, "undo": _undo,
+}  # fmt: skip
+
+
+def _try(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBase:
+    """Answer one's last inputs with what is served now and with what would be. Only when asked, since it costs."""
+    post, asked = request.POST, {name: request.POST[name] for name in ASKED if name in request.POST}
+    wishes: dict[str, dict[str, Any]] = {
+        "restore": {"restore": {"run": _id(asked["run"])} if asked.get("run") else {"at": _moment(post.get("at"))}},
+        "pin": {"pin": {"kind": "base", "version": whole(asked["version"]) if asked.get("version") else None}},
+        "unpin": {},
+    }
+    wish = wishes.get(post.get("confirm", ""))
+    if wish is None:
+        raise Malformed("Say what to try: restore, pin or unpin.")
+    try:
+        preview = start_preview(feature, layer, Wish(**wish), recent=INPUTS, by=request.actor)
+    except (Invalid, TooMany, Conflict, NotFound) as error:
+        told = " ".join(one.message for one in error.errors if one.rule not in ("cost", "none"))
+        words = {"title": error.detail, "detail": told}
+        return _show(request, feature, layer, asked, trial_error=words, status=error.status)
+    if not request.htmx:
+        return redirect(f"{request.path}?{urlencode({**asked, 'preview': str(preview.id)})}")
+    return _show(request, feature, layer, {**asked, "preview": str(preview.id)})
 
 
 def _done(feature: Feature, layer: Layer, moved: Moved, act: str, request: PageRequest) -> dict[str, str]:
@@ -116,6 +181,7 @@ def _done(feature: Feature, layer: Layer, moved: Moved, act: str, request: PageR
         letter = past_of(feature, layer, request.actor).letters.get(moved.after.digest, "")
     tenant = request.actor.in_tenant().name
     words = {"feature": feature.title, "letter": letter, "n": moved.after.base, "tenant": tenant}
+    act = act if act != "undo" else "restore"
     match act:
         case "restore":
             strong = _("%(feature)s is back to behavior %(letter)s.") if letter else _("%(feature)s is back as it was.")
@@ -130,7 +196,22 @@ def _done(feature: Feature, layer: Layer, moved: Moved, act: str, request: PageR
             ours = _("%(tenant)s follows the vendor again, at version %(n)d of %(feature)s.")
             strong = mine if layer == "user" else ours
     ours = _("It reaches everyone at %(tenant)s who has not chosen otherwise.") % words
-    return {"strong": strong % words, "text": _("Nobody else was changed.") if layer == "user" else ours}
+    told = {"strong": strong % words, "text": _("Nobody else was changed.") if layer == "user" else ours}
+    former = str(moved.previous.pk) if moved.previous else ""
+    if (moved.pin or former) and request.POST.get("act") != "undo":
+        told |= {"undo": "yes", "former": former, "now": etag_of(moved.pin)}
+    return told
+
+
+def _reason(post: QueryDict) -> str:
+    return post.get("reason", "").strip()[:REASON]
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound from None
 
 
 def _moment(text: str | None) -> datetime | None:

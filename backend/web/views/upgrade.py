@@ -14,7 +14,7 @@ from backend.web.drawing import feature_page
 from backend.web.pages import PageRequest, answer, for_members
 from backend.web.parts import Verdict
 from backend.web.telling import author_words
-from backend.web.trying import INPUTS, trial_of
+from backend.web.trying import INPUTS, place_of, trial_of
 from backend.web.upgrading import Upgrading
 from backend.web.waiting import conflicts_of_tenant
 from features.actions.conflicts import Resolved, resolve
@@ -167,10 +167,9 @@ def _try(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBa
 
 def _trial(request: PageRequest, feature: Feature, layer: Layer, text: str) -> HttpResponseBase:
     page = Upgrading.of(feature, layer, request.actor)
-    place = request.GET.get("input", "")
-    number = int(place) if place.isascii() and place.isdecimal() and len(place) < 4 else None
+    number, address = place_of(request.GET.get("input", "")), f"{request.path}?preview="
     try:
-        trial = trial_of(UUID(text), number, page.found.after, request.actor)
+        trial = trial_of(UUID(text), number, page.found.after, request.actor, address=address)
     except ValueError:
         raise NotFound from None
     return answer(request, TEMPLATE, {**_base(request, page), "trial": trial}, part="trial")

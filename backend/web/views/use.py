@@ -12,6 +12,8 @@ from django.views.decorators.http import require_http_methods
 from backend.web.drawing import feature_page, line_of, money, view_of
 from backend.web.forms import InputForm, blank_form, read_form
 from backend.web.pages import PageRequest, answer, for_members
+from backend.web.parts import RunLine, Sample
+from backend.web.rendering import summary_line
 from features.find import find_feature
 from features.models import Feature
 from features.resolve import serve_warm
@@ -19,24 +21,34 @@ from features.runs.accept import accept
 from features.runs.dispatch import ring
 from features.runs.listing import my_runs
 from features.runs.models import Run, State
+from features.samples import samples_for
 from tenants.actor import Actor
 from tenants.errors import AppError, NotFound
 
 from .runs import found_run
 
-EARLIER = 6
+EARLIER, SAMPLES = 6, 3
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_members
 def use(request: PageRequest, key: str) -> HttpResponseBase:
-    """The form and the output side by side; `?run=` shows an earlier run with its input in the form."""
+    """The form and the output side by side; `?run=` shows an earlier run, `?sample=` fills an example in."""
     feature = find_feature(key, request.actor)
     if request.method == "POST":
-        return _run(request, feature)
+        return _draw(request, feature) if request.POST.get("act") == "draw" else _run(request, feature)
     run = _chosen(request, feature)
-    context = _context(feature, request.actor, run=run)
+    context = _context(feature, request.actor, run=run, sample=_place(request.GET.get("sample", "")))
     return answer(request, "web/use.html", {**context, "oob": bool(request.htmx)}, part="output")
+
+
+def _draw(request: PageRequest, feature: Feature) -> HttpResponseBase:
+    """The form with a draft in it that was kept on the person's device. Nothing of it is judged yet."""
+    actor = request.actor
+    with actor.present():
+        contract = serve_warm(feature, actor.tenant_id, actor.acting_for()).effective.fields["input"]
+    form = read_form(contract, dict(request.POST.lists())).without_problems()
+    return answer(request, "web/use.html", _context(feature, actor, form=form), part="form")
 
 
 def _run(request: PageRequest, feature: Feature) -> HttpResponseBase:
@@ -68,20 +80,33 @@ def _refused(
 
 
 def _context(
-    feature: Feature, actor: Actor, *, form: InputForm | None = None, run: Run | None = None
+    feature: Feature, actor: Actor, *, form: InputForm | None = None, run: Run | None = None, sample: int | None = None
 ) -> dict[str, Any]:
     with actor.present():
         served = serve_warm(feature, actor.tenant_id, actor.acting_for())
         earlier = my_runs(actor, feature=feature, most=EARLIER)
+        samples = [] if run or form else samples_for(served, SAMPLES)
+        start: Any = run.input if run else samples[sample] if sample is not None and sample < len(samples) else None
         return {
             **feature_page(feature, served, actor),
-            "form": form or blank_form(served.effective.fields["input"], run.input if run else None),
+            "form": form or blank_form(served.effective.fields["input"], start),
+            "draft_key": f"input:{actor.tenant_id}:{actor.label}:{feature.key}",
+            "samples": [Sample(place, summary_line(value, 50)) for place, value in enumerate(samples)],
             "may_run": "run.create" in actor.can,
             "usually": _usually(earlier),
             "earlier": [line_of(row) for row in earlier],
             "run": view_of(run, actor) if run else None,
             "error": None,
         }
+
+
+def earlier_of(feature: Feature, actor: Actor) -> list[RunLine]:
+    """One's last runs of a feature, as they are listed under the form; within the actor's transaction."""
+    return [line_of(row) for row in my_runs(actor, feature=feature, most=EARLIER)]
+
+
+def _place(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 3 else None
 
 
 def _chosen(request: PageRequest, feature: Feature) -> Run | None:

@@ -14,7 +14,7 @@ from backend.actors import session_uuid
 from backend.web.confirming import whole
 from backend.web.pages import PageRequest, answer, for_people
 from backend.web.parts import Trial, Written
-from backend.web.trying import vendor_trial
+from backend.web.trying import place_of, vendor_trial
 from backend.web.writing import begun, checked, published, trial_parts
 from features.find import find_feature
 from features.models import Feature
@@ -34,9 +34,8 @@ def edit(request: PageRequest, key: str = "") -> HttpResponseBase:
         return _act(request, feature)
     preview = session_uuid(request.GET.get("preview")) if request.GET.get("preview") else None
     if preview is not None:
-        place = request.GET.get("input", "")
-        number = int(place) if place.isascii() and place.isdecimal() and len(place) < 4 else None
-        trial: Trial = vendor_trial(preview, number, request.actor)
+        place = place_of(request.GET.get("input", ""))
+        trial: Trial = vendor_trial(preview, place, request.actor, address=_address(request))
         return answer(request, TEMPLATE, {"here": "vendor", "trial": trial, "written": None}, part="trial")
     start = whole(request.GET["from"]) if request.GET.get("from") else None
     return _show(request, checked(begun(feature, start, request.actor), feature, request.actor))
@@ -81,10 +80,14 @@ def _try(request: PageRequest, feature: Feature, written: Written) -> HttpRespon
     try:
         parts = trial_parts(written)
         preview = start_sample_preview(feature, **parts, before=written.start, samples=SAMPLES, by=request.actor)
-        trial = vendor_trial(preview.id, None, request.actor)
+        trial = vendor_trial(preview.id, None, request.actor, address=_address(request))
     except (Invalid, Conflict, NotFound, OverBudget, TooMany) as error:
         return _trial(request, written, error=error)
     return _trial(request, written, trial=trial)
+
+
+def _address(request: PageRequest) -> str:
+    return f"{request.path}?preview="
 
 
 def _trial(

@@ -74,7 +74,7 @@ def test_ada_puts_it_back_for_everyone_who_has_not_chosen_otherwise(at_desk: Sit
 def test_ada_stays_and_follows_again(at_desk: Sit, cast: Cast) -> None:
     publish_terse(cast)
     ada = at_desk(cast.ada)
-    assert "Until I undo it" in words(ada.part(f"{PATH}?confirm=pin&version=1"))
+    assert "Until we undo it" in words(ada.part(f"{PATH}?confirm=pin&version=1"))
     assert "Acme stays on version 1 of Greet." in words(ada.send(PATH, act="pin", version="1"))
     done = words(ada.send(PATH, act="unpin"))
     assert "Acme follows the vendor again, at version 2 of Greet." in done

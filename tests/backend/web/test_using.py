@@ -1,14 +1,16 @@
 """Home, use, runs: what people see of features and of what came out of them."""
 
+import re
 from collections.abc import Callable
 
 from features.actions.overrides import ANY, save_operation
+from features.actions.versions import publish
 from features.runs.accept import find_run
 from features.runs.models import Run, State
 from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.models import AuditEvent
-from tests.cast import Cast
+from tests.cast import GREET, GREET_RULES, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
 
 from .conftest import Person, words
@@ -96,7 +98,7 @@ def test_a_failed_run_says_why_and_what_to_do(at_desk: Sit, cast: Cast, model: F
     model.script(Answer("{", finish="length"))
     alice = at_desk(cast.alice)
     page = words(alice.see(f"/f/greet?run={ran(alice, cast.alice).id}"))
-    assert "The answer was cut off" in page and "1 attempt" in page and "Use this input again" in page
+    assert "The answer was cut off" in page and "1 attempt" in page and "Run again" in page
     assert "Is this right?" not in page
 
 
@@ -144,14 +146,14 @@ def test_alice_asks_again_as_it_was_and_ada_cannot_for_her(at_desk: Sit, cast: C
     alice, ada = at_desk(cast.alice), at_desk(cast.ada)
     first = ran(alice, cast.alice)
     save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
-    assert "Run it again as it was" in words(alice.see(f"/runs/{first.id}"))
+    assert "Ask it once more" in words(alice.see(f"/runs/{first.id}"))
     answer = alice.send(f"/runs/{first.id}/again", htmx=False)
     again = runs_of(cast.alice)[0]
     assert (answer.status_code, answer["Location"], again.replay_of) == (302, f"/runs/{again.id}", first.id)
     assert again.receipt["digest"] == first.receipt["digest"]
     look()
     assert f'href="/runs/{first.id}"' in alice.see(f"/runs/{again.id}")
-    assert "Run it again as it was" not in words(ada.see(f"/runs/{first.id}"))
+    assert "Ask it once more" not in words(ada.see(f"/runs/{first.id}"))
     assert ada.send(f"/runs/{first.id}/again", htmx=False).status_code == 403
     assert runs_of(cast.alice)[0] == again
 
@@ -164,3 +166,62 @@ def test_older_runs_are_a_page_away(at_desk: Sit, cast: Cast) -> None:
     assert "Guest 31." in page and "Guest 2." in page and "Guest 1." not in page
     older = page.split('href="?', 1)[1].split('"', 1)[0].replace("&amp;", "&")
     assert "Guest 1." in alice.see(f"/runs?{older}") and "Guest 2." not in alice.see(f"/runs?{older}")
+
+
+def test_a_draft_that_was_kept_is_drawn_again_and_not_judged(at_desk: Sit, cast: Cast) -> None:
+    drawn = at_desk(cast.alice).send("/f/greet", act="draw", in__name="A" * 201)
+    html = drawn.content.decode()
+    assert (
+        drawn.status_code == 200
+        and "A" * 201 in html
+        and "b-problems" not in html.split('id="form"')[1].split("data-b-file-problem")[1]
+    )
+    assert 'data-b-keep="input:' in html and runs_of(cast.alice) == []
+
+
+def test_who_has_nothing_at_hand_fills_in_an_example_that_they_may_see(at_desk: Sit, cast: Cast) -> None:
+    alice = at_desk(cast.alice)
+    assert "Nothing at hand? Fill in an example: Eve" in words(alice.see("/f/greet"))
+    assert 'name="in/name" value="Eve"' in alice.see("/f/greet?sample=0")
+    rules = {**GREET_RULES, "examples.first": {"hidden": True}}
+    publish(cast.greet, behavior=GREET, rules=rules, make_current=True, by=cast.operator)
+    page = alice.see("/f/greet")
+    assert "Nothing at hand?" not in words(page) and "Eve" not in page
+    behavior = {"behavior": GREET, "rules": rules, "samples": [{"name": "Zoe"}]}
+    publish(cast.greet, make_current=True, by=cast.operator, **behavior)
+    assert "Fill in an example: Zoe" in words(alice.see("/f/greet"))
+
+
+def test_an_output_is_downloaded_as_text_and_as_json(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    model.script(greeting("Grüße, Ann"))
+    alice = at_desk(cast.alice)
+    run = ran(alice, cast.alice)
+    text = alice.client.get(f"/runs/{run.id}/output.txt")
+    assert text.content.decode() == "Grüße, Ann" and text["Content-Type"] == "text/plain; charset=utf-8"
+    assert re.search(r'attachment; filename="greet-[-\d]+\.txt"', text["Content-Disposition"])
+    assert alice.client.get(f"/runs/{run.id}/output.json").json() == {"greeting": "Grüße, Ann"}
+    alice.see(f"/runs/{run.id}/output.exe", 404)
+    at_desk(cast.bob).see(f"/runs/{run.id}/output.txt", 404)
+
+
+def test_asking_again_on_what_is_served_now_and_on_a_version(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    alice = at_desk(cast.alice)
+    first = ran(alice, cast.alice)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
+    alice.send(f"/runs/{first.id}/again", htmx=False, on="current")
+    look()
+    now = runs_of(cast.alice)[0]
+    assert (now.replay_of, now.receipt["user"], first.receipt["user"]) == (first.id, 1, None)
+    page = alice.see(f"/runs/{now.id}")
+    assert f"/runs/compare?a={first.id}&amp;b={now.id}" in page and "On version 1, with your changes" in page
+    alice.send(f"/runs/{first.id}/again", htmx=False, on="1")
+    assert runs_of(cast.alice)[0].receipt["base"] == 1
+    assert alice.send(f"/runs/{first.id}/again", htmx=False, on="7").status_code == 404
+    assert alice.send(f"/runs/{first.id}/again", htmx=False, on="yesterday").status_code == 400
+
+
+def test_a_run_lists_its_calls(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    model.script(Answer("Sure!"), greeting("Hello"))
+    alice = at_desk(cast.alice)
+    page = words(alice.see(f"/runs/{ran(alice, cast.alice).id}"))
+    assert "2 calls to models" in page and "1, First 135M demo model Answered" in page and "2, Repair" in page

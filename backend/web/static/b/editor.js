@@ -4,7 +4,8 @@ const prefix = () => `b-draft:${editor()?.dataset.bEditor}:`;
 const key = (field) => prefix() + field;
 
 const drafts = () => Object.keys(localStorage).filter((name) => name.startsWith(prefix()));
-const typed = (form) => JSON.stringify([...new FormData(form)].filter(([name]) => ["value", "mode", "who", "name"].includes(name)));
+const KEPT = /^(value|mode|who|name|run|in(\/.*)?|out(\/.*)?)$/;
+const typed = (form) => JSON.stringify([...new FormData(form)].filter(([name]) => KEPT.test(name)));
 const rowOf = (field) => document.querySelector(`[data-b-field="${CSS.escape(field)}"]`);
 
 let discarded = [];
@@ -24,10 +25,25 @@ const banner = () => {
   }
 };
 
+// A box with rows in it is drawn by the server with the draft in it; once, since what comes back may lack empty rows.
+const asked = new Set();
+const drawn = (form, kept) => {
+  const name = form.dataset.bBox;
+  if (asked.has(name) || form.querySelector(".b-problems")) return;
+  asked.add(name);
+  const values = new FormData();
+  for (const [part, value] of JSON.parse(kept)) values.append(part, value);
+  values.append("act", "draw");
+  if (!name.startsWith("+")) values.append("field", name);
+  const target = name.startsWith("+") ? document.getElementById("editor") : form.closest("[data-b-field]");
+  window.htmx.ajax("POST", location.pathname, { target, swap: "outerHTML", values });
+};
+
 const restore = (form) => {
   form.dataset.saved ??= typed(form);
   const kept = localStorage.getItem(key(form.dataset.bBox));
-  if (!kept) return;
+  if (!kept || kept === typed(form)) return;
+  if ("bDraw" in form.dataset) return drawn(form, kept);
   for (const [name, value] of JSON.parse(kept)) {
     for (const part of form.querySelectorAll(`[name="${name}"]`)) {
       if (part.type === "radio") part.checked = part.value === value;
@@ -75,7 +91,12 @@ document.addEventListener("change", (event) => {
   if (form && event.target.name === "mode") follow(form, event.target.value);
   if (form) keep(form);
 });
+document.addEventListener("b:rows", (event) => {
+  const form = event.target.closest("[data-b-box]");
+  if (form) keep(form);
+});
 document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-b-edit], [data-b-cancel], .b-add")) asked.clear();
   if (event.target.closest("[data-b-discard]")) discard();
 });
 document.addEventListener("keydown", (event) => {
@@ -94,6 +115,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 let returnTo = "";
 document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.requestConfig.formData.get("act") === "draw") return;
   returnTo = event.detail.elt.closest?.("[data-b-field]")?.dataset.bField ?? returnTo;
 });
 document.addEventListener("htmx:afterSettle", () => {

@@ -110,14 +110,6 @@ const follow = (section) => {
   document.addEventListener("htmx:load", () => section.isConnected || source.close());
 };
 
-const elapsed = () => {
-  for (const word of document.querySelectorAll("[data-b-elapsed]")) {
-    const seconds = Math.max(0, (Date.now() - new Date(word.dataset.bElapsed)) / 1000);
-    if (seconds >= 1) word.textContent = word.dataset.bAgo.replace("#", seconds.toFixed(0));
-  }
-};
-setInterval(elapsed, 1000);
-
 const dress = () => document.querySelectorAll("[data-b-run]").forEach(follow);
 document.addEventListener("htmx:load", dress);
 dress();

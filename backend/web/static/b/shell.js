@@ -10,6 +10,12 @@ const drawer = (open) => {
   (open ? document.querySelector("#menu a") : document.querySelector("[data-b-drawer]"))?.focus();
 };
 
+const copyPart = async (button) => {
+  await navigator.clipboard.writeText(button.parentElement.querySelector(".b-node-value").innerText.trim());
+  button.classList.add("b-copied");
+  setTimeout(() => button.classList.remove("b-copied"), 2000);
+};
+
 const copy = async (button) => {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.bCopy).value);
   const word = button.querySelector("[data-b-copied]");
@@ -23,9 +29,25 @@ document.addEventListener("click", (event) => {
   if (hit("[data-b-drawer]")) drawer(true);
   else if (hit("[data-b-drawer-close]")) drawer(false);
   else if (hit("[data-b-copy]")) copy(hit("[data-b-copy]"));
+  else if (hit("[data-b-copy-part]")) copyPart(hit("[data-b-copy-part]"));
+  else if (hit("[data-b-trouble-close]")) hit("[data-b-trouble]").hidden = true;
   else if (hit("[data-b-toast-close]")) hit("[data-b-toast]").remove();
 });
+document.addEventListener("click", (event) => {
+  for (const open of document.querySelectorAll("[data-b-dropdown][open]")) {
+    if (!open.contains(event.target) || event.target.closest(".b-dropdown a")) open.open = false;
+  }
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("[data-b-busy]")) event.target.classList.add("htmx-request"); // the verb says that it works
+});
+addEventListener("pageshow", () => document.querySelectorAll("[data-b-busy]").forEach((form) => form.classList.remove("htmx-request")));
 document.addEventListener("keydown", (event) => {
+  const dropdown = event.key === "Escape" && document.querySelector("[data-b-dropdown][open]");
+  if (dropdown) {
+    dropdown.open = false;
+    dropdown.querySelector("summary").focus();
+  }
   if (event.key === "Escape" && body.classList.contains("b-drawer-open")) drawer(false);
 });
 document.addEventListener("change", (event) => {
@@ -69,10 +91,56 @@ const localise = (within) => {
   }
 };
 
+// What takes more than a moment shows that it is being worked on: the part that will be replaced, or the whole page.
+const MOMENT_MS = 150;
+const own = (elt) => !/\b(load|every|from:)/.test(elt.getAttribute("hx-trigger") ?? ""); // asked for by a person
+document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target, requestConfig } }) => {
+  if (!own(elt) || !target) return;
+  const mark = setTimeout(() => target.classList.add("b-loading"), MOMENT_MS);
+  const done = (event) => {
+    if (event.detail.requestConfig !== requestConfig) return;
+    clearTimeout(mark);
+    target.classList.remove("b-loading");
+    document.removeEventListener("htmx:afterRequest", done);
+  };
+  document.addEventListener("htmx:afterRequest", done);
+});
+addEventListener("beforeunload", () => setTimeout(() => body.classList.add("b-leaving"), MOMENT_MS));
+addEventListener("pageshow", () => body.classList.remove("b-leaving"));
+
+// Where the reader is taken after a part was replaced: what was done, or what is asked.
+document.addEventListener("htmx:afterSettle", ({ detail: { elt } }) => {
+  const place = elt.querySelector?.("[data-b-focus]");
+  if (!place || place.contains(document.activeElement)) return;
+  place.focus({ preventScroll: true });
+  place.scrollIntoView({ block: "nearest" });
+});
+
+// How long something has been going on, where the server says since when.
+const elapsed = () => {
+  for (const word of document.querySelectorAll("[data-b-elapsed]")) {
+    const seconds = Math.max(0, (Date.now() - new Date(word.dataset.bElapsed)) / 1000);
+    if (seconds >= 1) word.textContent = word.dataset.bAgo.replace("#", seconds.toFixed(0));
+  }
+};
+setInterval(elapsed, 1000);
+
 const online = () => {
   const bar = document.querySelector("[data-b-offline]");
   if (bar) bar.hidden = navigator.onLine;
+  body.classList.toggle("b-off", !navigator.onLine);
+  for (const button of document.querySelectorAll(".b-run-button")) button.disabled = !navigator.onLine;
 };
+
+// What was asked and got no answer, or one that no page can show, is said; what a page asks by itself is not.
+const trouble = ({ detail: { elt, xhr } }) => {
+  const bar = document.querySelector("[data-b-trouble]");
+  if (!bar || !own(elt) || !navigator.onLine) return;
+  bar.hidden = false;
+  bar.querySelector("[data-b-trouble-id]").textContent = xhr?.getResponseHeader("Bespoke-Request") ?? "";
+};
+document.addEventListener("htmx:sendError", trouble);
+document.addEventListener("htmx:responseError", trouble);
 addEventListener("online", online);
 addEventListener("offline", online);
 

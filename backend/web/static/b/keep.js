@@ -1,0 +1,47 @@
+// Forms whose text is kept on this device until it is sent: [data-b-keep] names what is kept. The server draws it again.
+const key = (form) => `b-keep:${form.dataset.bKeep}`;
+const SKIPPED = ["csrfmiddlewaretoken", "act", "etag"];
+const pairs = (form) => [...new FormData(form)].filter(([name, value]) => !SKIPPED.includes(name) && typeof value === "string");
+const forms = () => document.querySelectorAll("form[data-b-keep]");
+const asked = () => ["run", "sample"].some((name) => new URLSearchParams(location.search).has(name));
+const drawn = new Set(); // once for each page: what comes back is what was kept, less the rows that hold nothing
+
+const keep = (form) => localStorage.setItem(key(form), JSON.stringify(pairs(form)));
+
+const draw = async (form) => {
+  const kept = localStorage.getItem(key(form));
+  form.dataset.bFresh ??= JSON.stringify(pairs(form));
+  if (!kept || drawn.has(key(form)) || kept === form.dataset.bFresh) return;
+  if (form.matches("[data-b-form]") && asked()) {
+    const line = form.querySelector("[data-b-kept]");
+    if (line) line.hidden = false;
+    return;
+  }
+  drawn.add(key(form));
+  const values = new FormData();
+  for (const [name, value] of JSON.parse(kept)) values.append(name, value);
+  values.append("act", "draw");
+  const part = form.matches("[data-b-form]") ? form : form.closest("section");
+  await window.htmx.ajax("POST", form.action, { source: form, target: part, swap: "outerHTML", values });
+};
+
+document.addEventListener("input", (event) => event.target.form?.matches("[data-b-keep]") && keep(event.target.form));
+document.addEventListener("change", (event) => event.target.form?.matches("[data-b-keep]") && keep(event.target.form));
+document.addEventListener("b:rows", (event) => {
+  const form = event.target.closest("[data-b-keep]");
+  if (form) keep(form);
+});
+document.addEventListener("click", (event) => {
+  const gone = event.target.closest("[data-b-keep-gone]");
+  if (gone) localStorage.removeItem(`b-keep:${gone.dataset.bKeepGone}`);
+});
+// What was sent and taken is kept with the run from then on; what was refused stays here.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { requestConfig, xhr } = event.detail;
+  const form = requestConfig.elt.closest?.("form[data-b-keep]");
+  const act = requestConfig.formData.getAll("act").at(-1);
+  if (!form || requestConfig.elt !== form || xhr.status >= 300 || act === "draw" || act === "look") return;
+  localStorage.removeItem(key(form));
+});
+document.addEventListener("htmx:load", () => forms().forEach(draw));
+forms().forEach(draw);

@@ -92,7 +92,7 @@ def schemas_page() -> str:
             "## Refused",
             "",
             "- References other than `#` and `#/$defs/…`: nothing is ever fetched. `$id`, anchors and dynamic",
-            "  references are not known. A reference that leads back to itself without going into the value is refused.",
+            "  references are not known. One that leads back to itself without going into the value is refused.",
             "- Patterns other than those of Rust's [regex](https://docs.rs/regex): no look-around, no back references.",
             "  They are matched in time that grows with the text and no faster. `\\d`, `\\w` and `\\s` are of ASCII.",
             "",

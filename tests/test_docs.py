@@ -21,6 +21,12 @@ def test_links_and_pictures_of_the_readme_lead_somewhere() -> None:
         assert missing == [], page
 
 
+def test_the_docs_say_plainly_what_locking_and_hiding_do_not_do() -> None:
+    page = (ROOT / "docs/layers.md").read_text()
+    assert "Locked means unchangeable, hidden means not shown." in page
+    assert "Neither means that a model cannot be talked into paraphrasing it." in page
+
+
 def test_every_make_target_that_the_readme_names_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z]+)`", (ROOT / "README.md").read_text()))

@@ -1,5 +1,18 @@
 """The pages of docs/reference that are made from the code, so that they cannot say anything else."""
 
+from features.engine.patterns import MAX_MATCHED
+from features.engine.refs import MAX_OVERLAP, WEIGHTS
+from features.engine.schemas import (
+    DRAFT,
+    FORMATS,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    MAX_PATTERN,
+    MAX_PATTERNS,
+    SUPPORTED,
+)
+from features.engine.validating import MAX_CHECKS, MAX_COPIED, MAX_WEIGHED
 from tenants.roles import SCOPES, VERBS, OperatorRole, Role
 
 from .error_types import ADVICE
@@ -71,4 +84,57 @@ def _scopes(verb: str) -> str:
     return ", ".join(scope for scope, verbs in SCOPES.items() if verb in verbs)
 
 
-PAGES = {"errors.md": errors_page, "roles.md": roles_page}
+def schemas_page() -> str:
+    """Which JSON Schemas are accepted as `input` and `output`, as Markdown."""
+    kinds = {"schema": "a schema", "list": "a list of schemas", "map": "schemas by name", "value": "a value"}
+    rows = [f"| `{keyword}` | {kinds[kind]} |" for keyword, kind in sorted(SUPPORTED.items())]
+    patterns = f"{MAX_PATTERNS} patterns of {MAX_PATTERN:,} characters"
+    return "\n".join(
+        [
+            "# Schemas",
+            "",
+            f"`input` and `output` of a behavior are JSON Schemas ([draft 2020-12]({DRAFT})) of type `object`, of",
+            "these keywords and no others; an unknown one is refused, because it would check nothing.",
+            "",
+            "| keyword | its value |",
+            "| --- | --- |",
+            *rows,
+            "",
+            f"`format` is asserted, and is one of {', '.join(f'`{name}`' for name in FORMATS)}.",
+            "",
+            "## Refused",
+            "",
+            "- References other than `#` and `#/$defs/…`: nothing is ever fetched. `$id`, anchors and dynamic",
+            "  references are not known. One that leads back to itself without going into the value is refused.",
+            "- Patterns other than those of Rust's [regex](https://docs.rs/regex): no look-around, no back references.",
+            "  They are matched in time that grows with the text and no faster. `\\d`, `\\w` and `\\s` are of ASCII.",
+            "",
+            "## Limits",
+            "",
+            "| of a schema | at most |",
+            "| --- | --- |",
+            f"| size, as JSON | {MAX_BYTES:,} bytes |",
+            f"| objects and lists within one another | {MAX_DEPTH} |",
+            f"| objects and lists | {MAX_NODES:,} |",
+            f"| patterns | {patterns} |",
+            f"| schemas applied to the same part of a value | {MAX_OVERLAP}"
+            + "".join(f"; `{keyword}` counts as {weight} more" for keyword, weight in WEIGHTS.items())
+            + " |",
+            "",
+            "| of a value | what is said beyond that |",
+            "| --- | --- |",
+            f"| parts × schemas applied to one part: {MAX_CHECKS:,} | it has too many parts for the schema |",
+            f"| characters × bytes of the pattern that they are matched with, together: {MAX_MATCHED:,} | the text is"
+            " too long to be matched with the pattern |",
+            f"| parts × schemas: {MAX_WEIGHED:,}; characters in all violations together: {MAX_COPIED:,} | the first"
+            " violation alone, and of a very large value only that it does not fit |",
+            "",
+            "An ordinary pattern compiles to 1,000 to 8,000 bytes; counted repetitions and `\\p{…}` to many more.",
+            "",
+            "*Made by `manage.py write_reference`.*",
+            "",
+        ]
+    )
+
+
+PAGES = {"errors.md": errors_page, "roles.md": roles_page, "schemas.md": schemas_page}

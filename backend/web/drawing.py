@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy
 
 from features.explain import hidden_fields, titles_of
 from features.models import Feature
-from features.runs.listing import repairs_of
-from features.runs.models import FINAL, Run, State
+from features.runs.listing import attempts_of, repairs_of
+from features.runs.models import FINAL, Attempt, Run, State
 from features.runs.receipts import served_by
 from features.served import Served
 from tenants.actor import Actor
@@ -178,18 +178,17 @@ def calls_of(run: Run) -> list[CallLine]:
     return [_call(row) for row in attempts_of(run.pk)]
 
 
-def _call(row: Mapping[str, Any]) -> CallLine:
-    outcome, ended = row["outcome"] or "", row["finished"]
-    tokens = [row["input_tokens"], row["output_tokens"]]
+def _call(row: Attempt) -> CallLine:
+    ended = row.finished_at
     return CallLine(
-        number=row["number"],
-        kind=sentence(row["kind"]),
-        model=_("135M demo model") if row["provider"] == DEMO_PROVIDER else row["model"],
-        outcome=str(OUTCOMES.get(outcome, sentence(outcome))) if ended else _("Running"),
-        failed=ended is not None and outcome != "answered",
-        seconds=(ended - row["started"]).total_seconds() if ended else None,
-        tokens=_("%(a)s in, %(b)s out") % {"a": tokens[0], "b": tokens[1]} if None not in tokens else "",
-        cost=money(row["cost"]),
+        number=row.number,
+        kind=sentence(row.kind),
+        model=_("135M demo model") if row.target.provider == DEMO_PROVIDER else row.target.model,
+        outcome=str(OUTCOMES.get(row.outcome, sentence(row.outcome))) if ended else _("Running"),
+        failed=ended is not None and row.outcome != "answered",
+        seconds=(ended - row.started_at).total_seconds() if ended else None,
+        tokens=_("%(a)s in, %(b)s out") % {"a": row.input_tokens, "b": row.output_tokens} if ended else "",
+        cost=money(row.cost),
     )
 
 

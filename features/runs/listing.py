@@ -119,6 +119,11 @@ def counted_runs(
     ]
 
 
+def attempts_of(run_id: UUID) -> list[Attempt]:
+    """A run's calls in order, with what they were made to; within the tenant's transaction."""
+    return list(Attempt.objects.select_related("target").filter(run=run_id).order_by("number"))
+
+
 def repairs_of(run_id: UUID) -> int:
     """How often a run's model was asked again to mend its answer; within the tenant's transaction."""
     return Attempt.objects.filter(run=run_id, kind="repair").count()

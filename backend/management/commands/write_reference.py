@@ -11,7 +11,7 @@ from backend.api.reference import PAGES
 class Command(BaseCommand):
     """`manage.py write_reference`."""
 
-    help = "Write docs/reference/errors.md and roles.md from the code."
+    help = "Write the pages of docs/reference that are made from the code."
     requires_system_checks = ()
 
     def handle(self, *arguments: Any, **options: Any) -> None:

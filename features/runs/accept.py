@@ -58,7 +58,7 @@ def accept(
     taken: Accepted | None = None
     try:
         with _unless_erased():
-            taken = usual and usual.queued_at_once()
+            taken = usual.queued_at_once() if usual else None
         if taken is None:
             taken = _take_in(feature, question, run_id, idempotency_key, fingerprint, asked, choosing, by)
         return taken

@@ -183,7 +183,7 @@ async def _read(
     timeout = openai.Timeout(remaining, connect=min(CONNECT_SECONDS, remaining))
     try:
         async with asyncio.timeout(remaining) as limit:
-            answer = await client.post(
+            answer: Any = await client.post(
                 "/chat/completions", cast_to=httpx2.Response, body=request, stream=True,
                 stream_cls=openai.AsyncStream[Any],
                 options={"timeout": timeout, "headers": dict(headers)},
@@ -202,7 +202,8 @@ async def _gather(
 ) -> None:
     """Read an answer to the end of its connection's turn, which is good for the next call only then."""
     async for part in answer.aiter_bytes():
-        if gathered.ended:
+        was_whole = gathered.ended
+        if was_whole:
             continue
         if added := gathered.feed(part):
             on_text(added)

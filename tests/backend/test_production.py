@@ -68,7 +68,11 @@ FINE: dict[str, dict[str, str]] = {
 def settings_read(given: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Read the settings in a process of its own, as every process of ours does; an empty value is none at all."""
     environment = {name: value for name, value in {**GOOD, **given}.items() if value}
-    command = [sys.executable, "-c", "import backend.settings as s; print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME)"]
+    command = [
+        sys.executable,
+        "-c",
+        "import backend.settings as s; print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, s.SECURE_HSTS_SECONDS)",
+    ]
     return subprocess.run(
         command, cwd=ROOT, env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True
     )
@@ -113,12 +117,14 @@ def test_the_local_launcher_says_that_it_is_local(monkeypatch: pytest.MonkeyPatc
     assert settings_for(urls, redis_url="r", base_url="b", demo_model=None)["BESPOKE_ENVIRONMENT"] == "local"
 
 
-def test_cookies_over_tls_are_bound_to_the_host() -> None:
-    assert settings_read({}).stdout.split() == ["__Host-session", "__Host-csrf"]
+def test_with_tls_cookies_are_bound_to_the_host_and_browsers_come_by_tls_for_a_year() -> None:
+    assert settings_read({}).stdout.split() == ["__Host-session", "__Host-csrf", "31536000"]
+    here = {"BESPOKE_ENVIRONMENT": "local", "BESPOKE_BASE_URL": "http://localhost:8000"}
+    assert settings_read(here).stdout.split() == ["session8000", "csrf8000", "0"]
 
 
 def test_both_cookies_are_for_this_host_alone_by_tls_alone_and_not_for_scripts(cast: Cast, settings: Any) -> None:
-    settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME = settings_read({}).stdout.split()
+    settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME = settings_read({}).stdout.split()[:2]
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True  # as for an https address
     login = User.objects.get(email="alice@acme.example")
     login.set_password("a long enough secret")

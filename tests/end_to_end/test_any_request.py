@@ -85,8 +85,6 @@ def ask(stack: Stack, who: str, place: Path, *options: str) -> str:
         "--request-timeout", "30", *options,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=place, capture_output=True, text=True)
-    Path(f"/tmp/edges/{who}.txt").write_text(done.stdout + done.stderr)
-    Path(f"/tmp/edges/{who}.log").write_text(stack.web.said())
     return "" if done.returncode == 0 else f"{done.stdout}\n{done.stderr}"
 
 
@@ -103,4 +101,4 @@ def test_whatever_is_sent_gets_an_answer_that_is_documented(who: str, asked: Sta
 @pytest.mark.slow
 @ALL_FOUR
 def test_much_more_of_it_and_chains_of_requests(who: str, asked: Stack, tmp_path: Path) -> None:
-    assert ask(asked, who, tmp_path, "--phases", "coverage,fuzzing,stateful", "-n", "60") == ""
+    assert ask(asked, who, tmp_path, "--phases", "coverage,fuzzing,stateful", "-n", "25") == ""

@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tenants.catalogue import refuse_unsafe
+from tenants.faults import refuse_unsafe
 
 
 class Command(BaseCommand):

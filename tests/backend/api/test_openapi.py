@@ -109,6 +109,11 @@ def test_headers_that_count_are_named(operation: tuple[str, str], document: dict
     assert ("ETag" in answer["headers"]) == ("If-Match" in HEADERS[operation])
 
 
+def test_what_may_spend_may_be_refused_for_a_budget(document: dict[str, Any]) -> None:
+    with_402 = {operation["operationId"] for _, _, operation in operations(document) if "402" in operation["responses"]}
+    assert with_402 == {"post_run", "post_run_replay", "post_batch", "post_preview", "post_suggest"}
+
+
 def test_every_kind_of_error_is_a_component(document: dict[str, Any]) -> None:
     assert document["components"]["responses"].keys() == KINDS.keys()
 

@@ -487,7 +487,7 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/accounts/2fa/reauthenticate/", "302 302 403 403 403 403 302 403"),
     ],
     "accounts/2fa/totp/activate/": [
-        Row("get", "/accounts/2fa/totp/activate/", "302 302 302 302 302 302 302 302"),
+        Row("get", "/accounts/2fa/totp/activate/", "302 302 200 200 200 200 302 200"),
     ],
     "accounts/2fa/totp/deactivate/": [
         Row("get", "/accounts/2fa/totp/deactivate/", "302 302 404 404 404 404 302 404"),
@@ -496,7 +496,7 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/accounts/2fa/recovery-codes/", "302 302 404 404 404 404 302 404"),
     ],
     "accounts/2fa/recovery-codes/generate/": [
-        Row("get", "/accounts/2fa/recovery-codes/generate/", "302 302 302 302 302 302 302 302"),
+        Row("get", "/accounts/2fa/recovery-codes/generate/", "302 302 200 200 200 200 302 200"),
     ],
     "accounts/2fa/recovery-codes/download/": [
         Row("get", "/accounts/2fa/recovery-codes/download/", "302 302 404 404 404 404 302 404"),

@@ -127,14 +127,18 @@ def test_the_init_script_makes_the_roles_that_the_embedded_server_has(server: po
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE bespoke")
     (place / "owner").write_text("ow'ner\n")
-    done = initdb(server, place, OWNER_PASSWORD_FILE=str(place / "owner"), APP_PASSWORD="app", OPERATOR_PASSWORD="op")
+    others = {"APP_PASSWORD": "app", "OPERATOR_PASSWORD": "op", "BACKUP_PASSWORD": "ba'ck"}
+    done = initdb(server, place, OWNER_PASSWORD_FILE=str(place / "owner"), **others)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     with psycopg.connect(with_login(server.url(), "bespoke_owner", database="bespoke")) as connection:
         connection.execute("CREATE TABLE mine (a int)")
     asked = "SELECT rolname, rolsuper, rolbypassrls, rolcreatedb FROM pg_roles WHERE rolname LIKE 'bespoke%' ORDER BY 1"
     with psycopg.connect(server.url()) as connection:
         made = connection.execute(asked).fetchall()
-    assert made == [(f"bespoke_{part}", False, False, False) for part in ("app", "operator", "owner")]
+        secret = "SELECT rolpassword IS NOT NULL FROM pg_authid WHERE rolname LIKE 'bespoke%'"
+        assert connection.execute(secret).fetchall() == [(True,)] * 4
+    parts = ("app", "backup", "operator", "owner")  # of which that of backups alone reads past policies
+    assert made == [(f"bespoke_{part}", False, part == "backup", False) for part in parts]
     make_roles(server.url())  # and the other way of running the same file finds nothing to complain about
 
 

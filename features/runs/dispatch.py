@@ -220,7 +220,9 @@ def ring(bells: int = 1, *, whatever: bool = False) -> None:
 
     def send() -> None:
         with valkey.client.pipeline(transaction=False) as pipe:
-            wait, masked = pipe.llen(QUEUE).exists(MASK).execute()
+            pipe.llen(QUEUE)
+            pipe.exists(MASK)
+            wait, masked = pipe.execute()
         if masked and not whatever:
             return
         for _ in range(min(bells, most - int(wait))):

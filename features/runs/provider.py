@@ -181,7 +181,7 @@ async def _read(
     timeout = openai.Timeout(remaining, connect=min(CONNECT_SECONDS, remaining))
     try:
         async with asyncio.timeout(remaining) as limit:
-            answer = await client.post(
+            answer: Any = await client.post(
                 "/chat/completions", cast_to=httpx2.Response, body=request, stream=True,
                 stream_cls=openai.AsyncStream[Any],
                 options={"timeout": timeout, "headers": {"X-Client-Request-Id": name}},
@@ -198,7 +198,7 @@ async def _read(
 async def _gather(
     answer: httpx2.Response, gathered: Gathered, limit: asyncio.Timeout, on_text: Callable[[str], None]
 ) -> None:
-    """Read an answer to the end of its connection's turn, which is good for the next call only then."""
+    """Read an answer; after the word that it is whole its end is waited for a moment, which frees its connection."""
     async for part in answer.aiter_bytes():
         if gathered.ended:
             continue
@@ -206,8 +206,12 @@ async def _gather(
             on_text(added)
         if gathered.length > LONGEST_ANSWER:
             raise TimeoutError
-        if gathered.ended:
-            limit.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
+        _wait_no_longer(limit, gathered)
+
+
+def _wait_no_longer(limit: asyncio.Timeout, gathered: Gathered) -> None:
+    if gathered.ended:
+        limit.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
 
 
 def _request(call: Call, target: ModelTarget, compiled: Compiled) -> dict[str, Any]:

@@ -105,9 +105,9 @@ class _Lane:
         connection: psycopg.Connection[Any] = wrapper.connection
         with wrapper.wrap_database_errors:
             if len(statements) == 1:
-                return [_rows(psycopg.Cursor(connection).execute(*statements[0]))]  # type: ignore[arg-type]
+                return [_rows(psycopg.Cursor(connection).execute(*statements[0]))]
             with connection.pipeline():
-                sent = [psycopg.Cursor(connection).execute(*statement) for statement in statements]  # type: ignore[arg-type]
+                sent = [psycopg.Cursor(connection).execute(*statement) for statement in statements]
             return [_rows(cursor) for cursor in sent]
 
     def _open(self) -> BaseDatabaseWrapper:

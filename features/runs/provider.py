@@ -200,7 +200,7 @@ async def _read(
 async def _gather(
     answer: httpx2.Response, gathered: Gathered, limit: asyncio.Timeout, on_text: Callable[[str], None]
 ) -> None:
-    """Read an answer to the end of its connection's turn, which is good for the next call only then."""
+    """Read an answer; after the word that it is whole its end is waited for a moment, which frees its connection."""
     async for part in answer.aiter_bytes():
         was_whole = gathered.ended
         if was_whole:
@@ -209,8 +209,12 @@ async def _gather(
             on_text(added)
         if gathered.length > LONGEST_ANSWER:
             raise TimeoutError
-        if gathered.ended:
-            limit.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
+        _wait_no_longer(limit, gathered)
+
+
+def _wait_no_longer(limit: asyncio.Timeout, gathered: Gathered) -> None:
+    if gathered.ended:
+        limit.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
 
 
 def _request(call: Call, target: ModelTarget, compiled: Compiled) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from features.actions.pins import pin
 from features.resolve import serve
 from tenants.actions import create_key
 from tenants.audit import verified
-from tenants.catalogue import faults
+from tenants.faults import faults
 from tests.canaries import tables
 from tests.cast import Cast
 from tests.processes import ALIASES, as_superuser, led_to

@@ -24,7 +24,7 @@ from features.runs.forgetting import delete_old_keys, delete_old_runs, forget_un
 from features.runs.guards import watch_rollouts
 from features.runs.models import Run
 from tenants.actor import Actor
-from tenants.catalogue import faults
+from tenants.faults import faults
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.processes import as_superuser

@@ -47,7 +47,7 @@ def alice(stack: Stack) -> Iterator[Page]:
         page.set_default_timeout(15_000)
         yield page
         browser.close()
-    assert complaints == []
+    assert complaints == [], "\n".join(complaints)
 
 
 def _lost(request: Any) -> bool:

@@ -6,11 +6,17 @@ const forms = () => document.querySelectorAll("form[data-b-keep]");
 const asked = () => ["run", "sample"].some((name) => new URLSearchParams(location.search).has(name));
 const drawn = new Set(); // once for each page: what comes back is what was kept, less the rows that hold nothing
 
-const keep = (form) => localStorage.setItem(key(form), JSON.stringify(pairs(form)));
+// What is as the server drew it, or as it was sent, needs no keeping.
+const keep = (form) => {
+  const typed = JSON.stringify(pairs(form));
+  if (typed === form.dataset.bFresh) localStorage.removeItem(key(form));
+  else localStorage.setItem(key(form), typed);
+};
 
 const draw = async (form) => {
+  if ("bFresh" in form.dataset) return; // it has been looked at when it came: now somebody types in it
   const kept = localStorage.getItem(key(form));
-  form.dataset.bFresh ??= JSON.stringify(pairs(form));
+  form.dataset.bFresh = JSON.stringify(pairs(form));
   if (!kept || drawn.has(key(form)) || kept === form.dataset.bFresh) return;
   if (form.matches("[data-b-form]") && asked()) {
     const line = form.querySelector("[data-b-kept]");
@@ -41,6 +47,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const form = requestConfig.elt.closest?.("form[data-b-keep]");
   const act = requestConfig.formData.getAll("act").at(-1);
   if (!form || requestConfig.elt !== form || xhr.status >= 300 || act === "draw" || act === "look") return;
+  form.dataset.bFresh = JSON.stringify(pairs(form));
   localStorage.removeItem(key(form));
 });
 document.addEventListener("htmx:load", () => forms().forEach(draw));

@@ -4,7 +4,8 @@ const box = () => document.getElementById("suggestion");
 const sheet = (open) => {
   box().classList.toggle("b-say-open", open);
   box().querySelector("[data-b-say-open]").setAttribute("aria-expanded", String(open));
-  box().querySelector(open ? "#wish, [data-b-say-close]" : "[data-b-say-open]")?.focus();
+  const place = open ? (box().querySelector("#wish:not([readonly])") ?? box().querySelector("[data-b-say-close]")) : box().querySelector("[data-b-say-open]");
+  place?.focus();
 };
 
 const count = () => {

@@ -338,6 +338,18 @@ def test_the_operator_cannot_read_content(owner: Any) -> None:
         assert "tenant_id" in readable
 
 
+def test_what_is_the_operators_alone_the_app_has_no_grant_on(owner: Any) -> None:
+    alone = {table for table, reason in GLOBAL.items() if "readable by the operator role only" in reason}
+    rows = owner("SELECT relname::text, has_any_column_privilege('bespoke_app', oid, 'SELECT, INSERT, UPDATE')"
+                 " OR has_table_privilege('bespoke_app', oid, 'DELETE') FROM pg_class"
+                 " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")  # fmt: skip
+    assert len(alone) > 5 and {table for table, may in rows if may} & alone == set()
+    never_written = {"features_feature", "features_version", "features_currentversion", "features_modeltarget"}
+    for table in never_written:
+        for privilege in ("INSERT", "UPDATE", "DELETE"):
+            assert owner(f"SELECT has_table_privilege('bespoke_app', '{table}', '{privilege}')") == [(False,)]
+
+
 def test_the_app_adds_to_the_audit_list_and_changes_nothing_of_it(owner: Any) -> None:
     only_added = owner("SELECT privilege_type FROM information_schema.role_table_grants"
                        " WHERE grantee = 'bespoke_app' AND table_name = 'tenants_auditevent'")  # fmt: skip

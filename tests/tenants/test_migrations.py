@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connections, transaction
 
 from features.runs.accept import accept
-from tenants.faults import faults
+from tenants.faults import faults_of_database
 from tenants.tables import tenant_rows
 from tests.cast import Cast
 
@@ -97,7 +97,8 @@ def test_rows_whose_keys_are_checked_at_commit_do_not_keep_the_table_open(editor
              " FROM tenants_subject s, (SELECT id FROM tenants_user WHERE email = 'operator@bespoke.example') u WHERE s.kind = 'tenant'"  # fmt: skip
     with tenant_rows(editor, "tenants_subject"), tenant_rows(editor, "tenants_member"):
         editor.execute(copied)
-    assert list(faults()) == []
+    with editor.connection.cursor() as cursor:
+        assert list(faults_of_database(cursor)) == []
 
 
 def test_a_table_opened_is_closed_again_whatever_happens(editor: Any) -> None:

@@ -156,6 +156,9 @@ def test_the_public_internet_is_not_refused(told: str) -> None:
     [
         "localhost", "localhost.", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.0.0.1.",
         "①②⑦.⓪.⓪.①", "localhost%00.example.com", "127.0.0.1%2f.example.com", "[::ffff:127.0.0.1]", "[::1]",
+        "127.0.1", "017700000001", "0x7f.0.0.0x1", "00000177.0.0.1", "4294967296127.0.0.1", "１２７.０.０.１", "127。0。0。1",
+        "ｌｏｃａｌｈｏｓｔ", "LOCALHOST", "localhost..", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:1]", "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::1%25lo]", "user@127.0.0.1", "example.com@localhost", "127.0.0.1#", "127.0.0.1?",
     ],
 )  # fmt: skip
 def test_other_spellings_of_this_machine_reach_nothing(spelling: str, listener: Listener, settings: Any) -> None:
@@ -257,6 +260,12 @@ def test_no_proxy_of_the_environment_is_asked(
     with pytest.raises(Refused):
         send("https://innocent.example/", resolve=answers("10.0.0.1"))
     assert listener.connections == 0
+    there = Listener()  # nor for what may be called
+    settings.OUTBOUND_NETWORKS = [LOOPBACK]
+    assert send(f"http://127.0.0.1:{there.port}/") == 200
+    there.server.shutdown()
+    there.server.server_close()
+    assert (there.connections, listener.connections) == (1, 0)
 
 
 def test_a_listener_that_hangs_is_left_after_the_time_for_all_of_it(listener: Listener, settings: Any) -> None:

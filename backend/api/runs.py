@@ -21,7 +21,7 @@ from features.engine import pointer
 from features.find import find_feature
 from features.resolve import serve_known
 from features.runs.accept import accept, find_run
-from features.runs.dispatch import ring
+from features.runs.bells import ring_soon
 from features.runs.ends import until_ended
 from features.runs.events import TERMINAL
 from features.runs.finish import cancel
@@ -105,7 +105,7 @@ def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: s
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     elif not accepted.ended:
-        ring()
+        ring_soon()
     if "text/event-stream" in request.headers.get("Accept", ""):
         return _stream(actor, accepted.run_id, "0", headers, just_taken_in=not (accepted.replayed or accepted.ended))
     if accepted.ended or not wait:

@@ -23,7 +23,7 @@ from .export import delete_file
 from .isolation import APP, NOBODY, OPERATOR, operator_tx, tenant_tx
 from .jobs import Claim, Lost, Stopped
 from .logins import anonymise
-from .models import AuditEvent, Member, Subject
+from .models import AuditEvent, Invitation, Member, Subject
 from .privacy_models import Erasure, Export
 from .records import ELSEWHERE, LETTING_GO, Records, Whose, registry
 from .subjects import MEMBER_PREFIX
@@ -117,9 +117,13 @@ class _Erasing:
                 self.claim.hold()
                 rows = Member.objects.filter(tenant_id=self.tenant_id, pk__gt=after).order_by("pk")
                 rows = rows if self.whole else rows.filter(pk=self.subject)
-                members = list(rows.values_list("pk", "user_id")[:PIECE])
-            for pk, user_id in members:
+                members = list(rows.values_list("pk", "user_id", "user__email")[:PIECE])
+            for pk, user_id, email in members:
                 after = pk
+                with tenant_tx(self.tenant_id):
+                    self.claim.hold()
+                    asked = Invitation.objects.filter(tenant_id=self.tenant_id, email__iexact=email)
+                    self._count({"tenants_invitation": asked.delete()[0]})
                 done = anonymise(user_id, leaving=self.tenant_id)
                 with tenant_tx(self.tenant_id):
                     self.claim.hold()

@@ -16,7 +16,20 @@ from django.db import models
 from django.utils.module_loading import autodiscover_modules
 
 from .isolation import APP, OPERATOR
-from .models import ApiKey, AuditEvent, AuditHead, Delivery, Member, ProviderKey, Subject, Tenant, User, Webhook
+from .models import (
+    ApiKey,
+    AuditEvent,
+    AuditHead,
+    Delivery,
+    Invitation,
+    Member,
+    ProviderKey,
+    Subject,
+    SupportGrant,
+    Tenant,
+    User,
+    Webhook,
+)
 from .privacy_models import Erasure, Export, ExportPiece
 
 Row = dict[str, Any]
@@ -114,7 +127,7 @@ listed(
     Records(
         Tenant, "organisation",
         ["id", "slug", "name", "created_at", "requests_per_minute", "concurrent_runs", "state", "state_reason",
-         "state_at"],
+         "state_at", "require_mfa"],
         kept=_OF_ALL, stays="what is kept belongs to it; its name and address are taken out",
         instead={"name": "'Erased'", "slug": "'erased-' || id", "state_reason": "''"}, role=OPERATOR,
     ),
@@ -123,8 +136,18 @@ listed(
     Records(
         ApiKey, "keys",
         ["id", "tenant_id", "kind", "name", "member_id", "created_by", "created_at", "expires_at", "revoked_at",
-         "last_used_at", "requests_per_minute", "concurrent_runs"],
+         "last_used_at", "requests_per_minute", "concurrent_runs", "scopes", "replaced_by"],
         {"secret_hash": _SECRET}, subject="member_id",
+    ),
+    Records(
+        Invitation, "invitations",
+        ["id", "tenant_id", "email", "role", "invited_by", "created_at", "sent_at", "expires_at", "accepted_at",
+         "revoked_at"],
+        {"secret_hash": _SECRET}, kept="an invitation is the organisation's; a member's own goes with the member",
+    ),
+    Records(
+        SupportGrant, "support_access",
+        ["id", "tenant_id", "reason", "granted_by", "created_at", "until", "ended_at"], kept=_OF_ALL,
     ),
     Records(
         ProviderKey, "provider_keys",

@@ -81,7 +81,7 @@ listed(
         subject="subject_id",
     ),
     Records(
-        BudgetUse, "budget_use", ["id", "tenant_id", "budget_id", "subject", "began", "spent"],
+        BudgetUse, "budget_use", ["id", "tenant_id", "budget_id", "subject", "began", "spent", "soft_at", "hard_at"],
         {"reserved": _WORKING}, subject="subject", follows=[(Budget, "budget_id")], key=("budget_id", "subject"),
     ),
 )  # fmt: skip

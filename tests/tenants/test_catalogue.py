@@ -24,6 +24,9 @@ APPS, OPERATORS = "bespoke_app", "bespoke_operator"
 # the login that asks for its memberships; none is unique, so none tells anything of another's rows.
 ACROSS = {
     "batch_open": "batches that may have ended, whosever",
+    "erasure_open": "erasures that wait for a worker",
+    "export_expires": "exports to delete",
+    "export_open": "exports that wait for a worker",
     "idempotency_age": "idempotency keys too old to keep",
     "ledger_of_version": "what a rollout's versions came to",
     "preview_expires": "previews to put away",

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402 (after the settings)
 from django.db import connections  # noqa: E402
 
+from benchmarks.history import fill_runs  # noqa: E402
 from features.actions.targets import add_target  # noqa: E402
 from features.actions.versions import create_feature, publish  # noqa: E402
 from features.engine import ABSENT, BasedOn, Operation, flatten, inherited_digest, to_rows  # noqa: E402
@@ -36,7 +37,7 @@ SUBJECT = "tenant_id, id, kind, key, created_at"
 OVERRIDE = "tenant_id, id, feature_id, subject_id, number, operations, rules, message, author, valid_from"
 STAMP = "tenant_id, id, feature, subject, value"
 PIN = "tenant_id, id, feature_id, subject_id, kind, base, targets, reason, author, created_at, valid_from"
-POLICY = "tenant_id, id, users_may_pin, users_may_override, author, valid_from"
+POLICY = "tenant_id, id, users_may_pin, users_may_override, store, author, valid_from"
 TABLES = {  # the columns of each table that is filled, in the order in which its rows may be written
     "tenants_tenant": "id, slug, name, created_at",
     "tenants_subject": SUBJECT,
@@ -53,8 +54,12 @@ Rows = dict[str, list[tuple[Any, ...]]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add_sizes(parser)
+    parser.add_argument("--runs", type=int, default=0, help="finished runs of the last year, in all (history.py)")
     chosen = parser.parse_args()
     fill(chosen.features, chosen.tenants, chosen.subjects)
+    if chosen.runs:
+        seconds = fill_runs(chosen.runs, on_piece=show_runs(chosen.runs))
+        say(f"\n{chosen.runs} runs in {seconds:.0f} s")
 
 
 def add_sizes(parser: argparse.ArgumentParser) -> None:
@@ -180,7 +185,7 @@ def rows_of(features: list[Feature], number: int, each: int) -> Rows:
     found["tenants_tenant"].append((tenant, slug_of(number), f"Organisation {number}", then))
     found["tenants_subject"].append((tenant, tenant, "tenant", "", then))
     if number % 10 == 0:
-        found["features_policy"].append((tenant, uuid7(), "30", True, "benchmark", then))
+        found["features_policy"].append((tenant, uuid7(), "30", True, True, "benchmark", then))
         found["features_stamp"].append((tenant, uuid7(), EVERY_FEATURE, tenant, 1))
 
     def override(subject: UUID, feature: int, operations: list[Operation]) -> None:
@@ -236,6 +241,13 @@ def show(done: int, tenants: int, each: int, first: int, began: float) -> None:
     spent = time.perf_counter() - began
     left = spent / (done - first) * (tenants - done)
     say(f"\r{done} of {tenants} organisations, {done * each} users; {spent:.0f} s, {left:.0f} s to go  ", end="")
+
+
+def show_runs(runs: int) -> Callable[[int, float], None]:
+    def show(done: int, seconds: float) -> None:
+        say(f"\r{done} of {runs} runs; {seconds:.0f} s, {seconds / done * (runs - done):.0f} s to go  ", end="")
+
+    return show
 
 
 def say(text: str, end: str = "\n") -> None:

@@ -2,7 +2,11 @@
 
 import threading
 
+import httpx2
+import pytest
+
 from tests.fakes.model import Answer, greeting
+from tests.outside import until
 from tests.processes import Stack
 
 
@@ -71,6 +75,24 @@ def test_a_follower_who_comes_back_gets_only_what_came_after_and_a_second_one_al
     assert [event.id for event in after] == [event.id for event in all_of_it[3:]]
     with alice.events(place, Last_Event_ID=after[-1].id) as nothing:
         assert [event.name for event in nothing] == ["done"]  # it has ended: the row says so
+
+
+def test_a_stream_goes_on_after_the_web_process_has_died_and_was_started_again(stack: Stack) -> None:
+    answer = held()
+    stack.model.script(answer)
+    alice = stack.knock("alice")
+    with alice.events("/features/greet/runs", {"input": {"name": "Ann"}}) as events:
+        run_id, last = events.next("queued").data["id"], events.next("delta")
+        stack.web.kill()
+        with pytest.raises(httpx2.HTTPError):
+            list(events)
+    stack.web.start()
+    until(stack.ready, "the web process answers again", 60)
+    answer.hold.set()
+    with stack.knock("alice").events(f"/runs/{run_id}/events", Last_Event_ID=last.id or "") as again:
+        rest = list(again)
+    assert rest[-1].name == "done" and rest[-1].data["output"] == {"greeting": "Hello Ann, how are you?"}
+    assert "".join(event.data["text"] for event in [last, *rest[:-1]]) == answer.text  # none twice, none missing
 
 
 def test_nobody_else_follows_a_run(stack: Stack) -> None:

@@ -28,6 +28,7 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     refusal: str | None = None
+    cached: int = 0  # of the 100 prompt tokens, those that the prefix cache had
     no_choices: bool = False
     second_choice: bool = False
     tool_call: bool = False
@@ -178,7 +179,9 @@ def _chunks(answer: Answer) -> list[dict[str, Any]]:
         if not answer.cut_off:
             deltas.append(_choice({}, answer.finish))
     chunks = [{**base, "choices": [delta]} for delta in deltas]
-    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    usage: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    if answer.cached:
+        usage["prompt_tokens_details"] = {"cached_tokens": answer.cached}
     return chunks if answer.cut_off else [*chunks, {**base, "choices": [], "usage": usage}]
 
 

@@ -82,6 +82,7 @@ def test_repairs_end_where_the_behavior_says(cast: Cast, model: FakeModel) -> No
 
 TYPED = {
     "a refusal": (Answer(None, refusal="I would rather not"), "refused"),
+    "a refusal in prose": (Answer("I'm sorry, but I can't help with that."), "invalid"),
     "cut off with good JSON": (Answer('{"greeting": "Hi"}', finish="length"), "truncated"),
     "cut off with nothing": (Answer(None, finish="length"), "truncated"),
     "filtered": (Answer('{"greeting": "Hi"}', finish="content_filter"), "filtered"),
@@ -165,14 +166,14 @@ def test_a_late_finisher_changes_nothing(cast: Cast, model: FakeModel) -> None:
 
 def test_fifty_workers_claim_one_run_once(cast: Cast, model: FakeModel) -> None:
     run_of(cast)
-    barrier, claims = threading.Barrier(20), []
+    barrier, claims = threading.Barrier(50), []
 
     def work() -> None:
         barrier.wait()
         claims.append(claim())
         connections.close_all()
 
-    threads = [threading.Thread(target=work) for _ in range(20)]
+    threads = [threading.Thread(target=work) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -245,19 +246,19 @@ def test_the_same_key_and_body_make_one_run_and_another_body_is_refused(cast: Ca
 
 
 def test_a_storm_of_the_same_key_makes_one_run(cast: Cast, model: FakeModel) -> None:
-    barrier, made = threading.Barrier(12), []
+    barrier, made = threading.Barrier(50), []
 
     def knock() -> None:
         barrier.wait()
         made.append(accept(cast.greet, {"name": "Ann"}, idempotency_key="storm", by=cast.alice).run_id)
         connections.close_all()
 
-    threads = [threading.Thread(target=knock) for _ in range(12)]
+    threads = [threading.Thread(target=knock) for _ in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(made) == 12 and len(set(made)) == 1
+    assert len(made) == 50 and len(set(made)) == 1
     assert len(rows(cast, Run)) == 1
 
 

@@ -7,9 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from features.actions.policy import set_policy
+from features.runs import forgetting
 from features.runs.accept import Asked, accept, find_run
 from features.runs.forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from features.runs.models import Attempt, IdempotencyKey, Ledger, Run
@@ -81,6 +84,18 @@ def test_runs_are_deleted_when_they_are_older_than_the_organisation_keeps_them(c
     with cast.alice.present():
         assert {row.run for row in Attempt.objects.all()} == {young}
         assert {row.run for row in Ledger.objects.all()} == {old, young}  # what was spent was spent
+
+
+def test_retention_deletes_in_pieces(cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forgetting, "PIECE", 2)
+    for number in range(5):
+        aged(cast, ended(cast, f"Ann {number}"), 31)
+    set_policy(retention_days=30, by=cast.ada)
+    with CaptureQueriesContext(connections["default"]) as asked:
+        assert delete_old_runs() == 5
+    pieces = [query for query in asked if query["sql"].startswith("DELETE FROM runs_run")]
+    commits = [query for query in asked if query["sql"] == "COMMIT"]
+    assert len(pieces) == 4 and len(commits) >= 4  # 2, 2, 1 and none, each in a transaction of its own
 
 
 def test_an_idempotency_key_is_good_for_a_day(cast: Cast, model: FakeModel) -> None:

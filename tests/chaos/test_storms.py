@@ -14,8 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from features.runs.budgets import add_budget
-from tests.chaos.invariants import all_ended, check
+from tests.chaos.invariants import all_ended, bind, check
 from tests.fakes.model import Answer
 from tests.outside import Knock, until
 from tests.processes import Program, Ruins
@@ -63,8 +62,7 @@ def post(who: Knock, number: int) -> str:
 def test_a_storm_loses_nothing_and_bills_nothing_twice(
     ruins: Ruins, workers: list[Program], runs: int, kills: int, wipes: int, stops: int
 ) -> None:
-    for owner in (ruins.cast.ada, ruins.cast.gus):
-        add_budget(period="month", soft=None, hard=10**12, by=owner)
+    bind(ruins)
     ruins.model.default = slow
     draw = random.Random(runs)
     blows = ["kill"] * kills + ["wipe"] * wipes + ["stop"] * stops
@@ -106,6 +104,7 @@ def strike(ruins: Ruins, worker: Program, blow: str) -> None:
 def test_posts_while_valkey_is_away_are_all_taken_in_and_end_when_it_is_back(
     ruins: Ruins, posts: int, seconds: float
 ) -> None:
+    bind(ruins)
     people = [ruins.knock("alice"), ruins.knock("mallory")]
     ruins.stop_valkey()
     stopped = time.monotonic()
@@ -137,18 +136,21 @@ def test_a_run_that_kills_its_workers_ends_by_itself_and_takes_nobody_along(
     def answer(body: dict[str, Any]) -> Answer:
         return Answer(kills=True) if "poison" in body["messages"][-1]["content"] else slow(body)
 
+    bind(ruins)
     ruins.model.default = answer
-    alice, supervisor = ruins.knock("alice"), threading.Thread(target=supervise)
+    alice, mallory, supervisor = ruins.knock("alice"), ruins.knock("mallory"), threading.Thread(target=supervise)
     supervisor.start()
     try:
         poison = alice.run("poison", prefer="respond-async").json()["id"]
-        others = [alice.run(f"Ann {n}", prefer="respond-async").json()["id"] for n in range(60)]
-        all_ended(ruins, [poison, *others], 120)
+        people = [alice, mallory] * 30
+        others = [(who, who.run(f"Ann {n}", prefer="respond-async").json()["id"]) for n, who in enumerate(people)]
+        all_ended(ruins, [poison, *(run_id for _, run_id in others)], 120)
     finally:
         stop.set()
         supervisor.join()
     run = alice.get(f"/runs/{poison}").json()
     assert (run["state"], run["error"]["type"]) == ("failed", "worker_lost")
     assert run["attempts"] <= 6 and {call["outcome"] for call in run["calls"]} == {"lost"}
-    assert {alice.get(f"/runs/{run_id}").json()["state"] for run_id in others} == {"succeeded"}
-    check(ruins, [poison, *others])
+    assert {who.get(f"/runs/{run_id}").json()["state"] for who, run_id in others} == {"succeeded"}
+    assert {mallory.get(f"/runs/{run_id}").status_code for who, run_id in others if who is alice} == {404}
+    check(ruins, [poison, *(run_id for _, run_id in others)])

@@ -5,6 +5,7 @@ import threading
 import httpx2
 import pytest
 
+from tests.end_to_end.test_lost_workers import within
 from tests.fakes.model import Answer, greeting
 from tests.outside import until
 from tests.processes import Stack
@@ -81,7 +82,8 @@ def test_a_stream_goes_on_after_the_web_process_has_died_and_was_started_again(s
     answer = held()
     stack.model.script(answer)
     alice = stack.knock("alice")
-    with alice.events("/features/greet/runs", {"input": {"name": "Ann"}}) as events:
+    feature = within(60, stack)  # to start again takes longer than greet may
+    with alice.events(f"/features/{feature}/runs", {"input": {"name": "Ann"}}) as events:
         run_id, last = events.next("queued").data["id"], events.next("delta")
         stack.web.kill()
         with pytest.raises(httpx2.HTTPError):

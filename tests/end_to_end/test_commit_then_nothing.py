@@ -13,6 +13,7 @@ from features.runs.dispatch import QUEUE
 from features.runs.models import Ledger, Queued, Run
 from features.runs.tasks import dispatch, look
 from tenants.valkey import client as broker
+from tests.backend.api.test_runs import events
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel
@@ -89,5 +90,5 @@ def test_a_worker_that_ends_before_it_tells_has_ended_the_run(cast: Cast, model:
     assert python(WORK, MODEL=model.base_url).returncode == ENDED
     assert counted(cast) == (1, 0, 1) and look() == 0
     assert alice.get(f"/runs/{run_id}").json()["state"] == "succeeded"
-    events = b"".join(alice.get(f"/runs/{run_id}/events").streaming_content).decode()  # which asks the row
-    assert "event: done" in events and len(model.requests) == 1
+    told = [name for name, *_ in events(alice.get(f"/runs/{run_id}/events"))]  # which ask the row
+    assert told[-1] == "done" and len(model.requests) == 1

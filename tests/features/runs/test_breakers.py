@@ -1,11 +1,14 @@
 """When a model is left alone, and when a tenant may not try again: arithmetic, and what runs make of it."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from features.runs import execute
+from features.runs import execute, provider
 from features.runs.accept import accept, find_run
 from features.runs.breakers import (
     FAILURES,
@@ -126,6 +129,36 @@ def test_a_retry_after_that_the_deadline_does_not_allow_fails_at_once(cast: Cast
         pass
     ended = [find_run(run_id, cast.alice) for run_id in runs]
     assert [(run.state, run.error["type"]) for run in ended if run] == [(State.FAILED, "unavailable")] * 3
+
+
+AT = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("7", 7.0), ("0", 0.0), ("100000", 100_000.0), ("Thu, 26 Nov 2026 12:00:09 GMT", 9.0),
+        ("Thu, 26 Nov 2026 11:00:00 GMT", 0.0), ("-1", None), ("7.5", None), ("soon", None), ("", None),
+        ("\u0667", None), ("Thu, 32 Nov 2026 12:00:00 GMT", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_as_seconds_or_a_date_and_nothing_else(
+    told: str, seconds: float | None, time_machine: Any
+) -> None:
+    time_machine.move_to(AT, tick=False)
+    assert provider._retry_after(told) == seconds
+
+
+@pytest.mark.usefixtures("_longest_pauses")
+def test_a_retry_after_that_is_a_date_is_waited_for_in_the_queue(cast: Cast, model: FakeModel) -> None:
+    date = timezone.now().replace(microsecond=0) + timedelta(seconds=7)
+    model.script(Answer(status=429, headers={"Retry-After": format_datetime(date, usegmt=True)}))
+    run_of(cast, "Ann")
+    assert look() == 1
+    with cast.alice.present():
+        waiting = Queued.objects.get()
+    assert waiting.token is None and waiting.not_before > timezone.now()  # the worker has let go of it, and is free
+    assert 1 <= (waiting.not_before - date).total_seconds() < 4  # a second of jitter, and what it took to write
 
 
 @pytest.mark.usefixtures("_longest_pauses")

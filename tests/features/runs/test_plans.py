@@ -1,7 +1,8 @@
 """With years of runs in the tables every list, page and beat's task finds its rows by an index: plans, not times.
 
 The tables hold many organisations' runs; what a door or a task really sends is caught and explained, with as many rows
-as there are, and again with the planner told that there are ten million. `make slow` has the ten million.
+as there are, and again with the planner told that there are ten million. `make slow` makes the ten million, or as many
+as PLAN_RUNS says.
 """
 
 import os
@@ -15,12 +16,15 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from benchmarks.generate import fill
+from benchmarks.history import TABLES, fill_runs
 from features.runs.batch_ends import end_batches
 from features.runs.dispatch import claim, free_orphans, take_back
 from features.runs.forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from features.runs.guards import watch_rollouts
 from features.runs.models import Run
 from tenants.actor import Actor
+from tenants.catalogue import faults
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.processes import as_superuser
@@ -198,3 +202,56 @@ def look_at_every_task(*, deletes: bool = True) -> None:
         plans = explained(task)
         assert list(plans.scans()) == [], task
         assert task is not delete_old_runs or not deletes or len(plans.seen) >= 4  # it had runs to delete
+
+
+PEOPLE = """
+SET session_replication_role = replica;
+INSERT INTO tenants_tenant (id, slug, name, created_at)
+    SELECT gen_random_uuid(), 'other-' || n, 'Other ' || n, now() FROM generate_series(1, 1000) n;
+INSERT INTO tenants_subject (id, tenant_id, kind, key, created_at)
+    SELECT gen_random_uuid(), t.id, 'external', 'u' || n, now() FROM tenants_tenant t, generate_series(1, 6) n;
+INSERT INTO tenants_subject (id, tenant_id, kind, key, created_at)
+    SELECT gen_random_uuid(), %s, 'external', 'acme ' || n, now() FROM generate_series(1, 100) n;
+"""
+
+
+@pytest.fixture
+def past_partitions() -> Iterator[None]:
+    """What the generator makes of months that are over goes again: other tests have none."""
+    yield
+    with psycopg.connect(as_superuser(os.environ["DATABASE_OWNER_URL"]), autocommit=True) as connection:
+        present = connection.execute("SELECT to_char(now() AT TIME ZONE 'UTC', '_YYYY_MM')").fetchone()
+        assert present is not None
+        for table in TABLES:
+            months = f"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{table}'::regclass"
+            for (name,) in connection.execute(months).fetchall():  # type: ignore[arg-type]
+                if re.search(r"_\d{4}_\d\d$", name) and name < f"{table}{present[0]}":
+                    connection.execute(f"DROP TABLE {name}")
+
+
+def test_the_generator_makes_runs_as_they_would_be_and_goes_on_where_it_was(
+    committed: None, past_partitions: None
+) -> None:
+    fill(features=2, tenants=3, subjects=12)
+    for runs in (700, 1000):
+        fill_runs(runs)
+    superuser = as_superuser(os.environ["DATABASE_OWNER_URL"])
+    with psycopg.connect(superuser) as connection:
+        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in TABLES]  # type: ignore[arg-type]
+        alone = """SELECT count(*) FROM runs_run r JOIN runs_attempt a ON (a.tenant_id, a.run) = (r.tenant_id, r.id)
+                   JOIN runs_ledger l ON (l.tenant_id, l.run, l.subject) = (r.tenant_id, r.id, r.subject_id)
+                   JOIN tenants_subject s ON (s.tenant_id, s.id) = (r.tenant_id, r.subject_id)"""
+        assert counts == [(1000,)] * 3 == [connection.execute(alone).fetchone()] * 3
+        assert connection.execute("SELECT count(*) FROM runs_run_default").fetchone() == (0,)
+    assert list(faults()) == []
+
+
+@pytest.mark.slow
+def test_every_list_and_page_finds_its_rows_by_an_index_among_ten_million(cast: Cast, past_partitions: None) -> None:
+    runs = int(os.environ.get("PLAN_RUNS", TEN_MILLION))
+    with psycopg.connect(as_superuser(os.environ["DATABASE_OWNER_URL"])) as connection:
+        psycopg.ClientCursor(connection).execute(PEOPLE, [cast.ada.tenant_id])
+    seconds = fill_runs(runs)
+    print(f"{runs} runs in {seconds:.0f} s")  # noqa: T201
+    look_at_every_list_and_page(cast)
+    look_at_every_task(deletes=False)

@@ -14,12 +14,14 @@ from django.utils import timezone
 from features.actions.policy import set_policy
 from features.runs import forgetting
 from features.runs.accept import Asked, accept, find_run
+from features.runs.events import stream_key
 from features.runs.forgetting import delete_old_keys, delete_old_runs, forget_unstored
 from features.runs.models import Attempt, IdempotencyKey, Ledger, Run
 from features.runs.replay import replay
 from features.runs.tasks import look
 from tenants.errors import Conflict
 from tenants.ids import floor_of
+from tenants.valkey import client as broker
 from tests.cast import Cast
 from tests.fakes.model import FakeModel
 
@@ -46,7 +48,9 @@ def test_what_is_not_to_be_stored_goes_and_its_digests_and_usage_stay(
     run, kept = ended(cast, store=whose != "the run's"), None
     if whose == "the run's":
         kept = ended(cast, "Bea")
-    assert forget_unstored() == 1
+    stream = stream_key(cast.alice.tenant_id, run.id)
+    assert broker.exists(stream)  # where its words went by
+    assert forget_unstored() == 1 and not broker.exists(stream)
     gone = find_run(run.id, cast.alice)
     assert gone is not None and (gone.input, gone.output, gone.forget_at) == (None, None, None)
     assert (gone.input_digest, gone.output_digest) == (sha256({"name": "Ann"}), sha256({"greeting": "Hello"}))
@@ -84,6 +88,21 @@ def test_runs_are_deleted_when_they_are_older_than_the_organisation_keeps_them(c
     with cast.alice.present():
         assert {row.run for row in Attempt.objects.all()} == {young}
         assert {row.run for row in Ledger.objects.all()} == {old, young}  # what was spent was spent
+
+
+def test_what_still_waits_is_not_deleted_however_old_it_is(cast: Cast, model: FakeModel) -> None:
+    waits = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
+    old = UUID(int=floor_of(timezone.now() - timedelta(days=400)).int + 1)
+    with cast.alice.present():
+        Run.objects.filter(pk=waits).update(id=old)
+    set_policy(retention_days=1, by=cast.ada)
+    assert delete_old_runs() == 0 and find_run(old, cast.alice) is not None
+
+
+def test_one_organisations_retention_is_its_own(cast: Cast, model: FakeModel) -> None:
+    old = aged(cast, ended(cast), 31)
+    set_policy(retention_days=1, by=cast.gus)
+    assert delete_old_runs() == 0 and find_run(old, cast.alice) is not None
 
 
 def test_retention_deletes_in_pieces(cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:

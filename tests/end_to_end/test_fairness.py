@@ -4,25 +4,21 @@ import threading
 
 import pytest
 
-from features.models import Feature
-from features.runs.accept import accept
-from features.runs.models import Queued
-from tenants.actor import Actor
 from tests.fakes.model import Answer
 from tests.outside import until
 from tests.processes import Stack
 
 SLOT_SECONDS = 0.3  # how long one call takes here
-ONES = 20
+ONES, ITEMS = 20, 10_000
 
 
-def flood(stack: Stack, who: Actor, feature: Feature, runs: int) -> None:
-    """As many items of a batch in the queue, that were there before anybody looked."""
+def flood(stack: Stack, who: str, items: int) -> None:
+    """A batch of so many items in the queue, that was there before anybody looked."""
     stack.worker.kill()
-    for number in range(runs):
-        accept(feature, {"name": f"Item {number}"}, by=who)
-    with who.present():
-        Queued.objects.filter(tenant_id=who.tenant_id).update(batch=True)
+    lines = "".join(f'{{"input": {{"name": "Item {number}"}}}}\n' for number in range(items)).encode()
+    headers = {"Content-Type": "application/x-ndjson"}
+    taken_in = stack.knock(who).client.post("/features/greet/batches", content=lines, headers=headers)
+    assert (taken_in.status_code, taken_in.json()["counts"]["queued"]) == (202, items)
 
 
 def taken(stack: Stack, who: str) -> tuple[float, float]:
@@ -43,7 +39,7 @@ def test_a_flood_of_one_tenant_and_ones_own_batch_are_hardly_noticed(stack: Stac
     stack.worker.start(BESPOKE_TENANT_SLOTS="0")  # as in production: half of the slots that there are
     until(stack.ready, "the worker is there")
     _, idle = taken(stack, "mallory")
-    flood(stack, stack.cast.alice, stack.cast.greet, 480)
+    flood(stack, "alice", ITEMS)
     stack.worker.start(BESPOKE_TENANT_SLOTS="0")
     first, others = taken(stack, "mallory")
     assert first < SLOT_SECONDS + 2 and others <= 2 * idle

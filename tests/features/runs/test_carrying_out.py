@@ -196,6 +196,16 @@ def test_a_tenant_holds_no_more_slots_than_it_may(cast: Cast, model: FakeModel, 
     assert [claim() is not None for _ in range(4)] == [True, True, False, False]
 
 
+def test_what_people_wait_for_goes_before_a_batch_that_was_there_first(cast: Cast, model: FakeModel) -> None:
+    items = [run_of(cast, name=f"Item {number}") for number in range(3)]
+    with cast.alice.present():
+        Queued.objects.update(batch=True)
+    hers, theirs = run_of(cast), run_of(cast, who=cast.mallory)
+    claims = [claim() for _ in range(4)]
+    assert {c.run_id for c in claims[:2] if c} == {hers, theirs}
+    assert [c.run_id for c in claims[2:] if c] == items[:2]
+
+
 def test_cancelling_before_it_begins_ends_the_run_with_a_ledger_row(cast: Cast, model: FakeModel) -> None:
     run_id = run_of(cast)
     assert cancel(shown(cast, run_id), by=cast.alice) is True

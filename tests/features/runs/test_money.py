@@ -59,6 +59,8 @@ def test_what_the_prefix_cache_had_is_recorded_and_cheaper(cast: Cast, model: Fa
     run = ended(cast, cast.alice)
     assert run.usage == {"input_tokens": 100, "cached_input_tokens": 60, "output_tokens": 10}
     assert run.cost == 40 + 6 + 40
+    [call] = api(cast.alice).get(f"/runs/{run.id}").json()["calls"]
+    assert call["prices"] == {"input": 1_000_000, "cached_input": 100_000, "output": 4_000_000}
     [row] = api(cast.ada).get("/usage").json()["items"]
     assert (row["cached_input_tokens"], row["cost"]["micro"]) == (60, 86)
     with cast.alice.present():

@@ -2,10 +2,12 @@
 
 import random
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from features.actions.availability import set_caching
 from features.actions.overrides import ANY, save_operation
@@ -16,6 +18,7 @@ from features.runs.models import Ledger, Queued, Run, State
 from features.runs.outputs import cache_key
 from features.runs.tasks import look
 from tenants.actor import Actor
+from tenants.ids import floor_of
 from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
 
@@ -76,6 +79,18 @@ def test_what_is_not_equal_is_asked(what: str, cast: Cast, model: FakeModel) -> 
     assert not ask(cast, who, name, fresh=fresh).ended
     assert look() == 1
     assert len(model.requests) == 2
+
+
+@pytest.mark.parametrize(("minutes", "known"), [(59, True), (61, False)])
+def test_an_output_answers_for_as_long_as_the_feature_says(
+    minutes: int, known: bool, cast: Cast, model: FakeModel
+) -> None:
+    first = ask(cast, cast.alice).run_id
+    look()
+    old = floor_of(timezone.now() - timedelta(minutes=minutes))
+    with cast.alice.present():
+        Run.objects.filter(pk=first).update(id=old)
+    assert ask(cast, cast.alice).ended is known
 
 
 def test_what_ones_own_change_took_part_in_is_ones_own(cast: Cast, model: FakeModel) -> None:

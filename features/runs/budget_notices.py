@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q
 
-from features.causes import Action, Cause
+from features.causes import Action, Cause, Kind
 from features.notices import Source
 from features.resolve import clock
 from tenants.isolation import NOBODY, OPERATOR
@@ -49,7 +49,7 @@ SOURCE = Source(causes=budget_causes, tenants=tenants_told)
 def _soft(use: BudgetUse, who: Who, now: datetime) -> Cause:
     budget = use.budget
     title = f"{_named(budget, who)} has reached {_money(budget.soft)}"
-    text = "Nothing is refused: no more was said than when to tell you."
+    text = "Nothing is refused: it has no hard amount."
     if budget.hard is not None:
         text = f"Calls are made until {_money(budget.hard)} are spent."
     return _cause(use, who, "budget_soft", use.soft_at or now, title, f"{text} {_anew(budget, now)}")
@@ -63,11 +63,11 @@ def _hard(use: BudgetUse, who: Who, now: datetime) -> Cause:
     return _cause(use, who, "budget_hard", use.hard_at or now, title, f"{text} {raised}")
 
 
-def _cause(use: BudgetUse, who: Who, kind: str, at: datetime, title: str, text: str) -> Cause:
+def _cause(use: BudgetUse, who: Who, kind: Kind, at: datetime, title: str, text: str) -> Cause:
     budget = use.budget
     key = f"{budget.id} {use.began} {budget.soft if kind == 'budget_soft' else budget.hard}"
     door = f"/api/v1/budgets/{budget.id}" if who.is_tenant else "/api/v1/runs"
-    return Cause(kind, budget.feature, key, at, title, text, Action("/runs", door))  # type: ignore[arg-type]
+    return Cause(kind, budget.feature, key, at, title, text, Action("/runs", door))
 
 
 def _named(budget: Budget, who: Who) -> str:

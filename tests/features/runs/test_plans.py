@@ -254,4 +254,3 @@ def test_every_list_and_page_finds_its_rows_by_an_index_among_ten_million(cast: 
     seconds = fill_runs(runs)
     print(f"{runs} runs in {seconds:.0f} s")  # noqa: T201
     look_at_every_list_and_page(cast)
-    look_at_every_task(deletes=False)

@@ -106,11 +106,11 @@ def test_a_model_that_only_fails_is_hardly_asked_and_asked_again_when_it_is_back
 ) -> None:
     monkeypatch.setattr("features.runs.breakers.FIRST_PAUSE", 6.0)
     model.default = lambda _: Answer(status=503)
-    runs = [run_of(cast, f"Ann {number}") for number in range(40)]
+    runs = [run_of(cast, f"Ann {number}") for number in range(15)]
     look()
     assert len(model.requests) == FAILURES  # the others found the breaker open, and wait without a call
     with cast.alice.present():
-        assert Attempt.objects.count() == FAILURES and Queued.objects.count() == 40
+        assert Attempt.objects.count() == FAILURES and Queued.objects.count() == 15
     execute.breakers.clear()  # as the pause is over
     model.default = FakeModel().default
     with cast.alice.present():

@@ -123,6 +123,7 @@ def test_an_export_has_every_column_of_every_row_and_only_ones_own(seeded: Cast)
                     missing.append(canary)
     assert (missing, leaked) == ([], [])
     assert not any(OTHER in text for text in texts.values()), "another organisation's"
+    assert not any("Never promise anything" in text for text in texts.values()), "the vendor's"
     emails = {json.loads(line)["email"] for line in texts["logins.ndjson"].splitlines()}
     assert emails == {f"{name}@acme.example" for name in ("ada", "alice", "bob", "vera")}
 

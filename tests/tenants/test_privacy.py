@@ -14,6 +14,7 @@ import pytest
 import rfc8785
 from django.contrib.sessions.backends.db import SessionStore
 
+from backend.actors import actor_of_key
 from features.actions.overrides import ANY, Expected, save_override
 from features.actions.pins import restore
 from features.models import Impact, ImpactRow, ModelTarget
@@ -32,7 +33,7 @@ from tenants.privacy import (
     pieces_of,
 )
 from tenants.privacy_models import Erasure, Export, ExportPiece
-from tenants.records import registry
+from tenants.records import Whose, registry
 from tenants.subjects import Who, external_subject, member_subject
 from tenants.valkey import client as valkey
 from tests.canaries import Seeder, digest_of, everything, found, superuser, word
@@ -122,6 +123,7 @@ def test_an_export_has_every_column_of_every_row_and_only_ones_own(seeded: Cast)
                     missing.append(canary)
     assert (missing, leaked) == ([], [])
     assert not any(OTHER in text for text in texts.values()), "another organisation's"
+    assert not any("Never promise anything" in text for text in texts.values()), "the vendor's"
     emails = {json.loads(line)["email"] for line in texts["logins.ndjson"].splitlines()}
     assert emails == {f"{name}@acme.example" for name in ("ada", "alice", "bob", "vera")}
 
@@ -346,10 +348,28 @@ def test_a_login_that_another_organisation_has_stays_as_it_is(cast: Cast) -> Non
     assert row.report["counts"]["logins anonymised"] == 0
 
 
+def test_what_comes_while_somebody_is_erased_is_erased_too(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoe = actor_of_key(cast.keys[cast.acme_service.label], GONE)
+    assert zoe.subject is not None
+    save_override(cast.greet, "user", {"set": {"vars.tone": "warm"}}, expected=ANY, by=zoe)
+    came: list[int] = []
+
+    def comes(whose: Whose) -> dict[str, int]:
+        """After their overrides were deleted, and before they are themselves."""
+        if not came:
+            saved = save_override(cast.greet, "user", {"set": {"vars.tone": "formal"}}, expected=ANY, by=zoe)
+            came.append(saved.row.number)
+        return {}
+
+    monkeypatch.setattr(erasure, "ELSEWHERE", [comes])
+    row = erased(zoe.subject, cast)
+    assert came and row.report["counts"]["features_override"] == 2
+    with cast.ada.present():
+        assert not Subject.objects.filter(pk=zoe.subject.id).exists()
+
+
 def test_what_was_before_an_erasure_cannot_be_restored(cast: Cast) -> None:
     """And the numbers of revisions that were erased are never used again: processes keep revisions by their number."""
-    from backend.actors import actor_of_key
-
     key = cast.keys[cast.acme_service.label]
     actor = actor_of_key(key, GONE)
     saved = save_override(cast.greet, "user", {"set": {"vars.tone": "warm"}}, expected=ANY, by=actor)

@@ -82,6 +82,7 @@ def test_ada_invites_makes_a_key_and_locks_her_login(stack: Stack, ada: Page) ->
     ada.get_by_label("Password").fill(PASSWORD)
     ada.get_by_role("button").filter(has_text="Confirm").click()
     secret = ada.locator("#authenticator_secret").input_value()
+    assert ada.locator(".b-qr").evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
     look(ada)
     ada.get_by_label("Code").fill(code_now(secret, 0))
     ada.get_by_role("button", name="Activate").click()

@@ -9,7 +9,7 @@ import pytest
 
 from features.actions.catalog import FOLDER, load_file, read_file
 from features.actions.overrides import ANY, newest, override_json, save_operation
-from features.actions.pins import pin
+from features.actions.pins import restore
 from features.runs.models import Preview
 from features.runs.tasks import look
 from tenants.actor import Actor
@@ -103,12 +103,15 @@ def test_undoing_the_very_first_change_leaves_nothing_changed(at_desk: Sit, cast
 
 
 def test_undo_under_a_stay_goes_back_to_what_was_served_there(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
-    save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=cast.alice)
-    pin(cast.greet, "user", kind="snapshot", by=cast.alice)
+    then = save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=cast.alice).row
+    save_operation(cast.greet, "user", "vars.language", {"set": "Dutch"}, expected=ANY, by=cast.alice)
+    restore(cast.greet, "user", at=then.valid_from, by=cast.alice)
     model.script(proposing(WARM))
     alice = at_desk(cast.alice)
-    answer = alice.send(MINE, act="accept", **form_of(asked(alice, cast.alice), "1", etag='"1"'))
+    answer = alice.send(MINE, act="accept", **form_of(asked(alice, cast.alice), "1", etag='"2"'))
     assert '<input type="hidden" name="revision" value="1">' in answer.content.decode()
+    alice.send(MINE, act="undo-suggestion", revision="1", etag='"3"')
+    assert saved(cast, cast.alice)["set"] == {"vars.language": "French"}
 
 
 def test_somebody_who_saved_first_is_named_and_nothing_is_lost(at_desk: Sit, cast: Cast, model: FakeModel) -> None:

@@ -35,7 +35,7 @@ MIXED = "".join(draw.choice("ab") for _ in range(900_000))
 LONG, WIDE = "a" * 900_000, "é" * 450_000
 NUMBERS = list(range(140_000))
 OBJECTS = [{"k": n} for n in range(60_000)]
-NAMES = {f"{'a' * 1_000}{n}": 1 for n in range(900)}
+NAMES = {MIXED[n : n + 1_000]: 1 for n in range(0, 900_000, 1_000)}
 
 # A schema that may be saved, or not, and the worst value for it that fits into the largest input (1,000,000 bytes).
 BOMBS: dict[str, tuple[Any, Any]] = {

@@ -290,3 +290,14 @@ def read_heads(path: Path) -> dict[str, dict[int, bytes]]:
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"Line {number} of {path} is no head: {line[:80]!r}") from None
     return found
+
+
+def events_of(
+    tenant_id: UUID, *, verb: str = "", who: str = "", before: int | None = None, most: int
+) -> list[AuditEvent]:
+    """A tenant's newest events, before a sequence if told, of a verb or an author; within its transaction."""
+    rows = AuditEvent.objects.filter(tenant_id=tenant_id)
+    rows = rows.filter(verb=verb) if verb else rows
+    rows = rows.filter(actor=who) if who else rows
+    rows = rows.filter(sequence__lt=before) if before else rows
+    return list(rows.order_by("-sequence")[:most])

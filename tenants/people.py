@@ -38,9 +38,10 @@ def names_of_those_who(verb: str, most: int = 3) -> list[str]:
     return [str(row.user) for row in rows[:most]]
 
 
-def member_called(email: str) -> Who | None:
-    """The member with an e-mail address, whatever its case; within the tenant's transaction."""
-    row = Member.objects.filter(user__email__iexact=email.strip(), removed_at=None).first()
+def member_called(email: str, *, left: bool = False) -> Who | None:
+    """The member with an e-mail address, whatever its case, or who had it and has left; within the transaction."""
+    rows = Member.objects.filter(user__email__iexact=email.strip())
+    row = rows.order_by("removed_at").last() if left else rows.filter(removed_at=None).first()
     return member_subject(row.id) if row else None
 
 

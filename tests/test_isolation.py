@@ -567,6 +567,14 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/org/webhooks/{webhook}", "302 302 403 404 403 403 302 302"),
         Row("post", "/org/webhooks/{webhook}", "302 302 403 404 403 403 302 302", {"act": "remove"}),
     ],
+    "org/audit": [
+        Row("get", "/org/audit", "302 302 403 200 403 403 302 302"),
+        Row("get", "/org/audit?verify=1", "302 302 403 200 403 403 302 302"),
+    ],
+    "org/data": [
+        Row("get", "/org/data", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/data", "302 302 403 404 403 403 302 302", {"act": "erase", "whose": "{subject}", "sure": "on"}),
+    ],
     "org/settings": [
         Row("get", "/org/settings", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/settings", "302 302 403 422 403 403 302 302", {"pins": "days"}),

@@ -211,6 +211,11 @@ def _withdrawn_words(receipt: Mapping[str, Any]) -> str:
     return _("withdrawn %(n)s → %(m)s") % {"n": told.get("version", ""), "m": told.get("replacement", "")}
 
 
+def size_words(count: int) -> str:
+    """Bytes as people read them: "1.2 MB"."""
+    return f"{count / 1_000_000:.1f} MB" if count >= 100_000 else f"{count / 1000:.1f} kB"
+
+
 def money(micro: int) -> str:
     """Millionths of the currency as people read them: the smaller the amount, the more places; nothing for nothing."""
     if micro <= 0:

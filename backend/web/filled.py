@@ -174,6 +174,16 @@ class TargetForm(Filled):
         return {**given, "capabilities": {"max_tokens_parameter": parameter}}
 
 
+class EraseForm(Filled):
+    """Whose data is to go, said and said again: it cannot be undone."""
+
+    whose = forms.CharField(
+        label=_("Whose"), max_length=200,
+        help_text=_("A user's key in your software, or the address of a member who has left."),
+    )  # fmt: skip
+    sure = forms.BooleanField(label=_("Erase everything kept of them. I know that it cannot be undone."))
+
+
 class PolicyForm(Filled):
     """What an organisation lets its people do, and what it keeps of their runs."""
 

@@ -5,6 +5,7 @@ from django.urls import path
 from .views import (
     access,
     approvals,
+    audit,
     compare,
     correcting,
     home,
@@ -55,6 +56,8 @@ urlpatterns = [
     path("org/provider-keys", outbound.provider_keys, name="org_provider_keys"),
     path("org/webhooks", outbound.webhooks, name="org_webhooks"),
     path("org/webhooks/<uuid:webhook_id>", outbound.webhook, name="org_webhook"),
+    path("org/audit", audit.audit, name="org_audit"),
+    path("org/data", audit.data, name="org_data"),
     path("org/settings", settings.settings, name="org_settings"),
     path("notices", notices.notices, name="notices"),
     path("notices/count", notices.count, name="notices_count"),

@@ -1,5 +1,6 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
+from .audit import AuditLine, JobLine
 from .compared import ComparedRuns, RunSide
 from .editor import (
     Choice,
@@ -52,6 +53,7 @@ from .writing import Written, Wrong
 __all__ = [
     "AliasLine",
     "Asked",
+    "AuditLine",
     "Bar",
     "BudgetLine",
     "CallLine",
@@ -78,6 +80,7 @@ __all__ = [
     "ImpactTenant",
     "ImpactView",
     "InvitationLine",
+    "JobLine",
     "Kept",
     "KeyLine",
     "Lane",

@@ -20,7 +20,7 @@ from .vendor_story import begin, measure, tell
 
 # Addresses that show nothing by themselves: they answer a form, a part of a page, or a file.
 NO_PAGES = {
-    "switch", "notices_count", "notice_read", "stop", "again", "rate", "org_usage_csv",
+    "switch", "notices_count", "notice_read", "stop", "again", "rate", "org_usage_csv", "run_file", "join",
 }  # fmt: skip
 
 
@@ -36,6 +36,8 @@ class LivedIn:
             ("home", "/"), ("use", "/f/greet"), ("mine", "/f/greet/mine"), ("mine", "/f/greet/mine?edit=vars.tone"),
             ("mine", "/f/greet/mine?revisions=1"), ("timeline", "/f/greet/timeline"), ("upgrade", "/f/greet/upgrade"),
             ("runs", "/runs"), ("run", "/runs/{run}"), ("run", "/runs/{failed}"), ("notices", "/notices"),
+            ("compare", "/runs/compare?a={run}&b={second}"), ("correct", "/runs/{run}/correct"), ("me", "/me"),
+            ("my_keys", "/me/keys"),
         ]  # fmt: skip
         owner = [
             ("org_mine", "/org/f/greet"), ("org_timeline", "/org/f/greet/timeline"), ("org_upgrade", "/org/f/greet/upgrade"),
@@ -45,12 +47,14 @@ class LivedIn:
             ("org_budgets", "/org/budgets?edit={budget}"), ("org_provider_keys", "/org/provider-keys"),
             ("org_webhooks", "/org/webhooks"), ("org_webhook", "/org/webhooks/{webhook}"),
             ("org_webhook", "/org/webhooks/{webhook}?confirm=renew"), ("org_settings", "/org/settings"),
+            ("org_audit", "/org/audit?verify=1"), ("org_data", "/org/data"), ("org_keys", "/org/keys"),
+            ("org_members", "/org/members"), ("org_access", "/org/access"),
         ]  # fmt: skip
         operator = [
             ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
             ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_versions", "/vendor/f/greet/versions"),
             ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
-            ("vendor_models", "/vendor/models"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
+            ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
             ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
             ("rollout", "/vendor/rollouts/{rollout}?tab=changes"), ("rollout", "/vendor/rollouts/{rollout}?tab=log"),
         ]  # fmt: skip
@@ -78,7 +82,7 @@ def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
     pause(rollout, why="Lunch", by=cast.operator)
     measure(rollout, "pins_away", [0.0005 * n for n in range(1, 40)], sample=531)
     ids: dict[str, Any] = {
-        "run": runs[0], "failed": failed, "subject": cast.alice.acting_for().key, "budget": budget.id,
+        "run": runs[0], "second": runs[1], "failed": failed, "subject": cast.alice.acting_for().key, "budget": budget.id,
         "webhook": hook.id, "rollout": rollout.id,
     }  # fmt: skip
     return LivedIn({name: str(value) for name, value in ids.items()})

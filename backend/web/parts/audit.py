@@ -1,0 +1,34 @@
+"""The audit as its page shows it, exports and erasures."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """An event: who did what to what, and its details as short text. `who` filters by its author."""
+
+    sequence: int
+    at: datetime
+    by: str
+    who: str
+    verb: str
+    target: str
+    detail: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """An export or an erasure. `state` is queued, running, done, failed or expired; `told` what it came to."""
+
+    id: str
+    state: str
+    by: str
+    asked: datetime
+    told: str
+    ends: datetime | None = None
+
+    @property
+    def going(self) -> bool:
+        return self.state in ("queued", "running")

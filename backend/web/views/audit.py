@@ -1,0 +1,122 @@
+"""What was done in the organisation, and whether the record is whole; its data as a file, and erasing somebody's."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from backend.actors import subject_named
+from backend.web.drawing import size_words
+from backend.web.filled import EraseForm, Filled
+from backend.web.pages import PageRequest, answer, for_members
+from backend.web.parts import AuditLine, JobLine
+from backend.web.telling import author_words
+from tenants.actor import Actor
+from tenants.audit import events_of, verified
+from tenants.errors import Conflict, Invalid, Malformed, NotFound
+from tenants.models import AuditEvent
+from tenants.people import member_called, names_of
+from tenants.privacy import ask_for_export, erase_subject, erasures_of, exports_of, has_expired
+from tenants.privacy_models import Erasure, Export
+
+AUDIT, DATA = "web/audit.html", "web/data.html"
+PAGE, JOBS = 50, 20
+
+
+@require_safe
+@for_members
+def audit(request: PageRequest) -> HttpResponseBase:
+    """The newest events first. `?verb=` and `?who=` filter, `?before=` goes on, `?verify=1` walks the whole chain."""
+    actor, asked = request.actor, request.GET
+    actor.need("audit.read")
+    before = asked.get("before", "")
+    if before and not (before.isascii() and before.isdecimal() and len(before) < 16):
+        raise Malformed(_("That is no place in this list."))
+    verb, who = asked.get("verb", "")[:60], asked.get("who", "")[:100]
+    with actor.present():
+        rows = events_of(actor.tenant_id, verb=verb, who=who, before=int(before or 0) or None, most=PAGE + 1)
+        names = names_of({row.actor for row in rows} | ({who} if who else set()), actor)
+    context = {
+        "here": "audit", "lines": [_line(row, names, actor) for row in rows[:PAGE]], "verb": verb, "who": who,
+        "who_words": author_words(who, names, actor) if who else "",
+        "more": rows[PAGE - 1].sequence if len(rows) > PAGE else 0,
+        "verified": verified(actor.tenant_id) if asked.get("verify") else None,
+    }  # fmt: skip
+    return answer(request, AUDIT, context, part="list")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_members
+def data(request: PageRequest) -> HttpResponseBase:
+    """Exports, and erasures with a form for one more (`?erase=` asks first and names what will happen)."""
+    request.actor.need("data.export")
+    if request.method != "POST":
+        return _data(request)
+    actor = request.actor
+    match request.POST.get("act"):
+        case "export":
+            ask_for_export(by=actor)
+            told = _("The export is being made. It is listed here, and can be taken for a day.")
+        case "erase":
+            form = EraseForm(request.POST)
+            if not form.is_valid():
+                return _data(request, form=form, status=422)
+            try:
+                erase_subject(_whose(form.cleaned_data["whose"], actor), by=actor)
+            except (Conflict, Invalid, NotFound, Malformed) as error:
+                form.refuse(error)
+                return _data(request, form=form, status=error.status)
+            told = _("It is being erased. The report stands here when it is done.")
+        case _:
+            raise Malformed(_("Say what to do: export or erase."))
+    messages.success(request, told)
+    return _data(request, oob=True) if request.htmx else redirect("web:org_data")
+
+
+def _whose(text: str, actor: Actor) -> Any:
+    with actor.present():
+        member = member_called(text, left=True) if "@" in text else None
+    return member or subject_named(actor, text)
+
+
+def _data(
+    request: PageRequest, *, form: Filled | None = None, status: int = 200, oob: bool = False
+) -> HttpResponseBase:
+    actor = request.actor
+    with actor.present():
+        exports = list(exports_of(actor).order_by("-id").defer("manifest")[:JOBS])
+        erasures = list(erasures_of(actor).order_by("-id")[:JOBS])
+        names = names_of({row.author for row in (*exports, *erasures)}, actor)
+    made = [_export(row, names, actor) for row in exports]
+    gone = [_erasure(row, names, actor) for row in erasures]
+    context = {
+        "here": "audit", "exports": made, "erasures": gone, "form": form or EraseForm(), "oob": oob,
+        "going": any(line.going for line in (*made, *gone)),
+    }  # fmt: skip
+    return answer(request, DATA, context, part="page", status=status)
+
+
+def _line(row: AuditEvent, names: dict[str, str], actor: Actor) -> AuditLine:
+    detail = json.dumps(row.detail, ensure_ascii=False) if row.detail else ""
+    return AuditLine(
+        row.sequence, row.at, author_words(row.actor, names, actor), row.actor, row.verb, row.target, detail,
+        bytes(row.digest).hex(),
+    )  # fmt: skip
+
+
+def _export(row: Export, names: dict[str, str], actor: Actor) -> JobLine:
+    state = "expired" if has_expired(row) else row.state
+    told = size_words(row.bytes) if state == "done" else ""
+    return JobLine(str(row.id), state, author_words(row.author, names, actor), row.created_at, told, row.expires_at)
+
+
+def _erasure(row: Erasure, names: dict[str, str], actor: Actor) -> JobLine:
+    counts = (row.report or {}).get("counts", {})
+    rows = sum(count for name, count in counts.items() if " " not in name)
+    told = ngettext("%(n)d row deleted", "%(n)d rows deleted", rows) % {"n": rows} if row.state == "done" else ""
+    return JobLine(str(row.id), row.state, author_words(row.author, names, actor), row.created_at, told)

@@ -171,6 +171,7 @@ def test_every_partition_that_is_opened_is_caught(what: str, owner: Any) -> None
     ("statements", "told"),
     [
         (["CREATE TABLE forgotten (id int)"], "forgotten is neither"),
+        (["CREATE SCHEMA attic", "CREATE TABLE attic.features_version (id int)"], "attic.features_version is outside"),
         (["CREATE TABLE runs_run_2031_01 PARTITION OF runs_run FOR VALUES FROM ('ff000000-0000-0000-0000-000000000000')"
           " TO ('ff100000-0000-0000-0000-000000000000')"], "not enabled and forced on runs_run_2031_01"),
         (["CREATE POLICY open ON features_version TO bespoke_app USING (true)"], "nobody decided on"),

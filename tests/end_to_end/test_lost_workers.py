@@ -92,6 +92,23 @@ def test_a_worker_told_to_stop_ends_what_it_began_and_begins_nothing(stack: Stac
     assert stack.attempts(begun) == stack.attempts(waits) == ["answered"]
 
 
+def test_a_worker_told_to_stop_with_all_slots_taken_ends_every_run_and_begins_none(stack: Stack) -> None:
+    answers = [held() for _ in range(8)]
+    stack.model.script(*answers)
+    alice, feature = stack.knock("alice"), within(60, stack)
+    runs = [alice.run(f"Ann {n}", feature=feature, prefer="respond-async").json()["id"] for n in range(12)]
+    assert all(answer.begun.wait(20) for answer in answers)
+    stack.worker.signal(signal.SIGTERM)
+    until(lambda: "arm shutdown" in stack.worker.said(), "the worker has heard")
+    for answer in answers:
+        answer.hold.set()
+    assert stack.worker.ended(30) == 0
+    states = sorted(state for (state,) in stack.rows("SELECT state FROM runs_run WHERE id = ANY(%s)", runs))
+    assert states == ["queued"] * 4 + ["succeeded"] * 8
+    stack.worker.start()
+    assert {alice.ended(run_id)["state"] for run_id in runs} == {"succeeded"}
+
+
 def test_a_worker_full_of_runs_is_still_there_for_the_dispatcher_and_the_reaper(stack: Stack) -> None:
     """Its pool has threads besides those of its slots: else it would look dead while it is busy."""
     answers = [held() for _ in range(8)]

@@ -1,0 +1,83 @@
+"""The audit's page and that of the organisation's data, as Ada uses them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from backend.actors import actor_of_key
+from features.actions.overrides import ANY, save_operation
+from tenants.actor import Actor
+from tenants.privacy_models import Erasure, Export
+from tenants.subjects import external_subject
+from tenants.tasks import privacy
+from tests.canaries import superuser
+from tests.cast import Cast
+
+from .conftest import Person, words
+
+Sit = Callable[[Actor], Person]
+
+
+def changed(cast: Cast, times: int = 1) -> None:
+    for number in range(times):
+        save_operation(cast.greet, "tenant", "vars.language", {"set": f"L{number}"}, expected=ANY, by=cast.ada)
+
+
+def test_ada_reads_who_did_what_and_filters_it(at_desk: Sit, cast: Cast) -> None:
+    changed(cast)
+    ada = at_desk(cast.ada)
+    page = words(ada.see("/org/audit"))
+    assert "You override.tenant" in page and "Globex" not in page
+    assert "member.add" not in words(ada.see("/org/audit?verb=override.tenant"))
+    assert "by You" in words(ada.see(f"/org/audit?who={cast.ada.label}"))
+    assert "Nothing like that was done" in words(ada.see("/org/audit?verb=nothing"))
+    ada.see("/org/audit?before=soon", 400)
+
+
+def test_a_long_record_goes_on_on_the_next_page(at_desk: Sit, cast: Cast) -> None:
+    changed(cast, 55)
+    page = at_desk(cast.ada).see("/org/audit")
+    older = page.split('href="?before=')[1].split('"')[0]
+    assert "override.tenant" in at_desk(cast.ada).see(f"/org/audit?before={older}")
+
+
+def test_the_record_is_checked_and_a_changed_one_is_found(at_desk: Sit, cast: Cast) -> None:
+    changed(cast, 3)
+    assert "The record is whole" in words(at_desk(cast.ada).see("/org/audit?verify=1"))
+    with superuser() as database:
+        database.execute(
+            "UPDATE tenants_auditevent SET verb = 'nothing' WHERE verb = 'override.tenant' AND sequence > 3"
+        )
+    page = words(at_desk(cast.ada).see("/org/audit?verify=1"))
+    assert "not what was written" in page and "changed" in page
+
+
+def test_everything_is_exported_and_taken(at_desk: Sit, cast: Cast) -> None:
+    ada = at_desk(cast.ada)
+    assert "At work" in words(ada.send("/org/data", act="export"))
+    privacy()
+    page = ada.see("/org/data")
+    assert "Take it" in words(page)
+    with cast.ada.present():
+        export = Export.objects.get()
+    assert f"/api/v1/export/{export.id}/download" in page
+
+
+def test_somebody_is_erased_only_after_it_was_said_twice(at_desk: Sit, cast: Cast) -> None:
+    someone = actor_of_key(cast.key(cast.acme_service), "customer-42")
+    save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=someone)
+    ada = at_desk(cast.ada)
+    unsure = ada.send("/org/data", act="erase", whose="customer-42")
+    assert unsure.status_code == 422 and 'value="customer-42"' in unsure.content.decode()
+    assert ada.send("/org/data", act="erase", whose="nobody-at-all", sure="on").status_code == 404
+    assert ada.send("/org/data", act="erase", whose="bob@acme.example", sure="on").status_code == 409
+    assert "being erased" in words(ada.send("/org/data", act="erase", whose="customer-42", sure="on"))
+    privacy()
+    assert "deleted" in words(ada.see("/org/data"))
+    with cast.ada.present():
+        assert Erasure.objects.get().subject == external_subject(cast.ada.tenant_id, "customer-42").id
+
+
+@pytest.mark.parametrize("path", ["/org/audit", "/org/data"])
+def test_members_see_neither(at_desk: Sit, cast: Cast, path: str) -> None:
+    at_desk(cast.alice).see(path, 403)

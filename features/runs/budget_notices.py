@@ -67,7 +67,7 @@ def _cause(use: BudgetUse, who: Who, kind: Kind, at: datetime, title: str, text:
     budget = use.budget
     key = f"{budget.id} {use.began} {budget.soft if kind == 'budget_soft' else budget.hard}"
     door = f"/api/v1/budgets/{budget.id}" if who.is_tenant else "/api/v1/runs"
-    return Cause(kind, budget.feature, key, at, title, text, Action("/runs", door))
+    return Cause(kind, budget.feature, key, at, title, text, Action("/org/budgets" if who.is_tenant else "/runs", door))
 
 
 def _named(budget: Budget, who: Who) -> str:

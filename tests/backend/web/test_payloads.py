@@ -21,6 +21,7 @@ from features.actions.rollouts import pause, start_rollout
 from features.actions.versions import create_feature, publish
 from features.actions.withdrawals import withdraw
 from tenants.actions import create_key
+from tenants.webhooks import add_webhook
 from tests.fakes.model import Answer
 from tests.processes import Stack
 
@@ -33,7 +34,8 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's Chromium at /usr/bin/chromium"),
 ]
 
-NO_PAGES = {"switch", "notice_read", "stop", "again", "rate", "notices_count"}  # forms are sent there; one is a number
+# Forms are sent there; one is a number, some are files, and one is for who holds a link.
+NO_PAGES = {"switch", "notice_read", "stop", "again", "rate", "notices_count", "org_usage_csv", "run_file", "join"}
 EMAILS = {"alice": "alice@acme.example", "ada": "ada@acme.example", "operator": "operator@bespoke.example"}
 TRAP = "window.pwned = []; window.pwn = (what) => window.pwned.push(what); window.alert = window.pwn;"
 UNSEEN = {"zqiconzq", "zqnotezq", "zqfixzq", "zqkeyzq"}  # which no page shows
@@ -125,6 +127,9 @@ class Foe:
         for table, column, by, value in named:
             self.stack.rows(f"UPDATE {table} SET {column} = %s WHERE {by} = %s RETURNING 1",
                             self.text(table.removeprefix("tenants_"), 200), value)  # fmt: skip
+        hook, _ = add_webhook(url="https://hooks.example/in", events=["run.failed"], description=self.text("hook", 200),
+                              by=self.cast.ada)  # fmt: skip
+        self.places["webhook"] = str(hook.id)
         self.key = create_key(kind="service", name=self.text("key", 100), by=self.cast.ada)[1]
 
     def _publish(self) -> None:
@@ -227,6 +232,14 @@ def pages(places: dict[str, str]) -> list[tuple[str, str]]:
         ("ada", "/org/people?kind=users"), ("ada", f"/org/people?q={typed}"), ("ada", f"/org/people/{member}"),
         ("ada", f"/org/people/{member}?feature=foe"), ("ada", f"/org/people/{member}?feature=foe&confirm=inherit"),
         ("ada", f"/org/people/{user}"), ("ada", f"/org/people/{user}?feature=foe"),
+        ("alice", f"/runs/compare?a={run}&b={refused}"), ("alice", f"/runs/{run}/correct"), ("alice", "/me"),
+        ("alice", "/me/keys"), ("ada", "/org/keys"), ("ada", "/org/members"), ("ada", "/org/access"),
+        *(("ada", f"/org/usage?by={by}") for by in ("feature", "user", "model", "layer", "day")),
+        ("ada", "/org/budgets"), ("ada", "/org/provider-keys"), ("ada", "/org/webhooks"),
+        ("ada", f"/org/webhooks/{places['webhook']}"), ("ada", "/org/audit"), ("ada", "/org/data"),
+        ("ada", "/org/settings"), ("operator", "/vendor/features/new"), ("operator", "/vendor/f/foe/edit?from=3"),
+        ("operator", "/vendor/tenants"), ("operator", "/vendor/models"), ("operator", "/vendor/system"),
+        ("operator", "/vendor/approvals"),
         ("operator", "/vendor/features"), ("operator", "/vendor/f/foe/versions"), ("operator", "/vendor/rollouts"),
         ("operator", "/vendor/f/foe/versions?a=1&b=3"), ("operator", "/vendor/f/foe/versions?confirm=lift&version=4"),
         ("operator", "/vendor/f/foe/versions?confirm=withdraw&version=1"),

@@ -40,5 +40,5 @@ def _kept(function: Callable[..., R], *arguments: Any) -> R:
     finally:
         _used.at = time.monotonic()
         for connection in connections.all(initialized_only=True):
-            if connection.alias != APP or not _POOL or connection.errors_occurred or connection.in_atomic_block:
+            if connection.alias != APP or not _POOL or connection.errors_occurred:
                 connection.close()

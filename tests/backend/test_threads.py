@@ -8,7 +8,9 @@ from django.db import DatabaseError, connections
 
 from backend import threads
 from backend.threads import in_thread
-from tenants.isolation import APP, OPERATOR, tenant_tx
+from tenants.errors import NotFound
+from tenants.isolation import APP, OPERATOR, operator_tx, tenant_tx
+from tenants.models import Member
 from tests.cast import Cast
 
 
@@ -40,7 +42,7 @@ def test_a_connection_is_kept_from_one_request_to_the_next(one_thread: None) -> 
 def test_one_that_failed_or_was_idle_is_given_back(one_thread: None, monkeypatch: Any) -> None:
     def fail() -> None:
         with connections[APP].cursor() as cursor:
-            cursor.execute("SELECT 1 / 0")
+            cursor.execute("SELECT nothing_of_that_name")
 
     first = ask(server_process)
     with pytest.raises(DatabaseError):
@@ -52,9 +54,12 @@ def test_one_that_failed_or_was_idle_is_given_back(one_thread: None, monkeypatch
 
 
 def test_nothing_of_a_tenant_and_no_operators_connection_stays_behind(one_thread: None, cast: Cast) -> None:
-    def leave_it_open() -> None:
-        tenant_tx(cast.ada.tenant_id).__enter__()
-        connections[OPERATOR].ensure_connection()
+    def give_up_halfway() -> None:
+        with tenant_tx(cast.ada.tenant_id), operator_tx():
+            raise NotFound
 
-    ask(leave_it_open)
-    assert ask(lambda: [connections[alias].connection for alias in (APP, OPERATOR)]) == [None, None]
+    with pytest.raises(NotFound):
+        ask(give_up_halfway)
+    with pytest.raises(DatabaseError, match="no tenant is set"):
+        ask(Member.objects.count)
+    assert ask(lambda: connections[OPERATOR].connection) is None

@@ -98,8 +98,9 @@ def test_a_worker_told_to_stop_with_all_slots_taken_ends_every_run_and_begins_no
     alice, feature = stack.knock("alice"), within(60, stack)
     runs = [alice.run(f"Ann {n}", feature=feature, prefer="respond-async").json()["id"] for n in range(12)]
     assert all(answer.begun.wait(20) for answer in answers)
+    before = stack.worker.said().count("arm shutdown")
     stack.worker.signal(signal.SIGTERM)
-    until(lambda: "arm shutdown" in stack.worker.said(), "the worker has heard")
+    until(lambda: stack.worker.said().count("arm shutdown") > before, "the worker has heard")
     for answer in answers:
         answer.hold.set()
     assert stack.worker.ended(30) == 0

@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 
 TOGETHER_SECONDS = 0.005  # runs that end within it are replaced by one claim
 LOOK_SECONDS = 0.01  # how often is looked while bells are masked
-MANY, WITHIN_SECONDS = 5, 0.06  # so many bells within so long are masked
-QUIET_SECONDS = 0.03  # after so long without a run they are rung again
+MANY, WITHIN_SECONDS = 5, 0.2  # so many bells within so long are masked
+QUIET_SECONDS = 0.1  # after so long without a run they are rung again
 MASK_SECONDS = 0.3  # after so long the mask is put on again, which falls off by itself
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from features.runs import accept
+from features.runs import taking
 from tenants import erasure, export, jobs
 from tenants.privacy_models import Erasure, Export
 from tests.canaries import superuser
@@ -94,16 +94,16 @@ def test_a_run_that_comes_while_its_user_is_erased_is_taken_in(
     cast: Cast, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look whether the subject has a row and the run that names it, the row may go."""
-    row, looks = accept._Taking._row, []
+    row, looks = taking.one_row, []
 
-    def looked(self: Any, statement: str, parameters: dict[str, Any]) -> Any:
-        found = row(self, statement, parameters)
-        if statement != accept._LOOK:
+    def looked(statement: str, parameters: dict[str, Any]) -> Any:
+        found = row(statement, parameters)
+        if statement != taking._LOOK:
             return found
         looks.append(found)
         return (True, *found[1:]) if len(looks) == 1 else found
 
-    monkeypatch.setattr(accept._Taking, "_row", looked)
+    monkeypatch.setattr(taking, "one_row", looked)
     user = Knock(cast.keys[cast.acme_service.label], {"Bespoke-User": "zoe"})
     taken = user.post("/features/greet/runs", {"input": {"name": "Zoe"}}, Prefer="respond-async")
     assert (taken.status_code, len(looks)) == (202, 2)

@@ -37,6 +37,9 @@ async def application(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"here"})
 """
+HTTP = """
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as BoundedProtocol
+"""
 CELERY = """
 import os
 from celery import Celery
@@ -108,6 +111,7 @@ def checkout(folder: Path, **environment: str) -> Iterator[Checkout]:
         (folder / "backend/local/prepare.py").write_text(PREPARE)
         (folder / "backend/asgi.py").write_text(ASGI)
         (folder / "backend/celery.py").write_text(CELERY)
+        (folder / "backend/http.py").write_text(HTTP)
     started = Checkout(folder, **environment)
     try:
         yield started

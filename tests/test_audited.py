@@ -22,6 +22,8 @@ OWN_RECORD = {
     "begin": "a preview: runs that nobody keeps, with an author, for an hour",
     "end_preview": "ends what only its author had",
     "mark_read": "says that somebody has read a notice of their own",
+    "note_for": "writes a row itself: what the vendor does, in the organisation's audit",
+    "note_for_vendor": "writes a row itself, in the vendor's audit",
     "record_impact": "is done within the action that moves, which leaves the row",
 }
 READS = {"conflicts", "compared", "find_preview", "suggestion_of", "working"}

@@ -24,7 +24,7 @@ from .flow import MALFORMED, TITLES, RunFailed, only_checks
 from .inflight import leaving
 from .models import Attempt, Queued, Run, State
 from .receipts import served_by
-from .reservations import Hold, Payer, settle
+from .reservations import Hold, Payer, giving_back, settle
 from .telling import TOLD
 from .tokens import NO_TOKENS, LayerTokens
 from .trips import app_trips
@@ -67,17 +67,9 @@ WITH gone AS (
     FROM gone, used
     WHERE r.tenant_id = %(tenant)s AND r.id = %(run)s AND r.state IN ('queued', 'running')
     RETURNING r.*
-), held AS MATERIALIZED (
-    SELECT u.tenant_id, u.budget_id, u.subject FROM runs_budgetuse u, gone, run
-    WHERE u.tenant_id = %(tenant)s AND u.budget_id = ANY(gone.budgets)
-      AND u.subject IN (run.subject_id, '{NOBODY}')
-    ORDER BY u.budget_id FOR UPDATE OF u
-), given_back AS (
-    UPDATE runs_budgetuse u SET reserved = u.reserved - gone.reserved,
-        spent = u.spent + coalesce((SELECT cost FROM settled), 0)
-    FROM held, gone
-    WHERE u.tenant_id = held.tenant_id AND u.budget_id = held.budget_id AND u.subject = held.subject
-), entered AS (
+), {
+    giving_back("gone, run,", "run.subject_id", "gone.reserved", "coalesce((SELECT cost FROM settled), 0)")
+}, entered AS (
     INSERT INTO runs_ledger (id, tenant_id, run, feature, subject, at, state, cached, model, version, error, repairs,
         malformed, preview, calls, input_tokens, cached_input_tokens, output_tokens, cost, base_tokens, tenant_tokens,
         user_tokens)
@@ -186,7 +178,7 @@ def _parameters(
         "output": None if ending.output is None else dumps(ending.output),
         "error": None if ending.error is None else json.dumps(ending.error), "error_type": error_type,
         "no_form": error_type in NO_FORM, "kept": timedelta(seconds=settings.UNSTORED_SECONDS),
-        "base_tokens": tokens.base, "tenant_tokens": tokens.tenant, "user_tokens": tokens.user,
+        "base_tokens": tokens.base, "tenant_tokens": tokens.tenant, "user_tokens": tokens.user, "nobody": NOBODY,
     }  # fmt: skip
 
 

@@ -46,23 +46,35 @@ SELECT a.id, held.budget_id IS NOT NULL, a.hard, a.period, a.began FROM applies 
 LEFT JOIN held ON held.budget_id = a.id ORDER BY a.id"""
 
 # Webhooks are told in the same statement: of the settling that reaches `soft`, and of the period's first refusal.
-_TOLD = """jsonb_build_object('budget', told.budget_id, 'period', told.period, 'user', (
+_TOLD = """jsonb_build_object('budget', budget_id, 'period', period, 'user', (
     SELECT s.key FROM tenants_subject s
-    WHERE s.tenant_id = told.tenant_id AND s.id = coalesce(nullif(told.subject, %(nobody)s), told.whose)))"""
-_GIVE_BACK = f"""
-WITH mine AS MATERIALIZED (
-    SELECT u.tenant_id, u.budget_id, u.subject, b.period, b.subject_id AS whose, u.soft_at IS NULL AND u.began = {BEGAN}
-           AND u.spent + %(cost)s >= b.soft AS reached
-    FROM runs_budgetuse u JOIN runs_budget b ON b.tenant_id = u.tenant_id AND b.id = u.budget_id
-    WHERE u.tenant_id = %(tenant)s AND u.budget_id = ANY(%(budgets)s) AND u.subject IN (%(subject)s, %(nobody)s)
+    WHERE s.tenant_id = {of}.tenant_id AND s.id = coalesce(nullif({of}.subject, %(nobody)s), {of}.whose)))"""
+
+
+def giving_back(among: str, subject: str, amount: str, cost: str) -> str:
+    """The CTEs that give what a call held back to its budgets, count its cost and tell whom that makes reach `soft`.
+
+    `among` names relations to join (it ends in a comma, or is empty) and the arguments are expressions over them,
+    `among` giving `budgets`. They stand in a WITH, as `mine`, `due` and `warned`; %(nobody)s must be given.
+    """
+    return f"""mine AS MATERIALIZED (
+    SELECT u.tenant_id, u.budget_id, u.subject, b.period, b.subject_id AS whose, {amount} AS amount, {cost} AS cost,
+           u.soft_at IS NULL AND u.began = {BEGAN} AND u.spent + {cost} >= b.soft AS reached
+    FROM {among} runs_budgetuse u JOIN runs_budget b ON b.tenant_id = u.tenant_id AND b.id = u.budget_id
+    WHERE u.tenant_id = %(tenant)s AND u.budget_id = ANY(budgets) AND u.subject IN ({subject}, %(nobody)s)
     ORDER BY u.budget_id FOR UPDATE OF u
-), told AS (
-    UPDATE runs_budgetuse u SET reserved = u.reserved - %(amount)s, spent = u.spent + %(cost)s,
+), due AS (
+    UPDATE runs_budgetuse u SET reserved = u.reserved - mine.amount, spent = u.spent + mine.cost,
         soft_at = CASE WHEN mine.reached THEN clock_timestamp() ELSE u.soft_at END
     FROM mine WHERE u.tenant_id = mine.tenant_id AND u.budget_id = mine.budget_id AND u.subject = mine.subject
     RETURNING mine.*
-)
-{outbox("told", event="'budget.soft'", data=_TOLD, where="told.reached")}"""
+), warned AS ({outbox("due", event="'budget.soft'", data=_TOLD.format(of="due"), where="due.reached")})"""
+
+
+_GIVE_BACK = f"""
+WITH held AS (SELECT %(budgets)s::uuid[] AS budgets, %(amount)s::bigint AS amount, %(cost)s::bigint AS cost),
+{giving_back("held,", "%(subject)s", "held.amount", "held.cost")}
+SELECT"""
 _REFUSED = f"""
 WITH short AS MATERIALIZED (
     SELECT b.id, CASE WHEN b.each_user THEN %(subject)s ELSE %(nobody)s END AS subject, b.subject_id AS whose, b.period,
@@ -75,7 +87,7 @@ WITH short AS MATERIALIZED (
     WHERE u.hard_at IS NULL OR u.began <> EXCLUDED.began
     RETURNING u.tenant_id, u.budget_id, u.subject
 ), told AS (SELECT noted.*, short.whose, short.period FROM noted JOIN short ON short.id = noted.budget_id)
-{outbox("told", event="'budget.hard'", data=_TOLD)}"""
+{outbox("told", event="'budget.hard'", data=_TOLD.format(of="told"))}"""
 
 
 @dataclass(frozen=True, slots=True)

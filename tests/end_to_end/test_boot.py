@@ -35,7 +35,7 @@ def refused(stack: Stack, what: str, **environment: str) -> str:
 def test_nothing_starts_as_the_wrong_role(what: str, stack: Stack) -> None:
     said = refused(stack, what, DATABASE_URL=stack.environment["DATABASE_OPERATOR_URL"])
     assert "This database would not keep tenants apart" in said
-    assert "the connection default is bespoke_operator; it must be bespoke_app" in said
+    assert "connection is bespoke_operator; it must be bespoke_app" in said
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ pytestmark = [
 NO_PAGES = {"switch", "notice_read", "stop", "again", "rate", "notices_count", "org_usage_csv", "run_file", "join"}
 EMAILS = {"alice": "alice@acme.example", "ada": "ada@acme.example", "operator": "operator@bespoke.example"}
 TRAP = "window.pwned = []; window.pwn = (what) => window.pwned.push(what); window.alert = window.pwn;"
-UNSEEN = {"zqiconzq", "zqnotezq", "zqfixzq", "zqkeyzq"}  # which no page shows
+UNSEEN = {"zqnotezq"}  # which no page shows
 # What only an element can have that one of the texts has become.
 FOUND = """() => [...document.querySelectorAll(
   "[data-foe], [hx-get='/pwned'], [hx-post='/pwned'], [data-b-events='/pwned'], [src*=evil], [href^='javascript:' i]")]

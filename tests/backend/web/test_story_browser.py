@@ -155,7 +155,7 @@ def test_the_story_in_six_steps(people: dict[str, Page]) -> None:
         expect(olga.locator(".b-step-row")).to_have_count(before - 1)
     with olga.expect_navigation(url="**/rollouts/*"):
         olga.get_by_role("button", name="Start the rollout of version 2").click()
-    expect(olga.locator("#lead")).to_contain_text("Done")
+    expect(olga.locator("#lead")).to_contain_text("Everyone who did not choose to stay is on version 2")
     assert used(mallory, "Reply") != first["reply"]
     on_two = {"ada": used(ada, "Reply"), "mallory": used(mallory, "Reply")}
     assert used(alice, "Reply") != hers

@@ -161,7 +161,9 @@ def scene(cast: Cast, model: FakeModel) -> Scene:
         "preview_id": [preview.json()["id"]], "impact_id": [impacts[0]["id"]] if impacts else [RANDOM],
         "rollout_id": [rollout.json()["id"]], "notice_id": notices or [RANDOM], "key_id": [RANDOM], "budget_id": [RANDOM], "slug": ["acme", "globex"],
         "member_id": [member], "subject": [f"member:{member}", "u1"], "alias": ["standard"], "revision": ["1"],
-        "rest": ["nothing"], "name": ["invalid"],
+        "rest": ["nothing"], "name": ["invalid"], "suggestion_id": [*runs[:1], RANDOM],
+        "approval_id": [RANDOM], "erasure_id": [RANDOM], "export_id": [RANDOM], "invitation_id": [RANDOM],
+        "form": ["csv", "json"], "text": ["nothing"],
     }  # fmt: skip
     return made
 

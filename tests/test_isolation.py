@@ -862,7 +862,10 @@ def test_what_is_alices_answers_like_what_is_not_there(who: str, alice: Alice) -
                 continue
             compared += 1
             hers, none = alice.ask(who, row, alice.ids), alice.ask(who, row, nowhere)
-            if (hers.status_code, body_of(hers)) != (none.status_code, body_of(none)):
+            echoed = body_of(hers)  # a form that is refused comes back as it was filled in
+            for name, text in alice.ids.items():
+                echoed = echoed.replace(text.encode(), nowhere[name].encode())
+            if (hers.status_code, echoed) != (none.status_code, body_of(none)):
                 differ.append((row.method, row.path, body_of(hers), body_of(none)))
     assert differ == []
     assert compared >= 10

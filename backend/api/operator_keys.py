@@ -67,8 +67,9 @@ class RotateOperatorKey(Door):
     )  # fmt: skip
     def post(self, request: Request, key_id: UUID) -> Response:
         self.actor.need("operator_key.own")
+        until = self.read(RotationBody).get("until")
         row = found(keys_of_operator(self.actor), key_id, self.actor)
-        return _shown_once(*rotate_operator_key(row, until=self.read(RotationBody).get("until"), by=self.actor))
+        return _shown_once(*rotate_operator_key(row, until=until, by=self.actor))
 
 
 def operator_key_json(row: OperatorKey) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tenants.privacy import (
 from tenants.privacy_models import Erasure, Export
 
 from .door import Door, found, page
+from .fields import Strict
 from .privacy_shapes import ERASURE, EXPORT, VERIFIED
 from .runs import threaded
 from .schema import PAGING
@@ -44,6 +45,8 @@ class Exports(Door):
         summary="Ask for all that the organisation has, as a zip of NDJSON files that a worker makes (admins)",
     )  # fmt: skip
     def post(self, request: Request) -> Response:
+        self.actor.need("data.export")
+        self.read(Strict)
         export = ask_for_export(by=self.actor)
         return Response(export_json(export), status=202, headers={"Location": f"/api/v1/export/{export.id}"})
 
@@ -88,6 +91,7 @@ class EraseSubject(Door):
     )  # fmt: skip
     def post(self, request: Request, subject: str) -> Response:
         self.actor.need("subject.erase")
+        self.read(Strict)
         erasure = erase_subject(subject_named(self.actor, subject), by=self.actor)
         return Response(erasure_json(erasure), status=202, headers={"Location": f"/api/v1/erasures/{erasure.id}"})
 

@@ -230,8 +230,9 @@ class RotateKey(Door):
         summary="Make a key like this one, whose text is shown this once; the old one lives until a given time",
     )  # fmt: skip
     def post(self, request: Request, key_id: UUID) -> Response:
+        until = self.read(RotationBody).get("until")
         row = found(keys_seen_by(self.actor), key_id, self.actor)
-        new, text = rotate_key(row, until=self.read(RotationBody).get("until"), by=self.actor)
+        new, text = rotate_key(row, until=until, by=self.actor)
         return Response({**key_json(new), "key": text}, status=201, headers={"Cache-Control": "no-store"})
 
 

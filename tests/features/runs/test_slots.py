@@ -127,7 +127,7 @@ def test_a_run_that_breaks_its_thread_leaves_the_others_alone(cast: Cast, model:
     runs = [run_of(cast, f"Ann {number}") for number in range(4)]
     with cast.alice.present():
         broken = Run.objects.get(pk=runs[1])
-        Run.objects.filter(pk=broken.pk).update(receipt={**broken.receipt, "digest": "1:somebody-elses"})
+        Run.objects.filter(pk=broken.pk).update(receipt={})
     assert Slots(4).look(lambda: False) == 4
     states = [state_of(cast, run_id) for run_id in runs]
     assert states == [State.SUCCEEDED, State.QUEUED, State.SUCCEEDED, State.SUCCEEDED]

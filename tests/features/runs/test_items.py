@@ -24,7 +24,10 @@ def inputs(found: list[Item]) -> list[Any]:
 
 KEYS = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0")),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )

@@ -27,10 +27,15 @@ class Row:
         return self.ended
 
 
+def listening() -> int:
+    """How many connections listen, those of a web process that other tests have started among them."""
+    return int(client.pubsub_numsub(ENDED)[0][1])
+
+
 async def subscribed(count: int) -> None:
     """Wait until so many connections listen."""
     async with asyncio.timeout(10):
-        while client.pubsub_numsub(ENDED)[0][1] != count:
+        while listening() != count:
             await asyncio.sleep(0.01)
 
 
@@ -43,12 +48,13 @@ def patient(monkeypatch: Any) -> None:
 
 def test_all_who_wait_are_told_by_one_subscription_and_the_row_is_asked_once(patient: None) -> None:
     async def go() -> list[Row]:
+        others = listening()
         hub, runs = Ends(), [(uuid7(), Row()) for _ in range(50)]
         waiting = [asyncio.create_task(hub.wait(run_id, row)) for run_id, row in runs]
         async with asyncio.timeout(10):  # what ended before the subscription, only the row can say: all ask it once
             while not all(row.asked for _, row in runs):
                 await asyncio.sleep(0.01)
-        await subscribed(1)
+        await subscribed(others + 1)
         for run_id, _ in runs:
             tell(TENANT, run_id, "delta", text="no end")
         for run_id, _ in runs:
@@ -62,9 +68,10 @@ def test_all_who_wait_are_told_by_one_subscription_and_the_row_is_asked_once(pat
 
 def test_an_end_that_was_told_before_anybody_waited_is_known(patient: None) -> None:
     async def go() -> int:
+        others = listening()
         hub, early, late, row = Ends(), uuid7(), uuid7(), Row()
         first = asyncio.create_task(hub.wait(early, Row()))
-        await subscribed(1)
+        await subscribed(others + 1)
         tell(TENANT, late, "failed")
         tell(TENANT, early, "done")  # comes after it on the same connection
         async with asyncio.timeout(10):

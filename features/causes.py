@@ -26,7 +26,6 @@ Kind = Literal[
 ]  # fmt: skip
 Layer = Literal["tenant", "user"]
 SOON = timedelta(days=7)  # from when on the end of a pin is told
-NOBODYS = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 
 from .availability import features_for
-from .models import CurrentVersion, Feature, Pin, Rollout, Version, Withdrawal
+from .models import CurrentVersion, Feature, Rollout, Version, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,6 @@ class Published:
 def features_by_title(actor: Actor) -> list[Feature]:
     """Every feature that there is for an actor, by its title; within the actor's transaction."""
     return list(features_for(actor).order_by("title", "key"))
-
-
-def features_stayed_on(subject_id: UUID) -> set[UUID]:
-    """The features on which a subject of the present tenant has a pin in force."""
-    live = Q(valid_to=None) | Q(valid_to__gt=Now())
-    rows = Pin.objects.filter(live, subject_id=subject_id, valid_from__lte=Now())
-    return set(rows.values_list("feature_id", flat=True))
 
 
 def published(actor: Actor, feature: Feature | None = None) -> list[Published]:

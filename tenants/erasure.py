@@ -6,7 +6,7 @@ counted in the transaction that erases it. The report's digest stands in the aud
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,14 +14,14 @@ from uuid import uuid4
 import rfc8785
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from .audit import record
 from .export import delete_file
 from .isolation import APP, NOBODY, OPERATOR, operator_tx, tenant_tx
-from .jobs import Claim, Lost, Stopped
+from .jobs import Claim, carrying
 from .logins import anonymise
 from .models import AuditEvent, Invitation, Member, Subject
 from .privacy_models import Erasure, Export
@@ -53,22 +53,11 @@ class _NotYet(Exception):
 
 def carry_out(claim: Claim) -> None:
     """Carry a claimed erasure out, as far as can be now; what is left is gone on with by whoever claims it next."""
-    try:
-        _Erasing(claim).go()
-    except Lost:
-        log.warning("erasure.lost", erasure=str(claim.id))
-    except _NotYet:
-        claim.let_go(PAUSE)
-    except Stopped:
-        claim.let_go()
-    except (OperationalError, InterfaceError) as error:  # it is claimed again when the lease has run out
-        log.warning("erasure.interrupted", erasure=str(claim.id), error=type(error).__name__)
-    except Exception as error:
-        log.exception("erasure.failed", erasure=str(claim.id), error=type(error).__name__)
-        with suppress(Lost, Stopped), tenant_tx(claim.tenant_id):
-            claim.hold()
-            rows = Erasure.objects.filter(tenant_id=claim.tenant_id, pk=claim.id)
-            rows.update(state=Erasure.State.FAILED, claimed_until=None, token=None, finished_at=Now())
+    with carrying(claim, "erasure"):
+        try:
+            _Erasing(claim).go()
+        except _NotYet:
+            claim.let_go(PAUSE)
 
 
 class _Erasing:

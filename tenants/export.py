@@ -10,24 +10,20 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import structlog
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from .audit import record
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
-from .jobs import Claim, Lost, Stopped
+from .jobs import Claim, carrying
 from .models import AuditEvent, Tenant
 from .privacy_models import Export, ExportPiece
 from .records import BESIDE, Records, Row, registry
-
-log = structlog.get_logger(__name__)
 
 FORMAT = 1
 KEPT = timedelta(hours=24)
@@ -40,20 +36,8 @@ NOT_IN_IT = (
 
 def carry_out(claim: Claim) -> None:
     """Make a claimed export, or leave it to another worker: if this one is to end, the database is away, it is lost."""
-    try:
+    with carrying(claim, "export"):
         _Making(claim).go()
-    except Lost:
-        log.warning("export.lost", export=str(claim.id))
-    except Stopped:
-        claim.let_go()
-    except (OperationalError, InterfaceError) as error:  # it is claimed again when the lease has run out
-        log.warning("export.interrupted", export=str(claim.id), error=type(error).__name__)
-    except Exception as error:
-        log.exception("export.failed", export=str(claim.id), error=type(error).__name__)
-        with suppress(Lost, Stopped), tenant_tx(claim.tenant_id):
-            claim.hold()
-            rows = Export.objects.filter(tenant_id=claim.tenant_id, pk=claim.id)
-            rows.update(state=Export.State.FAILED, claimed_until=None, token=None, finished_at=Now())
 
 
 def delete_expired() -> int:

@@ -1,16 +1,21 @@
 """What exports and erasures have in common: a row is claimed by a lease, and by another when its worker has died."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+import structlog
 from django.conf import settings
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
+from django.db.models.functions import Now
 
-from .isolation import APP, OPERATOR, operator_tx
+from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .privacy_models import Job
+
+log = structlog.get_logger(__name__)
 
 _CLAIM = """
 UPDATE {table} SET state = 'running', token = %(token)s,
@@ -77,6 +82,30 @@ def claim(model: type[Job]) -> Claim | None:
         cursor.execute(_CLAIM.format(table=model._meta.db_table), {"lease": settings.LEASE_SECONDS, "token": uuid4()})
         row = cursor.fetchone()
     return None if row is None else Claim(model, *row)
+
+
+@contextmanager
+def carrying(claim: Claim, called: str) -> Iterator[None]:
+    """Carry a claimed job out within; `called` names it in the log.
+
+    It is left to another when this process is to end, and to whoever claims it next when the database is away; one that
+    is lost is let alone, and one that broke has failed.
+    """
+    told = {called: str(claim.id)}
+    try:
+        yield
+    except Lost:
+        log.warning(f"{called}.lost", **told)
+    except Stopped:
+        claim.let_go()
+    except (OperationalError, InterfaceError) as error:  # it is claimed again when the lease has run out
+        log.warning(f"{called}.interrupted", **told, error=type(error).__name__)
+    except Exception as error:
+        log.exception(f"{called}.failed", **told, error=type(error).__name__)
+        with suppress(Lost, Stopped), tenant_tx(claim.tenant_id):
+            claim.hold()
+            rows = claim.model._default_manager.filter(tenant_id=claim.tenant_id, pk=claim.id)
+            rows.update(state=Job.State.FAILED, claimed_until=None, token=None, finished_at=Now())
 
 
 def each(model: type[Job], do: Callable[[Claim], None]) -> int:

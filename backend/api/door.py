@@ -65,6 +65,11 @@ class Door(APIView):
         return dict(bound.validated_data)
 
 
+def shown_once(told: dict[str, Any], text: str) -> Response:
+    """Answer a key that was just made, with its text, which no cache may keep."""
+    return Response({**told, "key": text}, status=201, headers={"Cache-Control": "no-store"})
+
+
 def page(
     request: Request, rows: QuerySet[Any], as_json: Callable[[Any], Any], *, actor: Actor, by: str = "id"
 ) -> Response:

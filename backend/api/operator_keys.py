@@ -11,7 +11,7 @@ from tenants.models import OperatorKey
 from tenants.operators import create_operator_key, keys_of_operator, oneself, revoke_operator_key
 from tenants.rotation import rotate_operator_key
 
-from .door import Door, found, page
+from .door import Door, found, page, shown_once
 from .fields import Moment, Scopes, Strict, Text
 from .schema import PAGING
 from .shapes import NEW_OPERATOR_KEY, OPERATOR_KEY, answers, listed
@@ -45,7 +45,7 @@ class OperatorKeys(Door):
             oneself(self.actor), name=body["name"], scopes=body.get("scopes"), expires_at=body.get("expires"),
             by=self.actor,
         )  # fmt: skip
-        return _shown_once(row, text)
+        return shown_once(operator_key_json(row), text)
 
 
 class OneOperatorKey(Door):
@@ -69,7 +69,8 @@ class RotateOperatorKey(Door):
         self.actor.need("operator_key.own")
         until = self.read(RotationBody).get("until")
         row = found(keys_of_operator(self.actor), key_id, self.actor)
-        return _shown_once(*rotate_operator_key(row, until=until, by=self.actor))
+        new, text = rotate_operator_key(row, until=until, by=self.actor)
+        return shown_once(operator_key_json(new), text)
 
 
 def operator_key_json(row: OperatorKey) -> dict[str, Any]:
@@ -84,7 +85,3 @@ def operator_key_json(row: OperatorKey) -> dict[str, Any]:
         "last_used": row.last_used_at,
         "replaced_by": row.replaced_by,
     }
-
-
-def _shown_once(row: OperatorKey, text: str) -> Response:
-    return Response({**operator_key_json(row), "key": text}, status=201, headers={"Cache-Control": "no-store"})

@@ -27,7 +27,7 @@ from tenants.models import ApiKey, AuditEvent, Member, Subject
 from tenants.roles import Role
 from tenants.rotation import rotate_key
 
-from .door import Door, found, page
+from .door import Door, found, page, shown_once
 from .fields import Address, MayPin, Moment, Scopes, Strict, Text, Truth, Whole
 from .schema import PAGING
 from .shapes import EVENT, KEY, ME, MEMBER, NEW_KEY, SUBJECT, TENANT, answers, listed
@@ -204,7 +204,7 @@ class Keys(Door):
             kind=body["kind"], name=body["name"], scopes=body.get("scopes"), expires_at=body.get("expires"),
             limits=limits, by=self.actor,
         )  # fmt: skip
-        return Response({**key_json(row), "key": text}, status=201, headers={"Cache-Control": "no-store"})
+        return shown_once(key_json(row), text)
 
 
 class OneKey(Door):
@@ -233,7 +233,7 @@ class RotateKey(Door):
         until = self.read(RotationBody).get("until")
         row = found(keys_seen_by(self.actor), key_id, self.actor)
         new, text = rotate_key(row, until=until, by=self.actor)
-        return Response({**key_json(new), "key": text}, status=201, headers={"Cache-Control": "no-store"})
+        return shown_once(key_json(new), text)
 
 
 class Audit(Door):

@@ -1,6 +1,8 @@
 """What was used: runs, tokens and money, by feature, user, model, layer or day."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,53 +17,54 @@ from .runs_read import cost_json
 from .runs_shapes import USAGE_ROW
 from .shapes import TEXT, answers, array, shape
 
+F = TypeVar("F", bound=Callable[..., Response])
 
-class Usage(Door):
+
+def _documented(groups: tuple[str, ...], summary: str) -> Callable[[F], F]:
+    return extend_schema(
+        parameters=[
+            OpenApiParameter("by", str, enum=groups),
+            OpenApiParameter("from", OpenApiTypes.DATETIME),
+            OpenApiParameter("to", OpenApiTypes.DATETIME),
+        ],
+        responses=answers(shape(by=TEXT, items=array(USAGE_ROW))),
+        summary=summary,
+    )
+
+
+class _Used(Door):
+    """What was used in a time, by one of some groups."""
+
+    def answered(
+        self, request: Request, groups: tuple[str, ...], *, otherwise: str, read: Callable[..., Sequence[Used]]
+    ) -> Response:
+        """Answer `read(by, since=, until=)`; `otherwise` is the group when none is asked for."""
+        asked = request.query_params.get("by", otherwise)
+        by = next((one for one in groups if one == asked), None)
+        if by is None:
+            raise Malformed(f"by is one of {', '.join(groups)}.")
+        since, until = moment(request.query_params.get("from"), "from"), moment(request.query_params.get("to"), "to")
+        with self.actor.present():
+            found = read(by, since=since, until=until)
+        return Response({"by": by, "items": [_json(row) for row in found]})
+
+
+class Usage(_Used):
     """What was used."""
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("by", str, enum=BY),
-            OpenApiParameter("from", OpenApiTypes.DATETIME),
-            OpenApiParameter("to", OpenApiTypes.DATETIME),
-        ],
-        responses=answers(shape(by=TEXT, items=array(USAGE_ROW))),
-        summary="Runs, tokens and cost (admins)",
-    )
+    @_documented(BY, "Runs, tokens and cost (admins)")
     def get(self, request: Request) -> Response:
         self.actor.need("usage.read")
-        asked = request.query_params.get("by", "feature")
-        by = next((one for one in BY if one == asked), None)
-        if by is None:
-            raise Malformed(f"by is one of {', '.join(BY)}.")
-        since, until = moment(request.query_params.get("from"), "from"), moment(request.query_params.get("to"), "to")
-        with self.actor.present():
-            found = used(self.actor.tenant_id, by, since=since, until=until)
-        return Response({"by": by, "items": [_json(row) for row in found]})
+        return self.answered(request, BY, otherwise="feature", read=partial(used, self.actor.tenant_id))
 
 
-class VendorUsage(Door):
+class VendorUsage(_Used):
     """What all organisations used."""
 
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("by", str, enum=VENDOR_BY),
-            OpenApiParameter("from", OpenApiTypes.DATETIME),
-            OpenApiParameter("to", OpenApiTypes.DATETIME),
-        ],
-        responses=answers(shape(by=TEXT, items=array(USAGE_ROW))),
-        summary="Runs, tokens and cost of every organisation, never content (operators)",
-    )
+    @_documented(VENDOR_BY, "Runs, tokens and cost of every organisation, never content (operators)")
     def get(self, request: Request) -> Response:
         self.actor.need("usage.vendor")
-        asked = request.query_params.get("by", "tenant")
-        by = next((one for one in VENDOR_BY if one == asked), None)
-        if by is None:
-            raise Malformed(f"by is one of {', '.join(VENDOR_BY)}.")
-        since, until = moment(request.query_params.get("from"), "from"), moment(request.query_params.get("to"), "to")
-        with self.actor.present():
-            found = used_by_all(by, since=since, until=until)
-        return Response({"by": by, "items": [_json(row) for row in found]})
+        return self.answered(request, VENDOR_BY, otherwise="tenant", read=used_by_all)
 
 
 def _json(row: Used) -> dict[str, Any]:

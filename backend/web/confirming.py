@@ -11,6 +11,7 @@ from features.actions.pins import Moved, Restored, pin, restore, unpin
 from features.runs.models import Run
 from tenants.errors import Malformed
 
+from .differing import differences_of
 from .moments import Past
 from .parts import Choice, Confirmation
 from .templatetags.b import clock, exactly
@@ -46,7 +47,7 @@ def _restoring(past: Past, restored: Restored, at: datetime | None, run: Run | N
         verb=_("Put it back"),
         before=moved.before.digest,
         after=moved.after.digest,
-        differences=past.differences(moved.changes, moved.hidden, past.titles),
+        differences=differences_of(moved.changes, moved.hidden, past.titles),
         fields=[("run", str(run.id))] if run else [("at", exactly(day))],
         answer=restored.result,
         reasons=restored.reasons,
@@ -64,7 +65,7 @@ def _staying(past: Past, moved: Moved) -> Confirmation:
         verb=_("Stay on version %(n)d") % {"n": moved.after.base},
         before=moved.before.digest,
         after=moved.after.digest,
-        differences=past.differences(moved.changes, moved.hidden, past.titles),
+        differences=differences_of(moved.changes, moved.hidden, past.titles),
         fields=[("version", str(moved.after.base))],
         effects=[_keep_working(past), *_effects(past, moved)],
         until=_ends(past),
@@ -81,7 +82,7 @@ def _following(past: Past, moved: Moved) -> Confirmation:
         verb=_("Take version %(n)d") % {"n": moved.after.base},
         before=moved.before.digest,
         after=moved.after.digest,
-        differences=past.differences(moved.changes, moved.hidden, past.titles),
+        differences=differences_of(moved.changes, moved.hidden, past.titles),
         fields=[],
         effects=[_follows(past), _reach(past)],
         letters=_letters(past, moved),

@@ -1,6 +1,6 @@
 """The timeline of a feature for a person or their organisation: events with letters of behavior, a chosen moment."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from features.actions.overrides import Layer, whose
 from features.actions.pins import restore
-from features.engine import Change, diff
+from features.engine import diff
 from features.explain import hidden_between, titles_of
 from features.models import Feature
 from features.resolve import serve, serve_warm
@@ -21,10 +21,10 @@ from tenants.actor import Actor
 from tenants.errors import Invalid
 from tenants.people import names_of, names_of_those_who
 
-from .comparing import Piece, pieces
-from .parts import Difference, Event, Moment, Stay
+from .differing import differences_of
+from .parts import Event, Moment, Stay
 from .telling import author_of, author_words, authors, happening_words
-from .words import field_title, joined, readable
+from .words import field_title, joined
 
 TOLD = ("As it was ", "As in a run")  # reasons that a restore gives itself: the page tells that by the pin
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -90,7 +90,7 @@ class Past:
             base=then.choice.base,
             tenant=then.receipt.tenant,
             user=then.receipt.user,
-            differences=self.differences(
+            differences=differences_of(
                 diff(self.now.effective.fields, then.effective.fields),
                 hidden_between(self.now, then, self.layer),
                 {**titles_of(self.feature, then.choice.base), **self.titles},
@@ -101,19 +101,6 @@ class Past:
             may_restore=may,
             forbidden="" if may or is_now else self.forbidden(at=at, run=run),
         )
-
-    def differences(
-        self, changes: Iterable[Change], hidden: frozenset[str], titles: Mapping[str, Any]
-    ) -> list[Difference]:
-        """Fields that change, in words or lines; of one that is hidden, only that it does."""
-        told = (Piece("same", _("Different, but not shown to customers.")),)
-        return [
-            Difference(
-                field_title(change.field, titles),
-                told if change.field in hidden else pieces(_side(change, "before"), _side(change, "after")),
-            )
-            for change in changes
-        ]
 
     def forbidden(self, *, at: datetime | None = None, run: Run | None = None) -> str:
         """Why one may not stay or go back: whose policy, who can change it, and what one can do instead."""
@@ -179,8 +166,3 @@ def letters_of(found: History) -> dict[str, str]:
 def _letter(place: int) -> str:
     """A, B … Z, AA, AB …"""
     return (_letter(place // len(LETTERS) - 1) if place >= len(LETTERS) else "") + LETTERS[place % len(LETTERS)]
-
-
-def _side(change: Change, side: str) -> Any:
-    there = change.kind != ("added" if side == "before" else "removed")
-    return readable(change.field, getattr(change, side)) if there else None

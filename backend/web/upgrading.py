@@ -19,7 +19,8 @@ from tenants.errors import AppError, Invalid, Problem
 from tenants.people import names_of_those_who
 
 from .boxes import box_of, problem_words, read_box
-from .comparing import Piece, pieces
+from .comparing import pieces
+from .differing import hidden_difference
 from .parts import Decision, Difference, Kept, Upgrade, Verdict
 from .rendering import field_summary
 from .upgrade_words import ENDS, HEADLINES, REASONS, SAME, WITHDRAWN
@@ -249,7 +250,7 @@ class Upgrading:
     def _coming(self, change: Change, hidden: frozenset[str]) -> Difference:
         title = self.title(change.field)
         if change.field in hidden:
-            return Difference(title, (Piece("same", _("Different, but not shown to customers.")),))
+            return hidden_difference(title)
         before, after = (
             (None if change.kind == "added" else change.before),
             (None if change.kind == "removed" else change.after),

@@ -1,6 +1,6 @@
 """Two runs side by side: what went in, what came out, which behavior answered, and what differs in each."""
 
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -10,14 +10,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from backend.web.comparing import Piece, pieces
+from backend.web.differing import differences_of
 from backend.web.drawing import changed_parts, receipt_of, view_of
 from backend.web.pages import PageRequest, answer, for_members
 from backend.web.parts import ComparedRuns, Difference, RunSide
 from backend.web.rendering import render_output
 from backend.web.trying import sides_of
-from backend.web.words import field_title, readable
-from features.engine import Change, diff
+from features.engine import diff
 from features.explain import hidden_between, titles_of
 from features.runs.models import Run, State
 from features.runs.receipts import served_by
@@ -78,16 +77,4 @@ def _behavior(run: Run, before: Any, after: Any) -> list[Difference]:
     changes = diff(before.effective.fields, after.effective.fields)
     hidden = hidden_between(before, after, "user")
     titles = {**titles_of(run.feature, before.choice.base), **titles_of(run.feature, after.choice.base)}
-    told = (Piece("same", _("Different, but not shown to customers.")),)
-    return [
-        Difference(
-            field_title(change.field, titles),
-            told if change.field in hidden else pieces(_value(change, "before"), _value(change, "after")),
-        )
-        for change in changes
-    ]
-
-
-def _value(change: Change, side: Literal["before", "after"]) -> Any:
-    there = change.kind != ("added" if side == "before" else "removed")
-    return readable(change.field, getattr(change, side)) if there else None
+    return differences_of(changes, hidden, titles)

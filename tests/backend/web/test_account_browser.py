@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tests.processes import Stack
 
 from .conftest import login
-from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD
+from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear
 
 pytestmark = [
     pytest.mark.browser,
@@ -32,8 +32,7 @@ def ada(stack: Stack, request: Any) -> Iterator[Page]:
         size = DESK if request.param == "desk" else PHONE
         scheme: Any = "light" if request.param == "desk" else "dark"
         page = browser.new_page(viewport=size, base_url=stack.base_url, color_scheme=scheme)  # type: ignore[arg-type]
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        overhear(page, complaints)
         page.set_default_timeout(30_000)
         yield page
         browser.close()

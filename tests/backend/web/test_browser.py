@@ -37,10 +37,7 @@ def alice(stack: Stack) -> Iterator[Page]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=stack.base_url)
-        page.on(
-            "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        overhear(page, complaints)
         page.on(
             "requestfailed", lambda asked: complaints.append(f"{asked.url} {asked.failure}") if _lost(asked) else None
         )
@@ -141,13 +138,22 @@ def test_alice_stops_an_answer_that_she_does_not_want(stack: Stack, alice: Page)
     assert slow.closed.wait(5)
 
 
-def sign_in(page: Page) -> None:
+LANDS_ON = {"operator@bespoke.example": "Features and versions"}  # others see their features first
+
+
+def sign_in(page: Page, email: str = "alice@acme.example") -> None:
     """As people do: by typing."""
     page.goto("/")
-    page.get_by_label("Email").fill("alice@acme.example")
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Features")).to_be_visible()
+    expect(page.get_by_role("heading", name=LANDS_ON.get(email, "Features"), level=1)).to_be_visible()
+
+
+def overhear(page: Page, said: list[str]) -> None:
+    """Add to `said` what the browser complains of from now on."""
+    page.on("console", lambda told: said.append(told.text) if told.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
 
 
 def go(page: Page, name: str) -> None:

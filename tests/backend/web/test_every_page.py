@@ -15,7 +15,7 @@ from django.contrib.staticfiles import finders
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from features.runs.tasks import look
 from tenants.actor import Actor
@@ -26,7 +26,7 @@ from tests.processes import Stack
 
 from .conftest import Person, login
 from .lived_in import NO_PAGES, LivedIn, live_in
-from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD
+from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear, sign_in
 
 # axe-core 4.14.1 (npm axe-core, MPL-2.0: axe-LICENSE.txt), https://github.com/dequelabs/axe-core
 AXE = Path(__file__).parents[2] / "vendor" / "axe.min.js"
@@ -123,13 +123,8 @@ def signed_in(browser: Browser, stack: Stack, email: str, scheme: Any) -> tuple[
     context = browser.new_context(base_url=stack.base_url, color_scheme=scheme, reduced_motion="reduce")
     page, said = context.new_page(), list[str]()
     page.set_default_timeout(20_000)
-    page.on("console", lambda told: said.append(told.text) if told.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto("/")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#main h1")).to_be_visible()
+    overhear(page, said)
+    sign_in(page, email)
     return page, said
 
 

@@ -15,7 +15,7 @@ from tests.fakes.model import Answer
 from tests.processes import Stack
 
 from .conftest import login
-from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, go
+from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, go, overhear, sign_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -72,13 +72,8 @@ def people(stack: Stack) -> Iterator[dict[str, Page]]:
 def _seated(browser: Browser, stack: Stack, email: str, complaints: list[str]) -> Page:
     page = browser.new_context(base_url=stack.base_url, viewport={"width": 1440, "height": 900}).new_page()
     page.set_default_timeout(20_000)
-    page.on("console", lambda told: complaints.append(told.text) if told.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto("/")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.locator("#main h1")).to_be_visible()
+    overhear(page, complaints)
+    sign_in(page, email)
     return page
 
 

@@ -11,7 +11,7 @@ from tests.cast import GREET
 from tests.processes import Stack
 
 from .conftest import login
-from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD
+from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear, sign_in
 from .vendor_story import begin, measure, tell
 
 pytestmark = [
@@ -41,14 +41,9 @@ def olga(stack: Stack) -> Iterator[Page]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=stack.base_url)
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        overhear(page, complaints)
         page.set_default_timeout(15_000)
-        page.goto("/")
-        page.get_by_label("Email").fill("operator@bespoke.example")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("heading", name="Features and versions")).to_be_visible()
+        sign_in(page, "operator@bespoke.example")
         yield page
         browser.close()
     # A form that was refused is told as a failed load, as it should be.

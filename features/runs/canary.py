@@ -34,8 +34,7 @@ INSERT INTO runs_run (id, tenant_id, feature_id, subject_id, state, receipt, now
                       preview, created_at, store, input_digest, output_digest)
 SELECT %(id)s, %(tenant)s, %(canary)s, %(tenant)s, 'queued', %(receipt)s::jsonb, clock_timestamp(), 'canary', 0, 0,
        false, %(canary)s, clock_timestamp(), true, '', ''
-WHERE pg_try_advisory_xact_lock(%(lock)s)
-  AND NOT EXISTS (SELECT FROM runs_queued WHERE tenant_id = %(tenant)s AND feature = %(canary)s)
+WHERE NOT EXISTS (SELECT FROM runs_queued WHERE tenant_id = %(tenant)s AND feature = %(canary)s)
   AND NOT EXISTS (
       SELECT FROM runs_run WHERE tenant_id = %(tenant)s AND feature_id = %(canary)s
       AND created_at > clock_timestamp() - make_interval(secs => %(every)s))"""
@@ -58,9 +57,12 @@ def send_canary() -> UUID | None:
     However many ask at once, one is made.
     """
     run_id = uuid7()
-    facts = {**_FACTS, "id": run_id, "receipt": json.dumps({"model_target": None, "base": 0}), "lock": _LOCK}
+    facts = {**_FACTS, "id": run_id, "receipt": json.dumps({"model_target": None, "base": 0})}
     workshop()
     with tenant_tx(WORKSHOP), connections[APP].cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])  # first: _DUE has to see what the last made
+        if not cursor.fetchone()[0]:
+            return None
         cursor.execute(_DUE, {**facts, "every": settings.CANARY_SECONDS})
         if not cursor.rowcount:
             return None

@@ -20,7 +20,7 @@ from tenants.valkey import forget_failure
 from tests.cast import Cast, make_cast
 from tests.fakes.model import FakeModel
 
-pytest_plugins = ["tests.processes"]
+pytest_plugins = ["tests.processes", "tests.static_files"]
 KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
 tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted

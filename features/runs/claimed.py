@@ -19,7 +19,7 @@ _READ = """
 SELECT q.deadline, q.reserved, q.budgets,
        EXISTS (SELECT FROM tenants_providerkey k WHERE k.tenant_id = q.tenant_id AND k.revoked_at IS NULL),
        r.feature_id, r.subject_id, r.state, r.input, r.receipt::text, r.now, r.batch, r.preview, r.cache_key,
-       r.created_at, r.started_at, t.name, s.key, s.kind,
+       r.created_at, r.started_at, t.name, s.key, s.kind, f.key,
        (SELECT m.id FROM features_modeltarget m WHERE m.alias = r.receipt->'model_target'->>'alias'
         AND m.revision = (r.receipt->'model_target'->>'revision')::int AND (m.ends_at IS NULL OR m.ends_at > r.now)),
        (SELECT jsonb_object_agg(w.version, w.replacement)::text FROM features_withdrawal w
@@ -27,6 +27,7 @@ SELECT q.deadline, q.reserved, q.budgets,
 FROM runs_queued q
 JOIN runs_run r ON r.tenant_id = q.tenant_id AND r.id = q.id
 JOIN tenants_tenant t ON t.id = q.tenant_id
+LEFT JOIN features_feature f ON f.id = r.feature_id
 JOIN tenants_subject s ON s.tenant_id = r.tenant_id AND s.id = r.subject_id
 WHERE q.tenant_id = %(tenant)s AND q.id = %(run)s AND r.id = %(run)s AND q.token = %(token)s"""
 
@@ -41,6 +42,7 @@ class Claimed:
 
     run: Run
     tenant_name: str
+    feature_key: str
     who: Who
     own_keys: bool
     deadline: datetime | None
@@ -68,7 +70,7 @@ def _claimed(
     claim: Claim, deadline: datetime | None, reserved: int | None, budgets: list[UUID], own_keys: bool,
     feature_id: UUID, subject_id: UUID, state: str, given: str | None, receipt: str, now: datetime, batch: UUID | None,
     preview: UUID | None, cache_key: bytes | None, created_at: datetime, started_at: datetime | None,
-    tenant_name: str, key: str, kind: Any, target: UUID | None, withdrawals: str | None,
+    tenant_name: str, key: str, kind: Any, feature_key: str | None, target: UUID | None, withdrawals: str | None,
 ) -> Claimed:  # fmt: skip
     told: dict[str, Any] = json.loads(receipt)
     run = Run(
@@ -79,4 +81,4 @@ def _claimed(
     stopped = {int(version): instead for version, instead in json.loads(withdrawals or "{}").items()}
     withdrawn = preview is None and replacement(told["base"], stopped) != told["base"]
     who = Who(subject_id, key, kind)
-    return Claimed(run, tenant_name, who, own_keys, deadline, reserved, budgets, target, withdrawn)
+    return Claimed(run, tenant_name, feature_key or "", who, own_keys, deadline, reserved, budgets, target, withdrawn)

@@ -113,7 +113,7 @@ class _Texts:
         """Say that there is text; it is sent `now` or within TEXT_SECONDS."""
         if self._thread is None or not self._thread.is_alive():
             self._start()
-        if now or self._asleep:
+        if (now or self._asleep) and not self._wake.is_set():
             self._asleep = False
             self._wake.set()
 

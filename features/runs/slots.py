@@ -21,7 +21,7 @@ from .trips import app_trips, operator_trips
 
 log = structlog.get_logger(__name__)
 
-TOGETHER_SECONDS = 0.005  # runs that end within it are replaced by one claim
+TOGETHER_SECONDS = 0.02  # slots that get free within it are filled by one claim; a run that comes meanwhile rings
 LOOK_SECONDS = 0.01  # how often is looked while bells are masked
 MANY, WITHIN_SECONDS = 5, 0.2  # so many bells within so long are masked
 QUIET_SECONDS = 0.1  # after so long without a run they are rung again

@@ -7,11 +7,13 @@ protocol-flow.html#PROTOCOL-FLOW-PIPELINING). The setting is that transaction's,
 a pooler in transaction mode may stand between; statements are prepared only where settings say that none does.
 """
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import psycopg
@@ -24,6 +26,9 @@ from tenants.isolation import APP, OPERATOR
 Statement = tuple[str, Mapping[str, Any]]
 Rows = list[tuple[Any, ...]]
 
+_Cursor: TypeAlias = "psycopg.RawCursor[tuple[Any, ...]]"
+
+_NAMED = re.compile(r"%\((\w+)\)s")
 _SET_TENANT = "SELECT set_config('app.tenant', %(tenant)s, true)"
 
 
@@ -105,9 +110,9 @@ class _Lane:
         connection: psycopg.Connection[Any] = wrapper.connection
         with wrapper.wrap_database_errors:
             if len(statements) == 1:
-                return [_rows(psycopg.Cursor(connection).execute(*statements[0]))]
+                return [_rows(_execute(connection, *statements[0]))]
             with connection.pipeline():
-                sent = [psycopg.Cursor(connection).execute(*statement) for statement in statements]
+                sent = [_execute(connection, *statement) for statement in statements]
             return [_rows(cursor) for cursor in sent]
 
     def _open(self) -> BaseDatabaseWrapper:
@@ -124,8 +129,26 @@ class _Lane:
         return wrapper is not None and (wrapper.connection is None or wrapper.connection.closed)
 
 
-def _rows(cursor: "psycopg.Cursor[Any]") -> Rows:
-    return cursor.fetchall() if cursor.description else []
+def _execute(connection: "psycopg.Connection[Any]", statement: str, parameters: Mapping[str, Any]) -> _Cursor:
+    text, names = _numbered(statement)
+    return psycopg.RawCursor(connection).execute(text, [parameters[name] for name in names])
+
+
+@cache
+def _numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
+    """A statement with PostgreSQL's own $1, $2… and the names that they stand for.
+
+    psycopg would find them anew each time: it keeps that for no statement as long as these.
+    """
+    names = dict.fromkeys(_NAMED.findall(statement))
+    places = {name: f"${place}" for place, name in enumerate(names, 1)}
+    text = _NAMED.sub(lambda found: places[found[1]], statement).replace("%%", "%")
+    return text.encode(), tuple(names)
+
+
+def _rows(cursor: _Cursor) -> Rows:
+    result = cursor.pgresult
+    return cursor.fetchall() if result is not None and result.nfields else []
 
 
 app_trips = Trips(APP, 3)

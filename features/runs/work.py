@@ -80,7 +80,7 @@ class Work:
             with tenant_tx(self.claim.tenant_id):
                 served = self._start_anew()
         self.served = served
-        tracing.note(feature=self.found.run.feature.key, digest=served.digest)
+        tracing.note(feature=self.found.feature_key, digest=served.digest)
         now, seconds = timezone.now(), served.compiled.limits.timeout_seconds
         self.until = self.found.deadline or now + timedelta(seconds=seconds)
         self.deadline = time.monotonic() + min((self.until - now).total_seconds(), seconds)

@@ -30,8 +30,9 @@ GARBAGE = {
 
 @pytest.mark.parametrize("case", GARBAGE)
 def test_a_stream_that_is_no_chat_is_tried_again_and_costs_the_run_no_worker(
-    case: str, cast: Cast, model: FakeModel
+    case: str, cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("features.runs.execute.full_jitter", lambda *_, **__: 5.0)  # not asked again within this look
     model.script(Answer(raw=GARBAGE[case]))
     run_id = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
     assert look() == 1
@@ -50,7 +51,10 @@ def test_a_chunk_without_choices_is_taken_as_it_is(cast: Cast, model: FakeModel)
     assert run is not None and run.output == {"greeting": "Hi"}
 
 
-def test_nobody_listening_is_unavailable(cast: Cast, model: FakeModel, settings: Any) -> None:
+def test_nobody_listening_is_unavailable(
+    cast: Cast, model: FakeModel, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.runs.execute.full_jitter", lambda *_, **__: 5.0)
     settings.PROVIDERS = {"demo": {"base_url": "http://127.0.0.1:1/v1", "api_key": "a-key"}}
     run_id = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
     look()

@@ -64,7 +64,10 @@ def test_door_run_and_call_are_one_trace_of_the_callers(
     assert CANARY not in "".join(span.to_json() for span in found)
 
 
-def test_every_name_is_one_of_the_conventions(cast: Cast, model: FakeModel, spans: InMemorySpanExporter) -> None:
+def test_every_name_is_one_of_the_conventions(
+    cast: Cast, model: FakeModel, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.runs.execute.full_jitter", lambda *_, **__: 5.0)  # one call only
     model.script(Answer('{"greeting": "Hi"}', cut_off=True))
     accept(cast.greet, {"name": "Ann"}, by=cast.alice)
     look()

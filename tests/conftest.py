@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import Client
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from features.resolve import forget
 from features.runs import tasks
@@ -18,10 +19,10 @@ from features.runs.slots import Slots
 from tenants.valkey import client as broker
 from tenants.valkey import forget_failure
 from tests.cast import Cast, make_cast
+from tests.emptying import empty_tables
 from tests.fakes.model import FakeModel
 
 pytest_plugins = ["tests.processes"]
-KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
 tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted
 
@@ -39,13 +40,7 @@ def django_db_setup(django_db_blocker: Any) -> None:
 
 
 def _empty() -> None:
-    with connections["owner"].cursor() as cursor:  # as its owner: the app's role may not truncate
-        cursor.execute(
-            "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class WHERE relkind IN ('r', 'p')"
-            " AND NOT relispartition AND relnamespace = 'public'::regnamespace AND relname <> ALL (%s)",
-            [list(KEPT)],
-        )
-        cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
+    empty_tables()
     forget()
     breakers.clear()
     retries.clear()
@@ -59,8 +54,17 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():
         yield
         _empty()
-        for connection in connections.all():
-            connection.close()
+        for connection in connections.all(initialized_only=True):
+            _as_new(connection)
+
+
+def _as_new(connection: Any) -> None:
+    """As a pooler does between two clients; what a test has broken is closed. New ones would read the catalog again."""
+    raw = connection.connection
+    if raw is None or connection.errors_occurred or raw.info.transaction_status != TransactionStatus.IDLE:
+        connection.close()
+    else:
+        raw.execute("DISCARD ALL")
 
 
 @pytest.fixture

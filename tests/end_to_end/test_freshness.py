@@ -136,7 +136,7 @@ def tones_asked_for(stack: Stack) -> list[str]:
     alice, answers, before = stack.knock("alice"), [held(), held()], len(stack.model.requests)
     stack.model.script(*answers)
     runs = [alice.run(prefer="respond-async").json()["id"] for _ in answers]
-    assert all(answer.begun.wait(20) for answer in answers)  # while neither has ended: so each worker has one
+    assert all(answer.begun.wait(30) for answer in answers)  # while neither has ended: so each worker has one
     for answer in answers:
         assert answer.hold is not None
         answer.hold.set()

@@ -91,7 +91,7 @@ def test_a_run_that_speaks_when_the_database_goes_ends_once_after_its_return(rui
     alice = ruins.knock("alice")
     with ThreadPoolExecutor(1) as caller:
         waiting: Any = caller.submit(alice.run, "Ann", prefer="wait=5")
-        assert answer.begun.wait(10)
+        assert answer.begun.wait(30)
         ruins.stop_postgres()
         answer.hold.set()
         taken = waiting.result()

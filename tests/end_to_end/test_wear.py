@@ -58,7 +58,7 @@ def test_followers_who_hang_up_leave_no_connection_behind(stack: Stack) -> None:
     stack.model.script(answer)
     alice = stack.knock("alice")
     run_id = alice.run(prefer="respond-async").json()["id"]
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     before = clients_of(stack)
 
     def follow(knock: Knock) -> None:

@@ -24,6 +24,8 @@ from tests.fakes.model import FakeModel
 
 pytest_plugins = ["tests.processes"]
 
+# Valkey is waited for as long as a busy machine takes: what it is to lose patience is tried by tests that say so.
+broker.connection_pool.connection_kwargs.update(socket_timeout=30, socket_connect_timeout=30)
 tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted
 
 

@@ -1,11 +1,12 @@
 """What all tests share: a real database with its three roles, the cast, and doors to knock at."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
@@ -26,7 +27,17 @@ pytest_plugins = ["tests.processes"]
 
 # Valkey is waited for as long as a busy machine takes: what it is to lose patience is tried by tests that say so.
 broker.connection_pool.connection_kwargs.update(socket_timeout=30, socket_connect_timeout=30)
+settings.PASSWORD_HASHERS = ["tests.passwords.OneRound"]
 tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole processes come last: these go on until the session ends, and take their time from all others."""
+    items.sort(key=lambda item: ["ruins" in names(item), "stack" in names(item)])
+
+
+def names(item: pytest.Item) -> Collection[str]:
+    return getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")

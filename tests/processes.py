@@ -135,6 +135,7 @@ class Stack:
             "BESPOKE_LOG_LEVEL": "INFO",
             "PYTHONUNBUFFERED": "1",
             "BESPOKE_OUTBOUND_NETWORKS": "127.0.0.0/8",
+            **dict.fromkeys(LIMITS, "1000000"),  # storms and machines ask for more than anybody may
         }
         descriptor = self._socket.fileno()
         self.web = self.program("web", [sys.executable, "-m", "backend.local.web", str(descriptor)], descriptor)
@@ -300,8 +301,7 @@ class Ruins(Stack):
 
     def __init__(self, services: Services, folder: Path, model: FakeModel) -> None:
         superuser = services.postgres.url(database="bespoke")
-        unlimited = dict.fromkeys(LIMITS, "1000000")  # storms are more than anybody may ask for
-        super().__init__({**services.environ(), "TEST_SUPERUSER_URL": superuser, **unlimited}, folder, model)
+        super().__init__({**services.environ(), "TEST_SUPERUSER_URL": superuser}, folder, model)
         self._postgres, self._valkey = services.postgres, services.valkey
         with psycopg.connect(superuser, autocommit=True) as connection:  # what is committed outlives a crash here
             connection.execute("ALTER DATABASE bespoke SET synchronous_commit = on")

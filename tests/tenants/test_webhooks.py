@@ -252,7 +252,7 @@ def test_whatever_is_no_2xx_is_sent_again_under_the_same_id_and_signed_anew(
     [row] = settled(cast.ada)
     assert (row.status, row.attempts, row.delivered_at) == (status, 1, None)
     due_now(cast.ada)
-    [row] = until(lambda: [row for row in _settled(cast.ada, 1) if row.delivered_at], "delivered")
+    [row] = looking(lambda: [row for row in _settled(cast.ada, 1) if row.delivered_at], "delivered")
     first, second = receiver.messages
     assert first.id == second.id == f"msg_{row.id}" and first.body == second.body
     assert second.verified(secret) and receiver.at("/elsewhere") == []

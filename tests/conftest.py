@@ -1,7 +1,7 @@
 """What all tests share: a real database with its three roles, the cast, and doors to knock at."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -33,11 +33,7 @@ tasks.slots = Slots(1)  # runs that are carried out in this process come one aft
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of whole processes come last: these go on until the session ends, and take their time from all others."""
-    items.sort(key=lambda item: ["ruins" in names(item), "stack" in names(item)])
-
-
-def names(item: pytest.Item) -> Collection[str]:
-    return getattr(item, "fixturenames", ())
+    items.sort(key=lambda item: [fixture in getattr(item, "fixturenames", ()) for fixture in ("ruins", "stack")])
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +70,13 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 def _as_new(connection: Any) -> None:
     """As a pooler does between two clients; what a test has broken is closed. New ones would read the catalog again."""
     raw = connection.connection
-    if raw is None or connection.errors_occurred or raw.info.transaction_status != TransactionStatus.IDLE:
-        connection.close()
-    else:
-        raw.execute("DISCARD ALL")
+    try:
+        if raw is not None and not connection.errors_occurred and raw.info.transaction_status == TransactionStatus.IDLE:
+            raw.execute("DISCARD ALL")
+            return
+    except psycopg.OperationalError:  # the server's process was killed meanwhile
+        pass
+    connection.close()
 
 
 @pytest.fixture

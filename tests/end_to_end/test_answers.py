@@ -111,7 +111,7 @@ def test_cancelling_a_run_that_speaks_closes_the_models_stream(stack: Stack) -> 
     run_id = alice.run(prefer="respond-async").json()["id"]
     assert answer.begun.wait(30)
     assert alice.post(f"/runs/{run_id}/cancel").status_code == 202
-    run = alice.ended(run_id, patience=5)
+    run = alice.ended(run_id)
     assert (run["state"], run["output"], stack.attempts(run_id)) == ("cancelled", None, ["stopped"])
     assert answer.closed.wait(30) and not answer.hold.is_set()
     assert stack.ledger(run_id) == [("cancelled", 1)]
@@ -126,5 +126,5 @@ def test_cancelling_a_run_whose_model_has_not_said_a_word_hangs_up_too(stack: St
     run_id = alice.run(prefer="respond-async").json()["id"]
     assert answer.begun.wait(30)
     alice.post(f"/runs/{run_id}/cancel")
-    assert alice.ended(run_id, patience=5)["state"] == "cancelled"
+    assert alice.ended(run_id)["state"] == "cancelled"
     assert answer.closed.wait(30)

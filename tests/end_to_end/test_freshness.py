@@ -120,7 +120,7 @@ def test_a_pin_ends_in_every_process_at_its_end_though_nobody_writes(stack: Stac
         seen.append(("there", moment(told["at"]), told["receipt"]["digest"]))
         return served.at > until_ and moment(told["at"]) > until_ + timedelta(seconds=0.2)
 
-    until(ended, "the pin has ended in both", 10)
+    until(ended, "the pin has ended in both")
     assert old != new
     for place in ("here", "there"):
         assert {digest for where, at, digest in seen if where == place and at < until_} == {old}

@@ -131,11 +131,11 @@ def test_a_worker_that_hangs_is_noticed_and_noticed_again_when_it_goes_on(stack:
     assert stack.ready()
     stack.worker.signal(signal.SIGSTOP)
     try:
-        until(lambda: stack.readiness()[1]["worker"] == "away", "no canary has come through for a while", 20)
+        until(lambda: stack.readiness()[1]["worker"] == "away", "no canary has come through for a while")
         assert stack.readiness()[0] == 503
     finally:
         stack.worker.signal(signal.SIGCONT)
-    until(stack.ready, "canaries come through again", 20)
+    until(stack.ready, "canaries come through again")
 
 
 @pytest.fixture

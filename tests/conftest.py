@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
@@ -27,6 +29,9 @@ pytest_plugins = ["tests.processes"]
 
 # Valkey is waited for as long as a busy machine takes: what it is to lose patience is tried by tests that say so.
 broker.connection_pool.connection_kwargs.update(socket_timeout=30, socket_connect_timeout=30)
+# Properties are about results: how long an example takes is the machine's matter, and bounds have tests of their own.
+properties.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+properties.load_profile("unhurried")
 settings.PASSWORD_HASHERS = ["tests.passwords.OneRound"]
 tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted
 

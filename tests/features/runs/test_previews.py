@@ -318,7 +318,8 @@ def test_nor_a_third_that_begins_at_the_same_instant(
 def _somebody_waits_for_a_lock() -> bool:
     with connections["owner"].cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE NOT granted AND datname = current_database()"
         )
         return bool(cursor.fetchone()[0])
 

@@ -23,7 +23,7 @@ serve: installed  ## start everything, without the story
 	@exec $(RUN) -m backend.local serve
 
 test: installed-dev  ## all tests but the slow ones; TESTS=path for some of them
-	@$(RUN) -m pytest -n $(PROCESSES) -m "not slow and not chaos and not pages" $(TESTS)
+	@$(RUN) -m pytest -n $(PROCESSES) --dist worksteal -m "not slow and not chaos and not pages" $(TESTS)
 
 slow: installed-dev  ## the tests that take minutes
 	@$(RUN) -m pytest -m slow $(TESTS)

@@ -6,10 +6,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from features.resolve import forget
 from features.runs import tasks
@@ -18,12 +22,23 @@ from features.runs.slots import Slots
 from tenants.valkey import client as broker
 from tenants.valkey import forget_failure
 from tests.cast import Cast, make_cast
+from tests.emptying import empty_tables
 from tests.fakes.model import FakeModel
 
 pytest_plugins = ["tests.processes", "tests.static_files"]
-KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
+# Valkey is waited for as long as a busy machine takes: what it is to lose patience is tried by tests that say so.
+broker.connection_pool.connection_kwargs.update(socket_timeout=30, socket_connect_timeout=30)
+# Properties are about results: how long an example takes is the machine's matter, and bounds have tests of their own.
+properties.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+properties.load_profile("unhurried")
+settings.PASSWORD_HASHERS = ["tests.passwords.OneRound"]
 tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole processes come last: these go on until the session ends, and take their time from all others."""
+    items.sort(key=lambda item: [fixture in getattr(item, "fixturenames", ()) for fixture in ("ruins", "stack")])
 
 
 @pytest.fixture(scope="session")
@@ -39,13 +54,7 @@ def django_db_setup(django_db_blocker: Any) -> None:
 
 
 def _empty() -> None:
-    with connections["owner"].cursor() as cursor:  # as its owner: the app's role may not truncate
-        cursor.execute(
-            "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class WHERE relkind IN ('r', 'p')"
-            " AND NOT relispartition AND relnamespace = 'public'::regnamespace AND relname <> ALL (%s)",
-            [list(KEPT)],
-        )
-        cursor.execute(f"TRUNCATE {cursor.fetchone()[0]}")
+    empty_tables()
     forget()
     breakers.clear()
     retries.clear()
@@ -59,8 +68,20 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():
         yield
         _empty()
-        for connection in connections.all():
-            connection.close()
+        for connection in connections.all(initialized_only=True):
+            _as_new(connection)
+
+
+def _as_new(connection: Any) -> None:
+    """As a pooler does between two clients; what a test has broken is closed. New ones would read the catalog again."""
+    raw = connection.connection
+    try:
+        if raw is not None and not connection.errors_occurred and raw.info.transaction_status == TransactionStatus.IDLE:
+            raw.execute("DISCARD ALL")
+            return
+    except psycopg.OperationalError:  # the server's process was killed meanwhile
+        pass
+    connection.close()
 
 
 @pytest.fixture

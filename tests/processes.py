@@ -39,6 +39,7 @@ from backend.local.web import listen
 from backend.settings import database
 from features.resolve import forget
 from tests.cast import Cast, make_cast
+from tests.emptying import as_superuser, empty, empty_tables
 from tests.fakes.model import FakeModel
 from tests.outside import Knock, until
 
@@ -50,7 +51,6 @@ ALIASES = {"default": "DATABASE_URL", "operator": "DATABASE_OPERATOR_URL", "owne
 REAL, REAL_RUN = (
     f"{column} <> '00000000-0000-0000-0000-000000000002'" for column in ("feature", "feature_id")
 )  # no canary
-KEPT = ("django_migrations", "django_content_type", "auth_permission")
 
 
 class Program:
@@ -135,6 +135,7 @@ class Stack:
             "BESPOKE_LOG_LEVEL": "INFO",
             "PYTHONUNBUFFERED": "1",
             "BESPOKE_OUTBOUND_NETWORKS": "127.0.0.0/8",
+            **dict.fromkeys(LIMITS, "1000000"),  # storms and machines ask for more than anybody may
         }
         descriptor = self._socket.fileno()
         self.web = self.program("web", [sys.executable, "-m", "backend.local.web", str(descriptor)], descriptor)
@@ -229,21 +230,7 @@ def _close() -> None:
 def _empty(environment: dict[str, str]) -> None:
     """Empty the database under the running processes; whoever holds a lock then is given way to."""
     with psycopg.connect(environment["TEST_SUPERUSER_URL"], autocommit=True) as connection:
-        found = connection.execute(
-            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
-            " AND relnamespace = 'public'::regnamespace AND relname <> ALL (%s)",
-            [list(KEPT)],
-        ).fetchall()
-        tables = sql.SQL(", ").join(sql.Identifier(row[0]) for row in found)
-
-        def emptied() -> bool:
-            try:
-                connection.execute(sql.SQL("SET lock_timeout = '2s'; TRUNCATE {}").format(tables))
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
-                return False
-            return True
-
-        until(emptied, "the tables are emptied")
+        empty(connection)
 
 
 def other_database(url: str, database: str) -> str:
@@ -253,6 +240,7 @@ def other_database(url: str, database: str) -> str:
 def copy_database(name: str) -> None:
     """Copy this test process's migrated database, to which it holds no connection now."""
     _close()
+    empty_tables.close()
     template = urlsplit(os.environ["DATABASE_OWNER_URL"]).path.removeprefix("/")
     with psycopg.connect(other_database(os.environ["DATABASE_OWNER_URL"], "bespoke"), autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -272,12 +260,6 @@ def _own_environment(django_db_setup: None) -> dict[str, str]:
         "REDIS_URL": urlsplit(os.environ["REDIS_URL"])._replace(path=f"/{number}").geturl(),
         "TEST_SUPERUSER_URL": as_superuser(urls["DATABASE_OWNER_URL"]),
     }
-
-
-def as_superuser(url: str) -> str:
-    """The same database as the superuser of the throwaway server, whom no policy binds."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{postgres.SUPERUSER}@").geturl()
 
 
 @pytest.fixture(scope="session")
@@ -319,8 +301,7 @@ class Ruins(Stack):
 
     def __init__(self, services: Services, folder: Path, model: FakeModel) -> None:
         superuser = services.postgres.url(database="bespoke")
-        unlimited = dict.fromkeys(LIMITS, "1000000")  # storms are more than anybody may ask for
-        super().__init__({**services.environ(), "TEST_SUPERUSER_URL": superuser, **unlimited}, folder, model)
+        super().__init__({**services.environ(), "TEST_SUPERUSER_URL": superuser}, folder, model)
         self._postgres, self._valkey = services.postgres, services.valkey
         with psycopg.connect(superuser, autocommit=True) as connection:  # what is committed outlives a crash here
             connection.execute("ALTER DATABASE bespoke SET synchronous_commit = on")

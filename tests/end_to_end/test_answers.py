@@ -32,7 +32,7 @@ def test_respond_async_answers_202_with_the_place_to_look(stack: Stack) -> None:
     taken = stack.knock("alice").run("Ann", prefer="respond-async")
     assert (taken.status_code, taken.json()["output"]) == (202, None)
     assert taken.headers["location"] == f"/api/v1/runs/{taken.json()['id']}"
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     answer.hold.set()
     assert stack.knock("alice").ended(taken.json()["id"])["output"] == {"greeting": "Hello Ann, how are you?"}
 
@@ -109,11 +109,11 @@ def test_cancelling_a_run_that_speaks_closes_the_models_stream(stack: Stack) -> 
     stack.model.script(answer)
     alice = stack.knock("alice")
     run_id = alice.run(prefer="respond-async").json()["id"]
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     assert alice.post(f"/runs/{run_id}/cancel").status_code == 202
-    run = alice.ended(run_id, patience=5)
+    run = alice.ended(run_id)
     assert (run["state"], run["output"], stack.attempts(run_id)) == ("cancelled", None, ["stopped"])
-    assert answer.closed.wait(2) and not answer.hold.is_set()
+    assert answer.closed.wait(30) and not answer.hold.is_set()
     assert stack.ledger(run_id) == [("cancelled", 1)]
     assert alice.post(f"/runs/{run_id}/cancel").status_code == 409
 
@@ -124,7 +124,7 @@ def test_cancelling_a_run_whose_model_has_not_said_a_word_hangs_up_too(stack: St
     stack.model.script(answer)
     alice = stack.knock("alice")
     run_id = alice.run(prefer="respond-async").json()["id"]
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     alice.post(f"/runs/{run_id}/cancel")
-    assert alice.ended(run_id, patience=5)["state"] == "cancelled"
-    assert answer.closed.wait(2)
+    assert alice.ended(run_id)["state"] == "cancelled"
+    assert answer.closed.wait(30)

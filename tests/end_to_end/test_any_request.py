@@ -9,7 +9,6 @@ import copy
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 from backend.api.openapi import METHODS, document
 from features.actions.catalog import FOLDER, load_file, read_file
 from tenants.system import system_actor
-from tests.processes import LIMITS, Stack
+from tests.processes import Stack
 
 ST = Path(sys.executable).with_name("st")
 CHECKS = (
@@ -38,14 +37,10 @@ NAMED = {
 
 
 @pytest.fixture
-def asked(stack: Stack) -> Iterator[Stack]:
-    """The processes, with something of everything, and a web process that counts nobody's requests."""
-    stack.web.stop()
-    stack.web.start(**dict.fromkeys(LIMITS, "1000000"))
-    stack.start()
+def asked(stack: Stack) -> Stack:
+    """The processes, with something of everything."""
     load_file(read_file(FOLDER / "customize.yaml"), force=False, by=system_actor("tests"))
-    yield stack
-    stack.web.stop()
+    return stack
 
 
 def ids(stack: Stack) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def test_a_pin_ends_in_every_process_at_its_end_though_nobody_writes(stack: Stac
         seen.append(("there", moment(told["at"]), told["receipt"]["digest"]))
         return served.at > until_ and moment(told["at"]) > until_ + timedelta(seconds=0.2)
 
-    until(ended, "the pin has ended in both", 10)
+    until(ended, "the pin has ended in both")
     assert old != new
     for place in ("here", "there"):
         assert {digest for where, at, digest in seen if where == place and at < until_} == {old}
@@ -136,7 +136,7 @@ def tones_asked_for(stack: Stack) -> list[str]:
     alice, answers, before = stack.knock("alice"), [held(), held()], len(stack.model.requests)
     stack.model.script(*answers)
     runs = [alice.run(prefer="respond-async").json()["id"] for _ in answers]
-    assert all(answer.begun.wait(20) for answer in answers)  # while neither has ended: so each worker has one
+    assert all(answer.begun.wait(30) for answer in answers)  # while neither has ended: so each worker has one
     for answer in answers:
         assert answer.hold is not None
         answer.hold.set()

@@ -32,9 +32,9 @@ def test_a_worker_killed_in_mid_run_leaves_one_end_and_one_ledger_row(stack: Sta
     stack.model.script(first)
     alice = stack.knock("alice")
     run_id = alice.run(prefer="respond-async").json()["id"]
-    assert first.begun.wait(10)
+    assert first.begun.wait(30)
     stack.worker.kill()
-    assert first.closed.wait(5)
+    assert first.closed.wait(30)
     stack.worker.start()
     run = alice.ended(run_id)
     assert (run["state"], run["output"], run["attempts"]) == ("succeeded", {"greeting": "Hello"}, 2)
@@ -49,7 +49,7 @@ def test_a_run_whose_lease_is_renewed_is_nobody_elses(stack: Stack) -> None:
     stack.model.script(answer)
     alice = stack.knock("alice")
     run_id = alice.run(feature=within(60, stack), prefer="respond-async").json()["id"]
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     leases: set[object] = set()
 
     def renewed() -> bool:
@@ -79,7 +79,7 @@ def test_a_worker_told_to_stop_ends_what_it_began_and_begins_nothing(stack: Stac
     stack.model.script(answer)
     alice = stack.knock("alice")
     begun = alice.run(prefer="respond-async").json()["id"]
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     stack.worker.signal(signal.SIGTERM)
     until(lambda: "arm shutdown" in stack.worker.said(), "the worker has heard")
     waits = alice.run(prefer="respond-async").json()["id"]
@@ -97,7 +97,7 @@ def test_a_worker_told_to_stop_with_all_slots_taken_ends_every_run_and_begins_no
     stack.model.script(*answers)
     alice, feature = stack.knock("alice"), within(60, stack)
     runs = [alice.run(f"Ann {n}", feature=feature, prefer="respond-async").json()["id"] for n in range(12)]
-    assert all(answer.begun.wait(20) for answer in answers)
+    assert all(answer.begun.wait(30) for answer in answers)
     before = stack.worker.said().count("arm shutdown")
     stack.worker.signal(signal.SIGTERM)
     until(lambda: stack.worker.said().count("arm shutdown") > before, "the worker has heard")
@@ -116,7 +116,7 @@ def test_a_worker_full_of_runs_is_still_there_for_the_dispatcher_and_the_reaper(
     stack.model.script(*answers)
     alice, mallory = stack.knock("alice"), stack.knock("mallory")
     runs = [who.run(prefer="respond-async").json()["id"] for who in (alice, mallory) for _ in range(4)]
-    assert all(answer.begun.wait(10) for answer in answers)
+    assert all(answer.begun.wait(30) for answer in answers)
     sent = "SELECT created_at < clock_timestamp() - interval '6 seconds' FROM runs_queued JOIN runs_run USING (tenant_id, id)"
     until(lambda: stack.rows(sent + " WHERE NOT " + REAL) == [(True,)], "a canary waits for longer than it may")
     assert stack.ready()
@@ -131,11 +131,11 @@ def test_a_worker_that_hangs_is_noticed_and_noticed_again_when_it_goes_on(stack:
     assert stack.ready()
     stack.worker.signal(signal.SIGSTOP)
     try:
-        until(lambda: stack.readiness()[1]["worker"] == "away", "no canary has come through for a while", 20)
+        until(lambda: stack.readiness()[1]["worker"] == "away", "no canary has come through for a while")
         assert stack.readiness()[0] == 503
     finally:
         stack.worker.signal(signal.SIGCONT)
-    until(stack.ready, "canaries come through again", 20)
+    until(stack.ready, "canaries come through again")
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_fifty_runs_of_two_tenants_outlive_two_deaths_of_a_worker(stack: Stack, 
     taken = [(who, who.run(f"Ann {n}", feature=feature, prefer="respond-async")) for n in range(25) for who in people]
     runs = [(who, answer.json()["id"]) for who, answer in taken]
     for answers in deaths:
-        assert all(answer.begun.wait(20) for answer in answers)
+        assert all(answer.begun.wait(90) for answer in answers)  # a worker starts meanwhile
         second.kill()
         until(lambda answers=answers: sum(answer.closed.is_set() for answer in answers) == 4, "its calls end")  # type: ignore[misc]
         second.start()
@@ -195,4 +195,4 @@ def test_the_deadline_holds_however_the_model_is_late(stack: Stack) -> None:
         assert (run["state"], run["error"]["type"], run["attempts"]) == ("failed", "timeout", 1)
     seconds = stack.rows("SELECT extract(epoch FROM finished_at - started_at) FROM runs_run WHERE " + REAL_RUN)
     assert all(2 <= took < 3 for (took,) in seconds)
-    assert all(answer.closed.wait(2) for answer in late)
+    assert all(answer.closed.wait(30) for answer in late)

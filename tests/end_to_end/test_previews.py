@@ -39,7 +39,7 @@ def test_a_preview_outlives_the_worker_that_worked_on_it(stack: Stack) -> None:
     alice = stack.knock("alice")
     taken = alice.post(PREVIEW, {**WARM, "inputs": [{"name": "Ann"}]}, prefer="respond-async")
     assert (taken.status_code, taken.json()["state"]) == (202, "running")
-    assert held.begun.wait(10)
+    assert held.begun.wait(30)
     stack.worker.kill()
     stack.worker.start()
     path = f"/previews/{taken.json()['id']}"

@@ -68,11 +68,11 @@ def test_of_somebody_who_was_there_nothing_is_left(stack: Stack) -> None:
     stuck = held()
     stack.model.script(stuck)
     running = user.run(f"{WORD} again", prefer="respond-async").json()["id"]
-    assert stuck.begun.wait(10)
+    assert stuck.begun.wait(30)
     asked = ada.post(f"/subjects/{WORD}/erase")
     assert asked.status_code == 202
     erased = done(ada, asked.headers["Location"].removeprefix("/api/v1"))
-    assert erased["state"] == "done" and stuck.closed.wait(10), "what ran was stopped"
+    assert erased["state"] == "done" and stuck.closed.wait(30), "what ran was stopped"
     assert anywhere(stack, WORD) == []
     assert WORD not in stack.logs()
     assert {user.get(f"/runs/{gone}").status_code for gone in (run["id"], running)} == {404}
@@ -91,7 +91,7 @@ def test_an_erasure_goes_on_when_its_worker_is_killed(stack: Stack) -> None:
     stuck = held()
     stack.model.script(stuck)
     user.run(WORD, prefer="respond-async")
-    assert stuck.begun.wait(10)
+    assert stuck.begun.wait(30)
     place = ada.post(f"/subjects/{WORD}/erase").headers["Location"].removeprefix("/api/v1")
     until(lambda: ada.get(place).json()["state"] != "queued" or stuck.closed.is_set(), "it has begun")
     stack.worker.kill()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.fakes.model import Answer
-from tests.outside import until
+from tests.outside import until, within
 from tests.processes import REAL_RUN, Ruins
 
 
@@ -23,9 +23,7 @@ def pids(stack: Ruins) -> list[int]:
 def test_with_the_broker_away_runs_are_taken_in_at_once_and_carried_out_when_it_is_back(ruins: Ruins) -> None:
     before, alice = pids(ruins), ruins.knock("alice")
     ruins.stop_valkey()
-    began = time.monotonic()
-    taken = [alice.run(f"Ann {n}", prefer="respond-async") for n in range(5)]
-    assert time.monotonic() - began < 3
+    taken = within(3, lambda: [alice.run(f"Ann {n}", prefer="respond-async") for n in range(5)])
     assert {answer.status_code for answer in taken} == {202}
     assert alice.run("Ann", prefer="wait=1").status_code == 202
     code, parts = ruins.readiness()
@@ -91,7 +89,7 @@ def test_a_run_that_speaks_when_the_database_goes_ends_once_after_its_return(rui
     alice = ruins.knock("alice")
     with ThreadPoolExecutor(1) as caller:
         waiting: Any = caller.submit(alice.run, "Ann", prefer="wait=5")
-        assert answer.begun.wait(10)
+        assert answer.begun.wait(30)
         ruins.stop_postgres()
         answer.hold.set()
         taken = waiting.result()

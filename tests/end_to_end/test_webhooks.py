@@ -23,7 +23,7 @@ def test_a_run_is_told_of_while_another_webhook_hangs(stack: Stack) -> None:
         secret, door = made.json()["secret"], f"/webhooks/{made.json()['id']}/deliveries"
         run = stack.knock("alice").run("Ann", prefer="wait=20").json()
         [message] = until(lambda: receiver.at("/in"), "the message comes")
-        assert receiver.places["/slow"].begun.wait(10)
+        assert receiver.places["/slow"].begun.wait(30)
         assert message.verified(secret)["data"]["run"] == run["id"] and b"CANARY" not in message.body
         with pytest.raises(WebhookVerificationError):
             message.verified("whsec_" + "A" * 44)

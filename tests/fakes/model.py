@@ -19,8 +19,9 @@ from typing import Any
 class Answer:
     """One scripted answer. By default a good stream; `hold` keeps it open until the event is set.
 
-    `pause`: how many seconds at most each chunk is held, so that a hold that is never set drips. `mute`: nothing at
-    all is sent while it is held, not even the headers. `raw` is sent as it is. `kills` kills the process that asks. `closed` is set when the caller hangs up in the meantime.
+    `after`: so many chunks, of eight letters each, are sent before. `pause`: how many seconds at most each chunk is
+    held, so that a hold that is never set drips. `mute`: nothing at all is sent while it is held, not even the headers.
+    `raw` is sent as it is. `kills` kills the process that asks. `closed` is set when the caller hangs up meanwhile.
     """
 
     text: str | None = None
@@ -34,6 +35,7 @@ class Answer:
     tool_call: bool = False
     cut_off: bool = False
     hold: threading.Event | None = None
+    after: int = 1
     pause: float = 60
     mute: bool = False
     raw: bytes | None = None
@@ -114,10 +116,10 @@ class FakeModel:
                 self.end_headers()
                 try:
                     self.wfile.write(answer.raw or b"")
-                    for chunk in _chunks(answer) if answer.raw is None else ():
+                    for number, chunk in enumerate(_chunks(answer) if answer.raw is None else (), 1):
                         self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
                         self.wfile.flush()
-                        if answer.hold is not None and not self._held(answer):
+                        if answer.hold is not None and number >= answer.after and not self._held(answer):
                             break
                     if not answer.cut_off:
                         self.wfile.write(b"data: [DONE]\n\n")

@@ -235,7 +235,7 @@ def test_nobody_waits_for_an_event_of_a_transaction_that_goes_on(cast: Cast) -> 
         create_key(kind="service", name="in a long transaction", by=cast.ada)
         other = threading.Thread(target=act)
         other.start()
-        assert done.wait(10)
+        assert done.wait(30)
     other.join()
     assert verified(cast.ada.tenant_id).whole
 

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +16,7 @@ from tenants.actor import Actor
 from tenants.errors import TooMany
 from tenants.limits import Policy, count_request, headers_of
 from tenants.models import ApiKey, Tenant
+from tests.outside import until, within
 
 
 def tenant(requests: int | None = None) -> Tenant:
@@ -193,15 +193,21 @@ def test_a_hung_valkey_is_waited_for_once_and_then_left_alone(hung: list[Any], m
     monkeypatch.setattr(valkey, "client", valkey.connect(hung[0]))
     clock = [1000.0]
     monkeypatch.setattr(valkey, "time", type("Clock", (), {"monotonic": staticmethod(lambda: clock[0])}))
-    by, began = asker(tenant(1)), time.monotonic()
-    assert count_request(by) == {}
-    dispatch.ring()
-    events.tell(uuid4(), uuid4(), "delta")
-    dispatch.forget_bells()
-    assert [count_request(by) for _ in range(100)] == [{}] * 100
-    assert time.monotonic() - began < 2 * valkey.PATIENCE_SECONDS + 0.5  # the figure that the gate is for
+    by = asker(tenant(1))
+
+    def ask_it_all() -> None:
+        valkey.forget_failure(), hung[1].clear()
+        assert count_request(by) == {}
+        dispatch.ring()
+        events.tell(uuid4(), uuid4(), "delta")
+        dispatch.forget_bells()
+        assert [count_request(by) for _ in range(100)] == [{}] * 100
+
+    within(2 * valkey.PATIENCE_SECONDS + 0.5, ask_it_all)  # the figure that the gate is for
+    until(lambda: hung[1], "it was asked")
     assert len(hung[1]) == 1
     clock[0] += valkey.PAUSE_SECONDS
     with ThreadPoolExecutor(20) as pool:  # one of them tries it, nineteen do not wait
         assert list(pool.map(count_request, [by] * 20)) == [{}] * 20
+    until(lambda: len(hung[1]) > 1, "it was asked again")
     assert len(hung[1]) == 2

@@ -37,7 +37,7 @@ def test_leftovers_of_a_killed_predecessor_are_known_and_ended(
 ) -> None:
     Register(tmp_path / "ours.json").add("web", waiting.pid)
     end(Register(tmp_path / "ours.json").leftovers())
-    assert waiting.wait(5) == -signal.SIGTERM
+    assert waiting.wait(30) == -signal.SIGTERM
 
 
 def test_another_process_with_the_same_number_is_not_ours(waiting: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_who_ignores_the_request_is_ended_by_force(tmp_path: Path) -> None:
         register = Register(tmp_path / "ours.json")
         register.add("web", process.pid)
         end(register.leftovers(), patience=0.2)
-        assert process.wait(5) == -signal.SIGKILL
+        assert process.wait(30) == -signal.SIGKILL
 
 
 def test_the_guard_ends_what_is_listed_when_its_pipe_closes(waiting: subprocess.Popen[bytes], tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_the_guard_ends_what_is_listed_when_its_pipe_closes(waiting: subprocess.
     guard = Guard(register.path, remove=tmp_path / "run")
     register.add("web", waiting.pid)
     guard.dismiss()  # for the guard no different from our death: the pipe is closed
-    assert waiting.wait(5) == -signal.SIGTERM
+    assert waiting.wait(30) == -signal.SIGTERM
     assert not (tmp_path / "run").exists()
 
 

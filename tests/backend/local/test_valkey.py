@@ -31,7 +31,7 @@ def test_it_refuses_to_forget_when_it_is_full(server: valkey.Valkey) -> None:
 def test_kombu_sends_and_receives_through_it(server: valkey.Valkey) -> None:
     with Connection(server.url()) as connection, connection.SimpleQueue("bells") as queue:
         queue.put({"look": True})
-        assert queue.get(timeout=5).payload == {"look": True}
+        assert queue.get(timeout=30).payload == {"look": True}
 
 
 def test_what_was_written_is_there_under_the_same_url_after_a_restart(server: valkey.Valkey, tmp_path: Path) -> None:

@@ -48,12 +48,6 @@ def words(answer: Any) -> str:
 
 
 @pytest.fixture
-def quick_passwords(settings: Any) -> None:
-    """Passwords that take no second each to check: for tests that sign in often, and not of how they are kept."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
 def at_desk(cast: Cast) -> Callable[[Actor], Person]:
     """Sit somebody down at the dashboard: `at_desk(cast.alice).see("/")`."""
 

@@ -59,7 +59,7 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
     # She runs it, and sees the answer come in before it is complete.
     on = threading.Event()
     long = "Hello Ann, what a pleasure " + "and joy " * 8 + "to see you here."
-    stack.model.script(Answer(f'{{"greeting": "{long}"}}', hold=on, pause=0.15))
+    stack.model.script(Answer(f'{{"greeting": "{long}"}}', hold=on, after=6))
     alice.get_by_label("Name").fill("Ann")
     alice.keyboard.press("Control+Enter")
     output = alice.locator("#output")
@@ -126,7 +126,7 @@ def test_alice_greets_makes_it_hers_and_puts_it_back(stack: Stack, alice: Page) 
 
 def test_alice_stops_an_answer_that_she_does_not_want(stack: Stack, alice: Page) -> None:
     sign_in(alice)
-    slow = Answer(f'{{"greeting": "Hello {"and hello " * 12}"}}', hold=threading.Event(), pause=0.3)
+    slow = Answer(f'{{"greeting": "Hello {"and hello " * 12}"}}', hold=threading.Event(), after=3)
     stack.model.script(slow)
     alice.goto("/f/greet")
     alice.get_by_label("Name").fill("Ann")
@@ -135,7 +135,7 @@ def test_alice_stops_an_answer_that_she_does_not_want(stack: Stack, alice: Page)
     alice.get_by_role("button", name="Stop").click()
     expect(alice.locator("#output")).to_contain_text("You stopped this run")
     expect(alice.get_by_role("button", name=re.compile("Run"))).to_be_enabled()
-    assert slow.closed.wait(5)
+    assert slow.closed.wait(30)
 
 
 LANDS_ON = {"operator@bespoke.example": "Features and versions"}  # others see their features first

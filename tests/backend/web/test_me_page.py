@@ -22,7 +22,6 @@ Sit = Callable[[Actor], Person]
 LOGIN, RESET = "/accounts/login/", "/accounts/password/reset/"
 CODE, TOTP, CODES = "/accounts/2fa/authenticate/", "/accounts/2fa/totp/activate/", "/accounts/2fa/recovery-codes/"
 PASSWORD = "a horse in the library"
-pytestmark = pytest.mark.usefixtures("quick_passwords")
 
 
 def sign_in(email: str) -> tuple[Client, Any]:

@@ -13,7 +13,6 @@ from tests.cast import Cast
 from .conftest import BACKEND, login, words
 
 LOGIN, RESET = "/accounts/login/", "/accounts/password/reset/"
-pytestmark = pytest.mark.usefixtures("quick_passwords")
 
 
 def guess(number: int = 0, email: str = "", **headers: str) -> int:

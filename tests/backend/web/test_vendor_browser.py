@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from features.actions.rollouts import pause
 from tests.cast import GREET
+from tests.outside import until
 from tests.processes import Stack
 
 from .conftest import login
@@ -53,8 +54,9 @@ def olga(stack: Stack) -> Iterator[Page]:
 def test_guards_are_drawn_and_parts_renew_but_never_under_the_cursor(stack: Stack, rollout: str, olga: Page) -> None:
     olga.goto(rollout)
     expect(olga.locator(".b-chart canvas")).to_have_count(4)
-    assert red(olga, "pins_away") and blue(olga, "pins_away")
-    assert red(olga, "failed_checks") and not blue(olga, "failed_checks")  # a limit, and too few runs for a line
+    until(lambda: red(olga, "pins_away") and blue(olga, "pins_away"), "the line is drawn")
+    until(lambda: red(olga, "failed_checks"), "the limit is drawn")
+    assert not blue(olga, "failed_checks")  # too few runs for a line
     olga.locator("#guard-pins_away .b-chart").hover()
     expect(olga.locator("#told-pins_away")).to_contain_text(re.compile(r"^\d\d:\d\d: \d(\.\d)?%, \d+ people$"))
 

@@ -225,12 +225,12 @@ def test_cancelling_in_mid_stream_closes_it_and_keeps_what_was_used(cast: Cast, 
     run_id = run_of(cast)
     worker = threading.Thread(target=lambda: (look(), connections.close_all()))
     worker.start()
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     assert cancel(shown(cast, run_id), by=cast.alice) is False
     claimed = rows(cast, Queued)[0]
     assert claimed.cancel_requested_at is not None
-    worker.join(10)  # the thread that renews leases looks each second
-    assert not worker.is_alive() and answer.closed.wait(2)
+    worker.join(30)  # the thread that renews leases looks each second
+    assert not worker.is_alive() and answer.closed.wait(30)
     run = shown(cast, run_id)
     assert (run.state, run.output) == (State.CANCELLED, None)
     [attempt] = rows(cast, Attempt, run=run_id)

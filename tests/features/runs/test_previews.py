@@ -290,7 +290,7 @@ def test_nor_a_third_that_begins_at_the_same_instant(
     def write_and_wait(*arguments: Any) -> Preview:
         made = write(*arguments)
         written.set()
-        assert go.wait(20)
+        assert go.wait(30)
         return made
 
     def knock() -> None:
@@ -305,19 +305,22 @@ def test_nor_a_third_that_begins_at_the_same_instant(
     monkeypatch.setattr(previewing, "_write", write_and_wait)
     first, second = threading.Thread(target=knock), threading.Thread(target=knock)
     first.start()
-    assert written.wait(10)
+    assert written.wait(30)
     monkeypatch.setattr(previewing, "_write", write)
     second.start()
     until(lambda: outcomes or _somebody_waits_for_a_lock(), "the second waits, or does not")
     go.set()
-    first.join(20)
-    second.join(20)
+    first.join(30)
+    second.join(30)
     assert sorted(outcomes) == ["begun", "refused"]
 
 
 def _somebody_waits_for_a_lock() -> bool:
     with connections["owner"].cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE NOT granted AND datname = current_database()"
+        )
         return bool(cursor.fetchone()[0])
 
 
@@ -346,11 +349,11 @@ def test_ending_a_preview_asks_its_worker_to_stop_and_waits_for_it_to_let_go(cas
     preview = start_preview(cast.greet, "user", WARM, inputs=[ANN], by=cast.alice)
     worker = threading.Thread(target=lambda: (look(), connections.close_all()))
     worker.start()
-    assert answer.begun.wait(10)
+    assert answer.begun.wait(30)
     end_preview(preview.id, by=cast.alice)
     assert len(rows(Preview, cast.alice)) == 1
-    worker.join(10)
-    assert answer.closed.wait(2)
+    worker.join(30)
+    assert answer.closed.wait(30)
     sweep()
     assert rows(Run, cast.alice) == rows(Preview, cast.alice) == []
 

@@ -66,7 +66,7 @@ def test_one_look_claims_for_every_free_slot_at_once(cast: Cast, model: FakeMode
     model.script(*answers)
     runs = [run_of(cast, f"Ann {number}") for number in range(6)]
     with looking(4) as carried_out:
-        assert all(answer.begun.wait(10) for answer in answers)  # at the same time
+        assert all(answer.begun.wait(30) for answer in answers)  # at the same time
         assert claims == [4]
         for answer in answers:
             answer.hold and answer.hold.set()
@@ -79,10 +79,10 @@ def test_a_slot_that_is_free_again_is_filled_without_a_bell(cast: Cast, model: F
     model.script(first, second)
     run_of(cast, "Ann")
     with looking(1):
-        assert first.begun.wait(10)
+        assert first.begun.wait(30)
         run_of(cast, "Ben")  # and nobody rings
         first.hold and first.hold.set()
-        assert second.begun.wait(10)
+        assert second.begun.wait(30)
         second.hold and second.hold.set()
 
 
@@ -93,10 +93,10 @@ def test_a_bell_while_somebody_looks_fills_the_slots_that_are_free(cast: Cast, m
     ours = Slots(2)
     looker = threading.Thread(target=lambda: ours.look(lambda: False))
     looker.start()
-    assert first.begun.wait(10)
+    assert first.begun.wait(30)
     run_of(cast, "Ben")
     assert ours.look(lambda: False) == 0  # by whom it is not carried out
-    assert second.begun.wait(10)
+    assert second.begun.wait(30)
     for answer in (first, second):
         answer.hold and answer.hold.set()
     looker.join(30)
@@ -140,11 +140,11 @@ def test_cancelling_one_of_many_in_mid_stream_stops_that_one_alone(cast: Cast, m
     model.default = lambda body: next(a for name, a in answers.items() if name in body["messages"][-1]["content"])
     runs = {name: run_of(cast, name) for name in answers}
     with looking(3):
-        assert all(answer.begun.wait(10) for answer in answers.values())
+        assert all(answer.begun.wait(30) for answer in answers.values())
         run = find_run(runs["Ann 1"], cast.alice)
         assert run is not None and cancel(run, by=cast.alice) is False
         until(lambda: state_of(cast, run.pk) == State.CANCELLED, "it is cancelled")
-        assert answers["Ann 1"].closed.wait(5)
+        assert answers["Ann 1"].closed.wait(30)
         assert [answers[name].closed.is_set() for name in ("Ann 0", "Ann 2")] == [False, False]
         for answer in answers.values():
             answer.hold and answer.hold.set()
@@ -152,17 +152,16 @@ def test_cancelling_one_of_many_in_mid_stream_stops_that_one_alone(cast: Cast, m
 
 
 def test_threads_and_connections_do_not_grow_with_the_runs(cast: Cast, model: FakeModel) -> None:
-    ours, mine = Slots(3), sum(connection.connection is not None for connection in connections.all())
+    ours = Slots(3)
     threads = {thread.ident for thread in threading.enumerate()}
-    asked = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
-    )
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename LIKE 'bespoke_%%'"
 
     def connected() -> int:
         with connections["owner"].cursor() as cursor:
             cursor.execute(asked)
             return int(cursor.fetchone()[0])
 
+    until(lambda: connected() <= 3, "only this test's own connections are there")  # one of each role
     for number in range(3):
         for name in range(6):
             run_of(cast, f"Ann {number} {name}")
@@ -170,7 +169,7 @@ def test_threads_and_connections_do_not_grow_with_the_runs(cast: Cast, model: Fa
     new = [thread.name for thread in threading.enumerate() if thread.ident not in threads]
     assert sum(name.startswith("run_") for name in new) == 3
     assert set(new) - {"run_0", "run_1", "run_2"} <= {"provider", "leases", "texts"}
-    until(lambda: connected() <= mine + 1, "only this test's own connections are left")  # and the one that asks
+    until(lambda: connected() <= 3, "only this test's own connections are left")
 
 
 def test_who_stops_claims_no_more_however_many_are_in_flight(cast: Cast, model: FakeModel) -> None:
@@ -180,7 +179,7 @@ def test_who_stops_claims_no_more_however_many_are_in_flight(cast: Cast, model: 
     found: list[int] = []
     looker = threading.Thread(target=lambda: found.append(Slots(3).look(stopping.is_set)))
     looker.start()
-    assert all(answer.begun.wait(10) for answer in answers)
+    assert all(answer.begun.wait(30) for answer in answers)
     stopping.set()
     for answer in answers:
         answer.hold and answer.hold.set()

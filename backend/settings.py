@@ -130,7 +130,7 @@ DATABASES = {
     "operator": database(env("DATABASE_OPERATOR_URL"), _SERVING),
 }
 if os.environ.get("DATABASE_OWNER_URL") or os.environ.get("DATABASE_OWNER_URL_FILE"):
-    DATABASES["owner"] = database(env("DATABASE_OWNER_URL"), {"options": "-c row_security=off -c lock_timeout=5s"})
+    DATABASES["owner"] = database(env("DATABASE_OWNER_URL"), {"options": "-c row_security=off -c lock_timeout=2s"})
 
 REDIS_URL = env("REDIS_URL")
 # allauth counts in it who knocks at the login: for all processes together, and nobody signs in while it is away.

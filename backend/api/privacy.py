@@ -6,12 +6,11 @@ from uuid import UUID
 
 from django.http import HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.actors import subject_named
-from tenants.audit import Verified, verified
 from tenants.privacy import (
     ask_for_export,
     erase_subject,
@@ -22,6 +21,7 @@ from tenants.privacy import (
     pieces_of,
 )
 from tenants.privacy_models import Erasure, Export
+from tenants.walking import STRETCH, Place, Verified, verified
 
 from .door import Door, found, page
 from .fields import Strict
@@ -31,6 +31,10 @@ from .schema import PAGING
 from .shapes import answers, listed
 
 ZIP = "application/zip"
+AFTER = [
+    OpenApiParameter("after", OpenApiTypes.INT, description="`sequence` of the answer before, or one kept since then"),
+    OpenApiParameter("digest", str, description="`digest` of the same answer"),
+]
 
 
 class Exports(Door):
@@ -118,10 +122,19 @@ class OneErasure(Door):
 class AuditVerify(Door):
     """The audit's chain."""
 
-    @extend_schema(responses=answers(VERIFIED), summary="Walk the audit's chain: is it as it was written? (admins)")
+    @extend_schema(
+        parameters=AFTER, responses=answers(VERIFIED),
+        summary=f"Walk the audit's chain, {STRETCH} events at a time: is it as it was written? (admins)",
+    )  # fmt: skip
     def get(self, request: Request) -> Response:
         self.actor.need("audit.read")
-        return Response(verified_json(verified(self.actor.tenant_id)))
+        return walked(request, self.actor.tenant_id)
+
+
+def walked(request: Request, tenant_id: UUID | None) -> Response:
+    """Answer with the next stretch of a chain, after the place that the caller names. Raises Malformed."""
+    after = Place.read(request.query_params.get("after"), request.query_params.get("digest"))
+    return Response(verified_json(verified(tenant_id, after=after, most=STRETCH)))
 
 
 def verified_json(found: Verified) -> dict[str, Any]:
@@ -131,6 +144,7 @@ def verified_json(found: Verified) -> dict[str, Any]:
         "events": found.events,
         "sequence": found.sequence,
         "digest": found.digest,
+        "end": found.end,
         "faults": [{"sequence": fault.sequence, "kind": fault.kind} for fault in found.faults],
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from backend.api import privacy
 from features.runs import taking
 from tenants import erasure, export, jobs
 from tenants.privacy_models import Erasure, Export
@@ -88,6 +89,26 @@ def test_a_chain_can_be_checked_by_whoever_may_read_it(cast: Cast, api: Api) -> 
         )
     told = api(cast.ada).get("/audit/verify").json()
     assert (told["whole"], told["faults"]) == (False, [{"sequence": 1, "kind": "changed"}])
+
+
+def test_a_long_chain_is_checked_a_stretch_at_a_time(cast: Cast, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy, "STRETCH", 4)
+    ada = api(cast.ada)
+    for number in range(9):
+        ada.post("/keys", {"kind": "service", "name": f"key {number}"})
+    told = ada.get("/audit/verify").json()
+    assert (told["whole"], told["events"], told["sequence"]) == (None, 4, 4)
+    while told["whole"] is None:
+        told = ada.get(f"/audit/verify?after={told['sequence']}&digest={told['digest']}").json()
+    assert told["whole"] and told["sequence"] == told["end"] == ada.get("/audit").json()["items"][0]["sequence"]
+    kept = f"/audit/verify?after={told['sequence']}&digest={told['digest']}"
+    assert ada.get(kept).json() == {**told, "events": 0}
+    assert ada.get(kept.replace(told["digest"], "0" * 64)).json()["faults"] == [
+        {"sequence": told["end"], "kind": "replaced"}
+    ]
+    for wrong in ("after=4", "digest=ab", "after=0&digest=" + "0" * 64, "after=4&digest=xyz", "after=x&digest=y"):
+        refused = ada.get(f"/audit/verify?{wrong}")
+        assert refused.status_code == 400 and "after and digest" in refused.json()["detail"], wrong
 
 
 def test_a_run_that_comes_while_its_user_is_erased_is_taken_in(

@@ -136,7 +136,7 @@ REDIS_URL = env("REDIS_URL")
 # allauth counts in it who knocks at the login: for all processes together, and nobody signs in while it is away.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "backend.guesses.Guesses",
         "LOCATION": REDIS_URL,
         "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
         "KEY_PREFIX": "cache",

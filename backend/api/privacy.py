@@ -11,6 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.actors import subject_named
+from backend.listening import listening
+from tenants.actor import Actor
 from tenants.privacy import (
     ask_for_export,
     erase_subject,
@@ -26,7 +28,7 @@ from tenants.walking import STRETCH, Place, Verified, verified
 from .door import Door, found, page
 from .fields import Strict
 from .privacy_shapes import ERASURE, EXPORT, VERIFIED
-from .runs import threaded
+from .runs import one_by_one
 from .schema import PAGING
 from .shapes import answers, listed
 
@@ -78,12 +80,13 @@ class ExportFile(Door):
             "Content-Length": str(export.bytes),
             "Cache-Control": "no-store",
         }
-        return StreamingHttpResponse(_sent(pieces_of(export)), content_type=ZIP, headers=headers)
+        return StreamingHttpResponse(_sent(pieces_of(export), self.actor), content_type=ZIP, headers=headers)
 
 
-async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (piece := await threaded(next)(pieces, None)) is not None:
-        yield piece
+async def _sent(pieces: Iterator[bytes], actor: Actor) -> AsyncIterator[bytes]:
+    with listening(actor) as listener:
+        async for piece in listener.hear(one_by_one(pieces)):
+            yield piece
 
 
 class EraseSubject(Door):

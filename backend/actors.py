@@ -50,15 +50,21 @@ def actor_of(request: HttpRequest) -> Actor | None:
 def admit(actor: Actor, request: HttpRequest) -> None:
     """Refuse what no verb is needed for: Forbidden for a write with a key that only reads.
 
-    Raises Suspended while the actor's organisation is not active, but for its owners and admins, who may read.
+    Raises Suspended while the actor's organisation is not active, but for its owners and admins, who may read, and
+    do what a view says that goes on (`while_suspended`).
     """
     if request.method not in READS and actor.scopes == {Scope.READ}:
         raise Forbidden("This key only reads: its scope is read. Use one that has more.")
-    if actor.active or (request.method in READS and reads_while_suspended(actor)):
+    if actor.active or (reads_while_suspended(actor) and (request.method in READS or _goes_on(request))):
         return
     with actor.present():
         owners = names_of_those_who("owner.manage")
     actor.must_be_active(", ".join(owners))
+
+
+def _goes_on(request: HttpRequest) -> bool:
+    view = request.resolver_match.func if request.resolver_match else None
+    return bool(getattr(getattr(view, "cls", view), "while_suspended", False))
 
 
 def reads_while_suspended(actor: Actor) -> bool:

@@ -42,6 +42,8 @@ AFTER = [
 class Exports(Door):
     """Files with all that the organisation has."""
 
+    while_suspended = True
+
     @extend_schema(parameters=PAGING, responses=answers(listed(EXPORT)), summary="The exports asked for (admins)")
     def get(self, request: Request) -> Response:
         return page(request, exports_of(self.actor), export_json, actor=self.actor)
@@ -91,6 +93,8 @@ async def _sent(pieces: Iterator[bytes], actor: Actor) -> AsyncIterator[bytes]:
 
 class EraseSubject(Door):
     """The erasing of one subject."""
+
+    while_suspended = True
 
     @extend_schema(
         request=None, responses=answers(ERASURE, 202),

@@ -9,6 +9,7 @@ import pytest
 from backend.api import privacy
 from features.runs import taking
 from tenants import erasure, export, jobs
+from tenants.actions import set_tenant_state
 from tenants.privacy_models import Erasure, Export
 from tests.canaries import superuser
 from tests.cast import Cast
@@ -36,6 +37,23 @@ def test_an_export_is_asked_for_waited_for_and_taken(cast: Cast, api: Api) -> No
     assert [event for event in events if event[0] == "data.export"] == [
         ("data.export", "taken"), ("data.export", "made"), ("data.export", "asked"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["suspended", "closed"])
+def test_an_organisation_that_is_not_active_still_has_its_data_and_erases(state: str, cast: Cast, api: Api) -> None:
+    ada, of_alice = api(cast.ada), f"member:{cast.alice.acting_for().id}"
+    ada.delete(f"/members/{cast.alice.acting_for().id}")
+    set_tenant_state(cast.ada.in_tenant(), state, reason="Unpaid.", by=cast.operator)
+    asked, gone = ada.post("/export"), ada.post(f"/subjects/{of_alice}/erase")
+    assert (asked.status_code, gone.status_code) == (202, 202)
+    jobs.each(Erasure, erasure.carry_out)
+    jobs.each(Export, export.carry_out)
+    place = asked.headers["Location"].removeprefix("/api/v1")
+    assert ada.get(f"{place}/download").status_code == 200
+    assert ada.get(f"/erasures/{gone.json()['id']}").json()["state"] == "done"
+    refused = ada.post("/keys", {"kind": "service", "name": "x"})
+    assert (refused.status_code, refused.json()["type"]) == (403, "/errors/suspended")
+    assert api(cast.bob).post("/export").json()["type"] == "/errors/suspended"
 
 
 def test_somebody_is_erased_with_a_report_whose_digest_the_audit_has(cast: Cast, api: Api) -> None:

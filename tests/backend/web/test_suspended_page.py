@@ -33,6 +33,13 @@ def test_owners_read_under_a_banner_and_change_nothing(at_desk: Sit, cast: Cast)
     assert refused.status_code == 403 and "Acme is suspended" in words(refused)
 
 
+def test_an_owner_still_asks_for_the_data(at_desk: Sit, cast: Cast) -> None:
+    ada = at_desk(cast.ada)
+    suspend(cast)
+    assert "At work" in words(ada.send("/org/data", act="export"))
+    assert at_desk(cast.alice).send("/org/data", act="export").status_code == 403
+
+
 def test_a_closed_one_says_so(at_desk: Sit, cast: Cast) -> None:
     suspend(cast, "closed")
     assert "The vendor has closed it" in words(at_desk(cast.ada).see("/"))

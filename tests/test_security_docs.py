@@ -13,7 +13,7 @@ ITEMS = re.findall(
     " V8.2.3 V8.3.1 V8.4.1 V11.5.1 V13.2.4 V14.2.1 V15.3.1 V15.3.3 V15.3.4 V15.4.2 V16.2.5 V16.3.2 V16.4.1 V16.4.2"
     " V16.4.3 V16.5.3",
 )
-PAGES = ("docs/security/asvs.md", "docs/security/threat-model.md")
+PAGES = ("docs/security/asvs.md", "docs/security/threat-model.md", "docs/security/defences.md")
 VENDORED = ROOT / "backend/web/static/vendor"
 
 

@@ -2,7 +2,7 @@
 
 Twice a second each event loop looks at all of them at once, one statement for each organisation whatever comes in their
 streams: a key that was revoked or has expired, a membership or a login that has ended, an organisation that is
-suspended. That is within a second of the COMMIT, with Valkey and without it.
+suspended, a session that was signed out of. That is within a second of the COMMIT, with Valkey and without it.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest
 
 from tenants.actor import Actor
 from tenants.isolation import alone, tenant_row
@@ -33,7 +34,9 @@ _GOOD = alone(
     ARRAY(SELECT k.id FROM tenants_apikey k WHERE k.tenant_id = t.id AND k.id = ANY(%(keys)s::uuid[])
         AND k.revoked_at IS NULL AND coalesce(k.expires_at > clock_timestamp(), true)),
     ARRAY(SELECT m.id FROM tenants_member m JOIN tenants_user u ON u.id = m.user_id
-        WHERE m.tenant_id = t.id AND m.id = ANY(%(members)s::uuid[]) AND m.removed_at IS NULL AND u.is_active)
+        WHERE m.tenant_id = t.id AND m.id = ANY(%(members)s::uuid[]) AND m.removed_at IS NULL AND u.is_active),
+    ARRAY(SELECT s.session_key FROM django_session s
+        WHERE s.session_key = ANY(%(sessions)s::text[]) AND s.expire_date > clock_timestamp())
     FROM tenants_tenant t WHERE t.id = %(tenant)s"""
 )
 
@@ -43,10 +46,10 @@ class Gone(Exception):
 
 
 class Listener:
-    """Somebody who is being answered."""
+    """Somebody who is being answered; `session` is the key of the session that they asked in, empty for none."""
 
-    def __init__(self, actor: Actor) -> None:
-        self.actor, self.gone = actor, get_running_loop().create_future()
+    def __init__(self, actor: Actor, session: str) -> None:
+        self.actor, self.session, self.gone = actor, session, get_running_loop().create_future()
 
     async def unless_gone(self, answer: Awaitable[T]) -> T:
         """Wait for a piece of the answer. Raises Gone as soon as they may not have it any more."""
@@ -71,7 +74,7 @@ class Listener:
 
     async def still(self) -> bool:
         """Look now: for what is told at the end, all at once."""
-        return not self.gone.done() and await in_thread(_still_good, [self.actor]) == [True]
+        return not self.gone.done() and await in_thread(_still_good, [self]) == [True]
 
 
 class _Loop:
@@ -96,7 +99,7 @@ class _Loop:
 
     async def _look(self, listeners: list[Listener]) -> None:
         try:
-            good = await in_thread(_still_good, [listener.actor for listener in listeners])
+            good = await in_thread(_still_good, listeners)
         except (OperationalError, InterfaceError):  # while the database is away nothing can have changed in it
             return
         for listener, still in zip(listeners, good, strict=True):
@@ -108,9 +111,10 @@ _of_loops: WeakKeyDictionary[AbstractEventLoop, _Loop] = WeakKeyDictionary()
 
 
 @contextmanager
-def listening(actor: Actor) -> Iterator[Listener]:
-    """Have it looked after that who is answered for long may still be answered."""
-    all_of_them, listener = _of_loops.setdefault(get_running_loop(), _Loop()), Listener(actor)
+def listening(actor: Actor, request: HttpRequest | None = None) -> Iterator[Listener]:
+    """Have it looked after that who is answered for long may still be answered, and has not signed out meanwhile."""
+    session = "" if request is None or "Authorization" in request.headers else request.session.session_key or ""
+    all_of_them, listener = _of_loops.setdefault(get_running_loop(), _Loop()), Listener(actor, session)
     all_of_them.add(listener)
     try:
         yield listener
@@ -118,18 +122,20 @@ def listening(actor: Actor) -> Iterator[Listener]:
         all_of_them.listeners.discard(listener)
 
 
-def _still_good(actors: Sequence[Actor]) -> list[bool]:
-    """Which of one organisation's actors may go on asking. Operators may: they hear nothing for long."""
+def _still_good(listeners: Sequence[Listener]) -> list[bool]:
+    """Which of one organisation's listeners may go on asking. Operators may: they hear nothing for long."""
+    actors = [listener.actor for listener in listeners]
     tenant = actors[0].tenant
     if tenant is None:
         return [True] * len(actors)
     keys = [actor.key.pk for actor in actors if actor.key]
     members = [actor.subject.id for actor in actors if actor.kind == "member" and actor.subject]
-    found = tenant_row(tenant.pk, _GOOD, {"keys": keys, "members": members})
+    sessions = [listener.session for listener in listeners if listener.session]
+    found = tenant_row(tenant.pk, _GOOD, {"keys": keys, "members": members, "sessions": sessions})
     if found is None:
         return [False] * len(actors)
-    state, good_keys, good_members = found[0], set(found[1]), set(found[2])
-    return [_is_good(actor, state, good_keys, good_members) for actor in actors]
+    state, good_keys, good_members, good_sessions = found[0], set(found[1]), set(found[2]), {"", *found[3]}
+    return [one.session in good_sessions and _is_good(one.actor, state, good_keys, good_members) for one in listeners]
 
 
 def _is_good(actor: Actor, state: str, keys: set[UUID], members: set[UUID]) -> bool:

@@ -63,7 +63,7 @@ async def batch_results(request: HttpRequest, actor: Actor, batch_id: UUID) -> H
     pages = read_results(batch, actor, after)
 
     async def body() -> AsyncIterator[bytes]:
-        with listening(actor) as listener:
+        with listening(actor, request) as listener:
             async for some in listener.hear(one_by_one(pages)):
                 yield "".join(text(_result_json(row)) + "\n" for row in some).encode()
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -82,11 +82,13 @@ class ExportFile(Door):
             "Content-Length": str(export.bytes),
             "Cache-Control": "no-store",
         }
-        return StreamingHttpResponse(_sent(pieces_of(export), self.actor), content_type=ZIP, headers=headers)
+        return StreamingHttpResponse(
+            _sent(pieces_of(export), self.actor, request._request), content_type=ZIP, headers=headers
+        )
 
 
-async def _sent(pieces: Iterator[bytes], actor: Actor) -> AsyncIterator[bytes]:
-    with listening(actor) as listener:
+async def _sent(pieces: Iterator[bytes], actor: Actor, request: HttpRequest) -> AsyncIterator[bytes]:
+    with listening(actor, request) as listener:
         async for piece in listener.hear(one_by_one(pieces)):
             yield piece
 

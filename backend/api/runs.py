@@ -107,7 +107,8 @@ def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: s
     elif not accepted.ended:
         ring_soon()
     if "text/event-stream" in request.headers.get("Accept", ""):
-        return _stream(actor, accepted.run_id, "0", headers, just_taken_in=not (accepted.replayed or accepted.ended))
+        new = not (accepted.replayed or accepted.ended)
+        return _stream(request, actor, accepted.run_id, "0", headers, just_taken_in=new)
     if accepted.ended or not wait:
         return _told(actor, accepted, feature, headers)
     ended = until_ended(accepted.run_id, has_ended(actor, accepted.run_id), wait)
@@ -124,7 +125,7 @@ async def _in_the_end(
 async def patiently(request: HttpRequest, actor: Actor, ended: Awaitable[None]) -> None:
     """Wait for an end, for as long as the caller may ask at all; then raises what the next request would get."""
     try:
-        with listening(actor) as listener:
+        with listening(actor, request) as listener:
             await listener.unless_gone(ended)
     except Gone:
         await in_thread(actor_of, request)
@@ -148,7 +149,7 @@ def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse
     last = request.headers.get("Last-Event-ID", "0")
     if last != "0" and not _STREAM_ID.fullmatch(last):
         raise Malformed("Last-Event-ID is the id of an event of this run.")
-    return _stream(actor, run_id, last, {})
+    return _stream(request, actor, run_id, last, {})
 
 
 @door("POST")
@@ -185,14 +186,14 @@ def _show(actor: Actor, run_id: UUID) -> tuple[Run, dict[str, Any]]:
 
 
 def _stream(
-    actor: Actor, run_id: UUID, last: str, headers: dict[str, str], *, just_taken_in: bool = False
+    request: HttpRequest, actor: Actor, run_id: UUID, last: str, headers: dict[str, str], *, just_taken_in: bool = False
 ) -> HttpResponseBase:
     async def body() -> AsyncIterator[bytes]:
         yield b": the events of a run\n\n"
         if last == "0":
             yield _sse(Event("", "queued", {"id": str(run_id)}))
         followed = follow(actor.tenant_id, run_id, last, _end_of(actor, run_id), just_taken_in=just_taken_in)
-        with listening(actor) as listener:
+        with listening(actor, request) as listener:
             async with aclosing(followed) as events:
                 async for event in listener.hear(events):
                     if event.name == "":

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.http import HttpRequest
 from django.utils import timezone
 
 from backend import listening
@@ -59,6 +61,22 @@ def test_whoever_may_not_ask_any_more_hears_no_more(end: Callable[[Cast, ApiKey]
     end(cast, key)
     assert not may_listen(listener)
     assert may_listen(cast.mallory) and may_listen(cast.operator)
+
+
+def test_who_signed_out_hears_no_more_and_another_session_of_theirs_does(cast: Cast) -> None:
+    browsers = [SessionStore(), SessionStore()]
+    for browser in browsers:
+        browser.create()
+
+    async def look(browser: SessionStore) -> bool:
+        request = HttpRequest()
+        request.session = browser
+        with listening.listening(cast.bob, request) as listener:
+            return await listener.still()
+
+    assert [asyncio.run(look(browser)) for browser in browsers] == [True, True]
+    SessionStore().delete(browsers[0].session_key)  # as another browser does
+    assert [asyncio.run(look(browser)) for browser in browsers] == [False, True]
 
 
 def test_while_it_is_suspended_an_organisations_admins_read_on(cast: Cast) -> None:

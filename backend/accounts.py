@@ -5,12 +5,13 @@ from typing import Any, NoReturn
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from tenants.errors import TooMany
 
+from .guesses import seconds_left
+
 TOO_MANY = "too_many_login_attempts"  # allauth's word for it, of passwords and of second factors alike
-WAIT = 300  # seconds: after that every limit of settings.ACCOUNT_RATE_LIMITS lets somebody in again
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -34,11 +35,16 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 def refuse() -> NoReturn:
     """Raise TooMany: what guesses at passwords, codes and resets come to."""
-    told = _(
-        "Too many tries. Wait five minutes, then try again; if you do not remember your password, reset it then. "
-        "Nobody is locked out for longer, and nothing was changed."
+    wait = seconds_left()
+    minutes = -(-wait // 60)
+    told = ngettext(
+        "Too many tries. Wait %(minutes)d minute, then try again; if you do not remember your password, reset it then. "
+        "Nobody is locked out for longer, and nothing was changed.",
+        "Too many tries. Wait %(minutes)d minutes, then try again; if you do not remember your password, reset it "
+        "then. Nobody is locked out for longer, and nothing was changed.",
+        minutes,
     )
-    raise TooMany(told, headers={"Retry-After": str(WAIT)})
+    raise TooMany(told % {"minutes": minutes}, headers={"Retry-After": str(wait)})
 
 
 def too_many(request: HttpRequest, exception: Exception | None = None) -> NoReturn:

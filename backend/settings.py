@@ -130,13 +130,13 @@ DATABASES = {
     "operator": database(env("DATABASE_OPERATOR_URL"), _SERVING),
 }
 if os.environ.get("DATABASE_OWNER_URL") or os.environ.get("DATABASE_OWNER_URL_FILE"):
-    DATABASES["owner"] = database(env("DATABASE_OWNER_URL"), {"options": "-c row_security=off -c lock_timeout=5s"})
+    DATABASES["owner"] = database(env("DATABASE_OWNER_URL"), {"options": "-c row_security=off -c lock_timeout=2s"})
 
 REDIS_URL = env("REDIS_URL")
 # allauth counts in it who knocks at the login: for all processes together, and nobody signs in while it is away.
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "backend.guesses.Guesses",
         "LOCATION": REDIS_URL,
         "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
         "KEY_PREFIX": "cache",

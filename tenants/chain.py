@@ -16,6 +16,7 @@ from typing import Any
 
 import rfc8785
 
+VENDOR = "vendor"  # the owner of the chain of what operators did
 MOST_EXACT = 2**53 - 1  # RFC 8785 has I-JSON's numbers: a larger one is kept as its text
 
 

@@ -75,6 +75,10 @@ VERBS: dict[str, frozenset[str]] = {
 }
 
 
+# What whoever may do it may do of a suspended or closed organisation too: the data is its people's.
+WHILE_SUSPENDED = frozenset({"data.export", "subject.erase"})
+
+
 class Scope(StrEnum):
     """What a key may be used for, of all that its role may do."""
 

@@ -1,6 +1,7 @@
 """What the security pages say is so: the tests that they name exist, nothing asked for is left out, licences are there."""
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ ITEMS = re.findall(
     " V8.2.3 V8.3.1 V8.4.1 V11.5.1 V13.2.4 V14.2.1 V15.3.1 V15.3.3 V15.3.4 V15.4.2 V16.2.5 V16.3.2 V16.4.1 V16.4.2"
     " V16.4.3 V16.5.3",
 )
-PAGES = ("docs/security/asvs.md", "docs/security/threat-model.md")
+PAGES = ("docs/security/asvs.md", "docs/security/threat-model.md", "docs/security/defences.md")
 VENDORED = ROOT / "backend/web/static/vendor"
 
 
@@ -49,6 +50,13 @@ def test_every_vendored_file_is_listed_with_its_licence() -> None:
     assert told == there
     licences = {name for row in rows for name in re.findall(r"`licenses/([\w.-]+)`", row.split(" | ")[-1])}
     assert licences == {path.name for path in (VENDORED / "licenses").iterdir()} and len(licences) >= 4
+
+
+def test_every_vendored_file_is_the_one_that_is_listed() -> None:
+    listed = re.findall(r"^\| `([\w.-]+)` \|.*\| ([0-9a-f]{64}) \|", (VENDORED / "VERSIONS.md").read_text(), re.M)
+    assert {name for name, _ in listed} == {p.name for p in VENDORED.iterdir() if p.is_file()} - {"VERSIONS.md"}
+    wrong = [name for name, digest in listed if sha256((VENDORED / name).read_bytes()).hexdigest() != digest]
+    assert wrong == []
 
 
 def test_every_setting_that_deploying_names_exists() -> None:

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.actors import subject_named
+from backend.listening import listening
 from features.find import find_feature
 from features.runs.batch_ends import cancel_batch
 from features.runs.batches import Taken, find_batch, take_batch
@@ -23,7 +24,7 @@ from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, UnsupportedMedia
 
 from .door import PRIVATE, Door, flag, page, whole
-from .runs import door, fresh, idempotency_key, json_answer, nothing_more, text, threaded
+from .runs import door, fresh, idempotency_key, json_answer, nothing_more, one_by_one, text, threaded
 from .runs_openapi import LINES
 from .runs_read import cost_json
 from .runs_shapes import BATCH
@@ -62,8 +63,9 @@ async def batch_results(request: HttpRequest, actor: Actor, batch_id: UUID) -> H
     pages = read_results(batch, actor, after)
 
     async def body() -> AsyncIterator[bytes]:
-        while (some := await threaded(next)(pages, None)) is not None:
-            yield "".join(text(_result_json(row)) + "\n" for row in some).encode()
+        with listening(actor, request) as listener:
+            async for some in listener.hear(one_by_one(pages)):
+                yield "".join(text(_result_json(row)) + "\n" for row in some).encode()
 
     return StreamingHttpResponse(body(), content_type=LINES, headers={"Cache-Control": PRIVATE})
 

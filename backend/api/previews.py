@@ -31,7 +31,7 @@ from .door import Door
 from .features import change_json
 from .fields import Moment, Object, Strict, Text, Whole
 from .pins import PinBody
-from .runs import door, json_answer, patience, threaded
+from .runs import door, json_answer, patience, patiently, threaded
 from .runs_read import cost_json
 from .runs_shapes import PREVIEW
 from .shapes import answers
@@ -102,7 +102,7 @@ async def create_preview(request: HttpRequest, actor: Actor, feature: str) -> Ht
     wait = patience(request)
     preview = await threaded(_start)(actor, feature, request)
     if wait:
-        await _until_done(actor, preview, wait)
+        await patiently(request, actor, _until_done(actor, preview, wait))
     shown = await threaded(lambda: preview_json(preview.id, by=actor))()
     location = {"Location": f"/api/v1/previews/{preview.id}"}
     return json_answer(shown, 200 if shown["state"] == "done" else 202, location)

@@ -4,14 +4,15 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from backend.actors import subject_named
-from tenants.audit import Verified, verified
+from backend.listening import listening
+from tenants.actor import Actor
 from tenants.privacy import (
     ask_for_export,
     erase_subject,
@@ -22,19 +23,26 @@ from tenants.privacy import (
     pieces_of,
 )
 from tenants.privacy_models import Erasure, Export
+from tenants.walking import STRETCH, Place, Verified, verified
 
 from .door import Door, found, page
 from .fields import Strict
 from .privacy_shapes import ERASURE, EXPORT, VERIFIED
-from .runs import threaded
+from .runs import one_by_one
 from .schema import PAGING
 from .shapes import answers, listed
 
 ZIP = "application/zip"
+AFTER = [
+    OpenApiParameter("after", OpenApiTypes.INT, description="`sequence` of the answer before, or one kept since then"),
+    OpenApiParameter("digest", str, description="`digest` of the same answer"),
+]
 
 
 class Exports(Door):
     """Files with all that the organisation has."""
+
+    while_suspended = True
 
     @extend_schema(parameters=PAGING, responses=answers(listed(EXPORT)), summary="The exports asked for (admins)")
     def get(self, request: Request) -> Response:
@@ -74,16 +82,21 @@ class ExportFile(Door):
             "Content-Length": str(export.bytes),
             "Cache-Control": "no-store",
         }
-        return StreamingHttpResponse(_sent(pieces_of(export)), content_type=ZIP, headers=headers)
+        return StreamingHttpResponse(
+            _sent(pieces_of(export), self.actor, request._request), content_type=ZIP, headers=headers
+        )
 
 
-async def _sent(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (piece := await threaded(next)(pieces, None)) is not None:
-        yield piece
+async def _sent(pieces: Iterator[bytes], actor: Actor, request: HttpRequest) -> AsyncIterator[bytes]:
+    with listening(actor, request) as listener:
+        async for piece in listener.hear(one_by_one(pieces)):
+            yield piece
 
 
 class EraseSubject(Door):
     """The erasing of one subject."""
+
+    while_suspended = True
 
     @extend_schema(
         request=None, responses=answers(ERASURE, 202),
@@ -118,10 +131,19 @@ class OneErasure(Door):
 class AuditVerify(Door):
     """The audit's chain."""
 
-    @extend_schema(responses=answers(VERIFIED), summary="Walk the audit's chain: is it as it was written? (admins)")
+    @extend_schema(
+        parameters=AFTER, responses=answers(VERIFIED),
+        summary=f"Walk the audit's chain, {STRETCH} events at a time: is it as it was written? (admins)",
+    )  # fmt: skip
     def get(self, request: Request) -> Response:
         self.actor.need("audit.read")
-        return Response(verified_json(verified(self.actor.tenant_id)))
+        return walked(request, self.actor.tenant_id)
+
+
+def walked(request: Request, tenant_id: UUID | None) -> Response:
+    """Answer with the next stretch of a chain, after the place that the caller names. Raises Malformed."""
+    after = Place.read(request.query_params.get("after"), request.query_params.get("digest"))
+    return Response(verified_json(verified(tenant_id, after=after, most=STRETCH)))
 
 
 def verified_json(found: Verified) -> dict[str, Any]:
@@ -131,6 +153,7 @@ def verified_json(found: Verified) -> dict[str, Any]:
         "events": found.events,
         "sequence": found.sequence,
         "digest": found.digest,
+        "end": found.end,
         "faults": [{"sequence": fault.sequence, "kind": fault.kind} for fault in found.faults],
     }
 

@@ -16,8 +16,12 @@ ERASURE = named("Erasure", shape(
     digest=maybe({**TEXT, "description": "SHA-256 of the report's canonical form (RFC 8785), as the audit has it"}),
 ))  # fmt: skip
 VERIFIED = named("VerifiedChain", shape(
-    whole={**TRUTH, "description": "whether nothing is wrong"}, events=NUMBER, sequence=NUMBER,
-    digest={**TEXT, "description": "of the last event and all before it, in hexadecimal"},
+    whole={**maybe(TRUTH), "description": "whether nothing is wrong; null: nothing so far, and the chain goes on, so"
+           " ask again with `after` and `digest` as they are here"},
+    events={**NUMBER, "description": "how many were looked at now"},
+    sequence={**NUMBER, "description": "of the last of them"},
+    digest={**TEXT, "description": "of that event and all before it, in hexadecimal"},
+    end={**NUMBER, "description": "the sequence of the chain's last event"},
     faults=array(shape(
         sequence=NUMBER, kind=choice("missing", "twice", "changed", "beyond", "cut", "replaced"),
     )),

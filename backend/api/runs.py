@@ -1,11 +1,10 @@
 """Runs: what a door does before it waits is one hop to a thread, and so is what it does after."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from inspect import isawaitable
-from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -15,7 +14,8 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
-from backend.actors import actor_of, known_of, still_good
+from backend.actors import actor_of, known_of
+from backend.listening import Gone, listening
 from backend.threads import in_thread
 from features.engine import pointer
 from features.find import find_feature
@@ -41,10 +41,10 @@ from .problems import MethodNotAllowed, answer, unauthenticated
 from .runs_read import run_json
 
 DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
-LOOK_EVERY = 1.0  # seconds between two looks at whether a listener may still listen
 _TOKEN = re.compile(r"[A-Za-z0-9._:~-]{1,255}")
 _STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
+T = TypeVar("T")
 Answered = HttpResponseBase | Awaitable[HttpResponseBase]
 View = Callable[..., Answered]
 Door = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -107,17 +107,29 @@ def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: s
     elif not accepted.ended:
         ring_soon()
     if "text/event-stream" in request.headers.get("Accept", ""):
-        return _stream(actor, accepted.run_id, "0", headers, just_taken_in=not (accepted.replayed or accepted.ended))
+        new = not (accepted.replayed or accepted.ended)
+        return _stream(request, actor, accepted.run_id, "0", headers, just_taken_in=new)
     if accepted.ended or not wait:
         return _told(actor, accepted, feature, headers)
-    return _in_the_end(actor, accepted, feature, headers, wait)
+    ended = until_ended(accepted.run_id, has_ended(actor, accepted.run_id), wait)
+    return _in_the_end(request, actor, ended, lambda: _told(actor, accepted, feature, headers))
 
 
 async def _in_the_end(
-    actor: Actor, accepted: Accepted, feature: str, headers: dict[str, str], wait: float
+    request: HttpRequest, actor: Actor, ended: Awaitable[None], told: Callable[[], HttpResponse]
 ) -> HttpResponseBase:
-    await until_ended(accepted.run_id, has_ended(actor, accepted.run_id), wait)
-    return await in_thread(_told, actor, accepted, feature, headers)
+    await patiently(request, actor, ended)
+    return await in_thread(told)
+
+
+async def patiently(request: HttpRequest, actor: Actor, ended: Awaitable[None]) -> None:
+    """Wait for an end, for as long as the caller may ask at all; then raises what the next request would get."""
+    try:
+        with listening(actor, request) as listener:
+            await listener.unless_gone(ended)
+    except Gone:
+        await in_thread(actor_of, request)
+        raise unauthenticated() from None
 
 
 def _told(actor: Actor, accepted: Accepted, feature: str, headers: dict[str, str]) -> HttpResponse:
@@ -137,7 +149,7 @@ def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse
     last = request.headers.get("Last-Event-ID", "0")
     if last != "0" and not _STREAM_ID.fullmatch(last):
         raise Malformed("Last-Event-ID is the id of an event of this run.")
-    return _stream(actor, run_id, last, {})
+    return _stream(request, actor, run_id, last, {})
 
 
 @door("POST")
@@ -174,28 +186,23 @@ def _show(actor: Actor, run_id: UUID) -> tuple[Run, dict[str, Any]]:
 
 
 def _stream(
-    actor: Actor, run_id: UUID, last: str, headers: dict[str, str], *, just_taken_in: bool = False
+    request: HttpRequest, actor: Actor, run_id: UUID, last: str, headers: dict[str, str], *, just_taken_in: bool = False
 ) -> HttpResponseBase:
     async def body() -> AsyncIterator[bytes]:
         yield b": the events of a run\n\n"
         if last == "0":
             yield _sse(Event("", "queued", {"id": str(run_id)}))
-        looked = monotonic()
         followed = follow(actor.tenant_id, run_id, last, _end_of(actor, run_id), just_taken_in=just_taken_in)
-        async with aclosing(followed) as events:
-            async for event in events:
-                if event.name in TERMINAL or monotonic() - looked > LOOK_EVERY:
-                    if not await threaded(still_good)(actor):
-                        return  # a key that was revoked, a person who was removed, hears no more
-                    looked = monotonic()
-                if event.name == "":
-                    yield b": still there\n\n"
-                elif event.name in TERMINAL:
-                    _, shown = await in_thread(_show, actor, run_id)
-                    yield _sse(Event(event.id, event.name, shown))
-                    return
-                else:
-                    yield _sse(event)
+        with listening(actor, request) as listener:
+            async with aclosing(followed) as events:
+                async for event in listener.hear(events):
+                    if event.name == "":
+                        yield b": still there\n\n"
+                    elif event.name not in TERMINAL:
+                        yield _sse(event)
+                    elif await listener.still():
+                        _, shown = await in_thread(_show, actor, run_id)
+                        yield _sse(Event(event.id, event.name, shown))
 
     answer = StreamingHttpResponse(body(), content_type="text/event-stream", headers=headers)
     answer["Cache-Control"] = "no-cache"
@@ -322,3 +329,9 @@ def threaded(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
             connections.close_all()  # back to the pool: a thread of the executor is nobody's request
 
     return sync_to_async(in_thread, thread_sensitive=False)
+
+
+async def one_by_one(pieces: Iterator[T]) -> AsyncIterator[T]:
+    """What an iterator that asks the database yields, each piece fetched in a thread."""
+    while (piece := await threaded(next)(pieces, None)) is not None:
+        yield piece

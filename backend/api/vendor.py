@@ -19,7 +19,6 @@ from features.actions.targets import (
 )
 from features.models import ModelAlias, ModelTarget
 from tenants.actions import create_tenant, limit_tenant, login_for, set_tenant_state
-from tenants.audit import verified
 from tenants.errors import Malformed, NotFound
 from tenants.isolation import OPERATOR
 from tenants.models import Tenant, VendorAuditEvent
@@ -28,7 +27,7 @@ from tenants.workshop import customers
 
 from .door import Door, flag, page, whole
 from .fields import Address, Moment, Object, Strict, Text, Whole
-from .privacy import erasure_json, verified_json
+from .privacy import AFTER, erasure_json, walked
 from .privacy_shapes import ERASURE, VERIFIED
 from .schema import DRY_RUN, PAGING
 from .shapes import EVENT, REMAPPED, TARGET, TENANT_ROW, answers, listed
@@ -228,10 +227,10 @@ class EraseTenant(Door):
 class VendorAuditVerify(Door):
     """The chain of what operators did."""
 
-    @extend_schema(responses=answers(VERIFIED), summary="Walk the vendor's audit chain (operators)")
+    @extend_schema(parameters=AFTER, responses=answers(VERIFIED), summary="Walk the vendor's audit chain (operators)")
     def get(self, request: Request) -> Response:
         self.actor.need("audit.vendor")
-        return Response(verified_json(verified(None)))
+        return walked(request, None)
 
 
 class VendorAudit(Door):

@@ -3,24 +3,30 @@
 import json
 import random
 import threading
+import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from io import StringIO
 from ipaddress import IPv4Network
+from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, connections
+from django.utils import timezone
 
 from tenants.actions import add_member, change_role, create_key
-from tenants.audit import Fault, heads, read_heads, record, tell_heads, verified
+from tenants.audit import heads, read_heads, record, tell_heads
 from tenants.chain import content, genesis, link, plain
 from tenants.errors import Conflict
 from tenants.isolation import OPERATOR, operator_tx, tenant_tx
 from tenants.models import AuditEvent, Member, VendorAuditEvent
+from tenants.walking import STRETCH, Fault, Place, Verified, verified
+from tests.canaries import superuser
 from tests.cast import Cast
 from tests.fakes.receiver import Receiver
 from tests.processes import as_superuser
@@ -161,6 +167,75 @@ def test_what_is_wrong_is_said_with_its_place(busy: Cast, intruder: Intruder) ->
     intruder.sql("UPDATE tenants_auditevent SET actor = 'somebody' WHERE sequence = %s", 9)
     assert verified(busy.ada.tenant_id).faults == (Fault(9, "changed"),)
     assert verified(busy.gus.tenant_id).whole
+
+
+def walked(tenant: UUID, most: int) -> Iterator[Verified]:
+    """A chain a stretch at a time, as somebody walks it through the web."""
+    after = None
+    while True:
+        found = verified(tenant, after=after, most=most)
+        yield found
+        if found.complete:
+            return
+        after = Place(found.sequence, bytes.fromhex(found.digest))
+
+
+@pytest.mark.parametrize("most", [1, 3, EVENTS - 1, EVENTS, EVENTS + 1])
+def test_a_chain_walked_in_stretches_is_the_same_chain(busy: Cast, most: int) -> None:
+    *before, last = walked(busy.ada.tenant_id, most)
+    whole = verified(busy.ada.tenant_id)
+    assert [found.whole for found in before] == [None] * len(before) and last.whole
+    assert sum(found.events for found in [*before, last]) == EVENTS
+    assert (last.sequence, last.digest) == (whole.sequence, whole.digest)
+
+
+def test_meddling_is_found_in_one_of_the_stretches_wherever_they_end(busy: Cast, intruder: Intruder) -> None:
+    dice, tenant, missed = random.Random(7), busy.ada.tenant_id, []
+    for trial in range(40):
+        do, at = [intruder.flip, intruder.delete, intruder.reorder, intruder.insert][trial % 4], dice.randint(1, EVENTS)
+        do(at, dice)
+        most = dice.randint(1, EVENTS)
+        if not any(found.faults for found in islice(walked(tenant, most), EVENTS)):
+            missed.append((do.__name__, at, most))
+        intruder.put_back()
+    assert missed == []
+
+
+def test_what_somebody_kept_of_a_chain_finds_what_was_cut_and_made_anew(busy: Cast, intruder: Intruder) -> None:
+    tenant, dice = busy.ada.tenant_id, random.Random(1)
+    kept = Place(30, told_outside(tenant)[30])
+    found = verified(tenant, after=kept)
+    assert found.whole and found.events == EVENTS - 30
+    for do, at, kind in ((intruder.cut, 25, "cut"), (intruder.fork, 25, "replaced"), (intruder.delete, 30, "missing")):
+        do(at, dice)
+        assert Fault(30, kind) in verified(tenant, after=kept).faults
+        assert Fault(30, kind) in verified(tenant, after=kept, most=1).faults
+        intruder.put_back()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_events_hold_neither_a_request_nor_memory(cast: Cast) -> None:
+    tenant, before = cast.gus.tenant_id, verified(cast.gus.tenant_id)
+    digest, at = bytes.fromhex(before.digest), timezone.now()
+    with superuser() as db:
+        with db.cursor().copy(
+            "COPY tenants_auditevent (id, tenant_id, at, actor, verb, target, detail, sequence, digest) FROM STDIN"
+        ) as copy:
+            for sequence in range(before.sequence + 1, 100_001):
+                id_ = uuid4()
+                new = content(id=str(id_), at=at, actor="system:test", verb="x", target="x", detail={"n": sequence})
+                digest = link(digest, sequence, new)
+                copy.write_row((id_, tenant, at, "system:test", "x", "x", f'{{"n": {sequence}}}', sequence, digest))
+        db.execute("UPDATE tenants_audithead SET sequence = 100000, digest = %s WHERE tenant_id = %s", [digest, tenant])
+    tracemalloc.start()
+    stretches, took, begun = 0, 0.0, time.process_time()
+    for found in walked(tenant, STRETCH):  # noqa: B007
+        stretches, took, begun = stretches + 1, max(took, time.process_time() - begun), time.process_time()
+    assert found.whole and found.sequence == 100_000 and stretches == 20
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 16 * 1024 * 1024, most
+    assert took < 3, took
 
 
 def test_the_roles_of_the_product_cannot_change_what_was_written(cast: Cast) -> None:

@@ -21,7 +21,6 @@ from features.models import Impact, ImpactRow, ModelTarget
 from features.runs.models import Ledger
 from tenants import erasure, export, jobs
 from tenants.actions import remove_member
-from tenants.audit import verified
 from tenants.errors import Conflict, Forbidden, Invalid, NotFound
 from tenants.isolation import OPERATOR, operator_tx, tenant_tx
 from tenants.models import Member, Subject, Tenant, User
@@ -36,6 +35,7 @@ from tenants.privacy_models import Erasure, Export, ExportPiece
 from tenants.records import Whose, registry
 from tenants.subjects import Who, external_subject, member_subject
 from tenants.valkey import client as valkey
+from tenants.walking import verified
 from tests.canaries import Seeder, digest_of, everything, found, superuser, word
 from tests.cast import Cast
 

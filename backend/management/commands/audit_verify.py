@@ -6,7 +6,9 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tenants.audit import VENDOR, heads, read_heads, verified
+from tenants.audit import heads, read_heads
+from tenants.chain import VENDOR
+from tenants.walking import verified
 
 
 class Command(BaseCommand):

@@ -12,8 +12,6 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from backend.actors import actor_of_key, still_good
-from tenants.actions import create_key, find_member, remove_member, revoke_key
 from tenants.keys import SCANNED
 from tenants.models import ApiKey, OperatorKey
 from tenants.roles import SCOPES, VERBS, Scope, verbs_of
@@ -197,16 +195,6 @@ def test_a_scanner_finds_a_key_by_the_expression_that_is_documented(cast: Cast) 
     assert SCANNED.pattern in page
     for text in (cast.key(cast.alice), cast.key(cast.acme_service), cast.key(cast.operator)):
         assert SCANNED.fullmatch(text) and SCANNED.search(f"password = '{text}'")
-
-
-def test_who_lost_their_key_or_their_place_hears_no_more(cast: Cast) -> None:
-    row, text = create_key(kind="member", name="x", by=cast.bob)
-    bob = actor_of_key(text)
-    assert still_good(bob) and still_good(cast.bob) and still_good(cast.operator)
-    revoke_key(row, by=cast.bob)
-    assert not still_good(bob) and still_good(cast.bob)
-    remove_member(find_member(cast.bob.acting_for().id, cast.ada), by=cast.ada)
-    assert not still_good(cast.bob)
 
 
 def test_operators_make_rotate_and_revoke_keys_of_their_own(cast: Cast, api: Caller) -> None:

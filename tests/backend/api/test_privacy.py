@@ -6,8 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from backend.api import privacy
 from features.runs import taking
 from tenants import erasure, export, jobs
+from tenants.actions import set_tenant_state
 from tenants.privacy_models import Erasure, Export
 from tests.canaries import superuser
 from tests.cast import Cast
@@ -35,6 +37,23 @@ def test_an_export_is_asked_for_waited_for_and_taken(cast: Cast, api: Api) -> No
     assert [event for event in events if event[0] == "data.export"] == [
         ("data.export", "taken"), ("data.export", "made"), ("data.export", "asked"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ["suspended", "closed"])
+def test_an_organisation_that_is_not_active_still_has_its_data_and_erases(state: str, cast: Cast, api: Api) -> None:
+    ada, of_alice = api(cast.ada), f"member:{cast.alice.acting_for().id}"
+    ada.delete(f"/members/{cast.alice.acting_for().id}")
+    set_tenant_state(cast.ada.in_tenant(), state, reason="Unpaid.", by=cast.operator)
+    asked, gone = ada.post("/export"), ada.post(f"/subjects/{of_alice}/erase")
+    assert (asked.status_code, gone.status_code) == (202, 202)
+    jobs.each(Erasure, erasure.carry_out)
+    jobs.each(Export, export.carry_out)
+    place = asked.headers["Location"].removeprefix("/api/v1")
+    assert ada.get(f"{place}/download").status_code == 200
+    assert ada.get(f"/erasures/{gone.json()['id']}").json()["state"] == "done"
+    refused = ada.post("/keys", {"kind": "service", "name": "x"})
+    assert (refused.status_code, refused.json()["type"]) == (403, "/errors/suspended")
+    assert api(cast.bob).post("/export").json()["type"] == "/errors/suspended"
 
 
 def test_somebody_is_erased_with_a_report_whose_digest_the_audit_has(cast: Cast, api: Api) -> None:
@@ -88,6 +107,26 @@ def test_a_chain_can_be_checked_by_whoever_may_read_it(cast: Cast, api: Api) -> 
         )
     told = api(cast.ada).get("/audit/verify").json()
     assert (told["whole"], told["faults"]) == (False, [{"sequence": 1, "kind": "changed"}])
+
+
+def test_a_long_chain_is_checked_a_stretch_at_a_time(cast: Cast, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy, "STRETCH", 4)
+    ada = api(cast.ada)
+    for number in range(9):
+        ada.post("/keys", {"kind": "service", "name": f"key {number}"})
+    told = ada.get("/audit/verify").json()
+    assert (told["whole"], told["events"], told["sequence"]) == (None, 4, 4)
+    while told["whole"] is None:
+        told = ada.get(f"/audit/verify?after={told['sequence']}&digest={told['digest']}").json()
+    assert told["whole"] and told["sequence"] == told["end"] == ada.get("/audit").json()["items"][0]["sequence"]
+    kept = f"/audit/verify?after={told['sequence']}&digest={told['digest']}"
+    assert ada.get(kept).json() == {**told, "events": 0}
+    assert ada.get(kept.replace(told["digest"], "0" * 64)).json()["faults"] == [
+        {"sequence": told["end"], "kind": "replaced"}
+    ]
+    for wrong in ("after=4", "digest=ab", "after=0&digest=" + "0" * 64, "after=4&digest=xyz", "after=x&digest=y"):
+        refused = ada.get(f"/audit/verify?{wrong}")
+        assert refused.status_code == 400 and "after and digest" in refused.json()["detail"], wrong
 
 
 def test_a_run_that_comes_while_its_user_is_erased_is_taken_in(

@@ -18,8 +18,8 @@ from features.actions.overrides import Expected, save_override
 from features.actions.pins import pin
 from features.resolve import serve
 from tenants.actions import create_key
-from tenants.audit import verified
 from tenants.faults import faults
+from tenants.walking import verified
 from tests.canaries import tables
 from tests.cast import Cast
 from tests.processes import ALIASES, as_superuser, led_to

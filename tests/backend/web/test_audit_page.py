@@ -1,12 +1,16 @@
 """The audit's page and that of the organisation's data, as Ada uses them."""
 
+import re
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 
 from backend.actors import actor_of_key
+from backend.web.views import audit
 from features.actions.overrides import ANY, save_operation
 from tenants.actor import Actor
+from tenants.models import AuditEvent
 from tenants.privacy_models import Erasure, Export
 from tenants.subjects import external_subject
 from tenants.tasks import privacy
@@ -50,6 +54,23 @@ def test_the_record_is_checked_and_a_changed_one_is_found(at_desk: Sit, cast: Ca
         )
     page = words(at_desk(cast.ada).see("/org/audit?verify=1"))
     assert "not what was written" in page and "changed" in page
+
+
+def test_a_long_record_is_checked_a_stretch_at_a_time(
+    at_desk: Sit, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "STRETCH", 6)
+    changed(cast, 9)
+    ada = at_desk(cast.ada)
+    with cast.ada.present():
+        events = AuditEvent.objects.count()
+    page, seen = ada.see("/org/audit?verify=1"), []
+    while going := re.search(r'id="check" aria-busy="true" hx-get="([^"]+)"', page):
+        seen.append(re.findall(r"(\d+) of (\d+) events are in order", words(page)))
+        page = ada.see(f"/org/audit{unescape(going[1])}")
+    assert seen == [[(str(at), str(events))] for at in range(6, events, 6)] and len(seen) > 1
+    assert f"The record is whole: {events} events" in words(page)
+    ada.see(f"/org/audit?verify=6-{'0' * 64}:unsigned", 400)
 
 
 def test_everything_is_exported_and_taken(at_desk: Sit, cast: Cast) -> None:

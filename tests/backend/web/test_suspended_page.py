@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 
-from tenants.actions import add_member, set_tenant_state
+import pytest
+
+from tenants.actions import add_member, create_key, set_tenant_state
 from tenants.actor import Actor
+from tenants.errors import Suspended
+from tenants.models import ApiKey
 from tests.cast import Cast
 
 from .conftest import Person, words
@@ -31,6 +35,21 @@ def test_owners_read_under_a_banner_and_change_nothing(at_desk: Sit, cast: Cast)
         assert "Acme is not active. The vendor has suspended it" in words(ada.see(path))
     refused = ada.send("/org/f/greet", act="save", field="vars.tone", value="warm", etag="")
     assert refused.status_code == 403 and "Acme is suspended" in words(refused)
+
+
+def test_no_action_changes_anything_there_whatever_door_it_came_through(cast: Cast) -> None:
+    suspend(cast)
+    with pytest.raises(Suspended, match="Unpaid since May"):
+        create_key(kind="service", name="x", by=cast.ada)
+    with cast.ada.present():
+        assert not ApiKey.objects.filter(name="x").exists()
+
+
+def test_an_owner_still_asks_for_the_data(at_desk: Sit, cast: Cast) -> None:
+    ada = at_desk(cast.ada)
+    suspend(cast)
+    assert "At work" in words(ada.send("/org/data", act="export"))
+    assert at_desk(cast.alice).send("/org/data", act="export").status_code == 403
 
 
 def test_a_closed_one_says_so(at_desk: Sit, cast: Cast) -> None:

@@ -1,9 +1,11 @@
 """Guessing passwords: counted by address and by account, for all processes together, and shut while nothing counts."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import time_machine
 from django.core import mail
 from django.test import Client
 
@@ -54,12 +56,47 @@ def test_while_nothing_can_be_counted_nobody_signs_in(cast: Cast, settings: Any)
     assert "again" in answer.content.decode()
 
 
+def refused(path: str = LOGIN, **form: str) -> Any:
+    """The answer to one guess too many."""
+    answer = Client().post(path, {"login": "alice@acme.example", "password": "wrong", **form})
+    assert answer.status_code == 429
+    return answer
+
+
 def test_whoever_guessed_too_often_is_told_what_to_do(cast: Cast) -> None:
     for _ in range(5):
         guess(email="alice@acme.example")
-    answer = Client().post(LOGIN, {"login": "alice@acme.example", "password": "wrong"})
-    assert (answer.status_code, answer["Retry-After"]) == (429, "300")
-    assert "Wait five minutes" in words(answer) and "Too many requests" in words(answer)
+    page = words(refused())
+    assert "Wait 5 minutes" in page and "Too many requests" in page
+
+
+def test_whoever_guessed_too_often_is_told_when_the_next_guess_is_let_in(cast: Cast) -> None:
+    with time_machine.travel(datetime(2026, 11, 27, tzinfo=UTC), tick=False) as clock:
+        for _ in range(5):
+            guess(email="alice@acme.example")
+            clock.shift(10)
+        assert refused()["Retry-After"] == "250"  # the first of five was fifty seconds ago
+        clock.shift(200)
+        again = refused()
+        assert again["Retry-After"] == "50" and "Wait 1 minute," in words(again)
+        clock.shift(49.5)
+        assert refused()["Retry-After"] == "1"
+        clock.shift(0.5)
+        assert guess(email="alice@acme.example") == 200
+        assert refused()["Retry-After"] == "10"
+
+
+def test_the_limit_that_refuses_is_the_one_whose_seconds_are_told(cast: Cast) -> None:
+    with time_machine.travel(datetime(2026, 11, 27, tzinfo=UTC), tick=False) as clock:
+        for number in range(10):
+            guess(number)
+        clock.shift(20)
+        assert refused()["Retry-After"] == "40"  # of the address, whoever is asked for
+        clock.shift(40)
+        for _ in range(3):
+            Client().post(RESET, {"email": "alice@acme.example"})
+        clock.shift(100)
+        assert refused(RESET, email="alice@acme.example")["Retry-After"] == "200"
 
 
 def test_the_right_password_does_not_help_while_an_account_is_guessed_at(cast: Cast) -> None:

@@ -11,6 +11,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from backend.actors import actor_of_key
 from features.actions.availability import set_caching
 from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
@@ -22,8 +23,10 @@ from features.runs.taking import Accepted, Asked
 from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.ids import floor_of
+from tests.canaries import superuser
 from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.outside import until
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +188,32 @@ def test_so_it_is_where_each_is_written_in_one_statement(cast: Cast, model: Fake
         while look():
             pass
     assert len(model.requests) == 5
+
+
+def test_so_it_is_for_two_who_are_new_while_the_first_has_not_committed_yet(cast: Cast) -> None:
+    one, two = (actor_of_key(cast.key(cast.acme_service), f"customer-{n}") for n in (1, 2))
+    taken: list[Accepted] = []
+
+    def knock() -> None:
+        taken.append(ask(cast, two))
+        connections.close_all()
+
+    other = threading.Thread(target=knock)
+    with superuser() as db, one.present():
+        taken.append(ask(cast, one))
+        other.start()
+        until(lambda: taken[1:] or waits(db), "the other waits its turn, or does not")
+        assert len(taken) == 1
+    other.join()
+    with cast.alice.present():
+        assert list(Queued.objects.filter(follows=None).values_list("id", flat=True)) == [taken[0].run_id]
+        assert Queued.objects.get(follows=taken[0].run_id).id == taken[1].run_id
+
+
+def waits(db: Any) -> bool:
+    """Whether somebody waits for an advisory lock."""
+    found = db.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()
+    return bool(found[0])
 
 
 def test_a_cached_output_is_one_statement_and_is_answered_as_it_is_read_again(

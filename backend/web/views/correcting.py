@@ -14,11 +14,10 @@ from django.views.decorators.http import require_http_methods
 from backend.web.boxes import problem_words
 from backend.web.drawing import changed_parts, feature_page, view_of
 from backend.web.forms import InputForm, blank_form, read_form
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Correcting
 from backend.web.rendering import summary_line
 from features.explain import titles_of
-from features.resolve import serve_warm
 from features.runs.correcting import correct as keep_correction
 from features.runs.correcting import may_exemplify, take_correction_back
 from features.runs.models import Run, State
@@ -86,7 +85,7 @@ def _show(
 ) -> HttpResponseBase:
     actor, post = request.actor, request.POST
     with actor.present():
-        now = serve_warm(run.feature, actor.tenant_id, actor.acting_for())
+        now = overview_of(request).served(run.feature)
         mine = run.subject_id == actor.acting_for().id
         correcting = Correcting(
             form=form,
@@ -107,7 +106,7 @@ def _done(request: PageRequest, run: Run, told: str) -> HttpResponseBase:
         return redirect(reverse("web:run", args=[run.pk]))
     actor = request.actor
     with actor.present():
-        now = serve_warm(run.feature, actor.tenant_id, actor.acting_for())
+        now = overview_of(request).served(run.feature)
         context = {**feature_page(run.feature, now, actor), "run": view_of(run, actor), "told": True}
         if urlsplit(request.htmx.current_url or "").path == reverse("web:use", args=[run.feature.key]):
             context["earlier"] = earlier_of(run.feature, actor)

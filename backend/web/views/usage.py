@@ -10,11 +10,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.actors import session_uuid, subject_named
 from backend.web.filled import AmountsForm, BudgetForm, Filled
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.spending import GROUPS, Month, budget_lines, month_asked, typed, usage_page, used_lines
 from backend.web.tables import csv_answer, table
 from features.find import find_feature
-from features.overview import features_by_title
 from features.resolve import clock
 from features.runs.budgets import add_budget, budgets_of, change_budget, find_budget, remove_budget, spendings
 from features.runs.models import Budget
@@ -128,8 +127,7 @@ def _budget(request: PageRequest) -> Budget:
 
 
 def _new(request: PageRequest, data: Any = None) -> BudgetForm:
-    with request.actor.present():
-        features = [(feature.key, feature.title) for feature in features_by_title(request.actor)]
+    features = [(feature.key, feature.title) for feature in overview_of(request).features]
     return BudgetForm(data, features=features, initial={"whose": "all", "period": Budget.Period.MONTH})
 
 

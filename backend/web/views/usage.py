@@ -32,7 +32,7 @@ def usage(request: PageRequest) -> HttpResponseBase:
     """A month: `?month=2026-11`, and `?by=` feature, user, model, layer or day."""
     month, by = _asked(request)
     with request.actor.present():
-        shown = usage_page(request.actor, month, by)
+        shown = usage_page(overview_of(request), month, by)
     return answer(request, "web/usage.html", {"here": "usage", "usage": shown}, part="where")
 
 
@@ -43,7 +43,7 @@ def usage_csv(request: PageRequest) -> HttpResponseBase:
     month, by = _asked(request)
     with request.actor.present():
         rows = used(request.actor.tenant_id, by, since=month.since, until=month.until)
-        titles = {line.key: line.title for line in used_lines(rows, by, request.actor)}
+        titles = {line.key: line.title for line in used_lines(rows, by, overview_of(request))}
     head = [by, "name", "runs", "cached", "repaired", "input_tokens", "cached_input_tokens", "output_tokens"]
     text = table([*head, "cost_micro", "base_tokens", "tenant_tokens", "user_tokens"], (
         [row.key, titles[row.key], row.runs, row.cached, row.repaired, row.input_tokens, row.cached_input_tokens,

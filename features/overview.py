@@ -114,11 +114,6 @@ class Published:
     rollout: Rollout | None
 
 
-def features_by_title(actor: Actor) -> list[Feature]:
-    """Every feature that there is for an actor, by its title; within the actor's transaction."""
-    return list(features_for(actor).order_by("title", "key"))
-
-
 def published(actor: Actor, feature: Feature | None = None) -> list[Published]:
     """What the vendor has published, all of it or one feature's, for operators. Raises Forbidden for others."""
     actor.need("version.read")
@@ -136,7 +131,7 @@ def published(actor: Actor, feature: Feature | None = None) -> list[Published]:
             withdrawn.setdefault(row.feature_id, {})[row.version] = row
         open_now = Rollout.objects.using(OPERATOR).filter(only, state__in=Rollout.OPEN)
         rollouts = {row.feature_id: row for row in open_now}
-        features = features_by_title(actor) if feature is None else [feature]
+        features = list(features_for(actor).order_by("title", "key")) if feature is None else [feature]
     return [
         Published(
             feature=one,

@@ -84,13 +84,17 @@ class Overview:
         return found
 
     @cached_property
+    def _by_id(self) -> dict[UUID, Known]:
+        return {one.feature.id: one for one in self.known}
+
+    @cached_property
     def _served(self) -> dict[tuple[UUID, Layer], Served]:
         return {}
 
     def _serve(self, feature: Feature, layer: Layer) -> Served:
         tenant_id = self.actor.tenant_id
         who = tenant_itself(tenant_id) if layer == "tenant" else self.actor.acting_for()
-        known = next((one for one in self.known if one.feature.id == feature.id), None)
+        known = self._by_id.get(feature.id)
         if known is not None and layer == "tenant":
             known = known.of_tenant()
         kept = serve_known(known, tenant_id, who) if known and not unsettled() else None

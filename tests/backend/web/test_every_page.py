@@ -212,7 +212,7 @@ def loaded_by(html: str) -> set[str]:
 
     The second font is for letters outside of Latin-1 alone.
     """
-    named = set(re.findall(r'(?:src|href|data-b-code)="(/static/[^"#]+)"', html))
+    named = set(re.findall(r'(?:src|href|data-b-code)="(/static/[^"#]+)["#]', html))
     return named | {url for name in named for url in imported_by(name)}
 
 

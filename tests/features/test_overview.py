@@ -54,6 +54,9 @@ def test_it_says_what_everybody_and_their_organisation_is_served(cast: Cast) -> 
 
 def test_all_of_it_is_one_statement_where_this_process_has_served_them_before(cast: Cast) -> None:
     create_feature(key="other", title="Other", behavior=GREET, by=cast.operator)
+    warm(cast.alice, cast.greet)
+    save_operation(cast.greet, "tenant", "vars.language", {"set": "French"}, expected=ANY, by=cast.ada)
+    save_operation(cast.greet, "tenant", "vars.tone", {"set": "formal"}, expected=ANY, by=cast.ada)
 
     def look() -> None:
         overview = Overview(cast.alice)

@@ -6,6 +6,7 @@ Texts name fields and versions and never quote a value, so nothing hidden can be
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from tenants.subjects import Who
 
 from .explain import titles_of
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Withdrawal
-from .reading import policy_value
+from .reading import Known, policy_value, read_known
 from .resolve import base_of, clock, serve_each
 from .served import Served
 from .validity import valid_at
@@ -52,19 +53,23 @@ class Cause:
     action: Action | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """What is read once for all features: those there are, and what is valid now of what an inbox tells."""
 
     now: datetime
-    features: Sequence[Feature]
+    known: Sequence[Known]  # with the stamps of whose inbox it is
     currents: Mapping[UUID, CurrentVersion]
     stages: Mapping[UUID, Stage]
     withdrawals: Mapping[tuple[UUID, int], Withdrawal]
     policy: Policy | None
     pins: Mapping[tuple[UUID, UUID], Pin]
     saved: Mapping[tuple[UUID, UUID], datetime]
-    served: dict[UUID, Mapping[UUID, Served]]  # by subject and feature, as they are asked for
+
+    @cached_property
+    def deciders(self) -> str:
+        """Who can decide for the organisation, by name."""
+        return " or ".join(names_of_those_who("override.tenant")) or "an admin"
 
     def since(self, feature: Feature, number: int) -> datetime:
         """When a version began to be served; for one of an earlier time, when the present one did."""
@@ -72,33 +77,33 @@ class Rows:
         return stage.valid_from if stage and stage.version == number != current.version else current.valid_from
 
 
-def read_rows(tenant_id: UUID, who: Who) -> Rows:
-    """Read what bears on a subject's inbox and its organisation's; within the tenant's transaction."""
-    now = clock()
+def read_rows(tenant_id: UUID, who: Who, known: Sequence[Known] | None = None) -> Rows:
+    """Read what bears on a subject's inbox and its organisation's; within the tenant's transaction.
+
+    `known` is what was read already of every feature and the subject's stamps.
+    """
+    known = read_known(tenant_id, who.id) if known is None else known
+    now = known[0].now if known else clock()
     valid, subjects = valid_at(now), {tenant_id, who.id}
     saved = Override.objects.filter(valid, subject_id__in=subjects)
     return Rows(
         now=now,
-        features=list(Feature.objects.order_by("key")),
+        known=known,
         currents={row.feature_id: row for row in CurrentVersion.objects.filter(valid)},
         stages={row.feature_id: row for row in Stage.objects.filter(valid)},
         withdrawals={(row.feature_id, row.version): row for row in Withdrawal.objects.filter(valid)},
         policy=Policy.objects.filter(valid, tenant_id=tenant_id).first(),
         pins={(row.feature_id, row.subject_id): row for row in Pin.objects.filter(valid, subject_id__in=subjects)},
         saved={(of, whose): at for of, whose, at in saved.values_list("feature_id", "subject_id", "valid_from")},
-        served={},
     )
 
 
-def causes_of(rows: Rows, feature: Feature, tenant_id: UUID, who: Who) -> Iterator[Cause]:
-    """Yield what there is to tell a subject of one feature: nothing of one that it is not served."""
-    if who.id not in rows.served:
-        rows.served[who.id] = serve_each(rows.features, tenant_id, who)
-    served = rows.served[who.id].get(feature.id)
-    if served is None:
-        return
-    for told in (_held, _conflict, _suspended, _withdrawn, _pin_ending, _model_ending, _retiring):
-        yield from told(rows, served, tenant_id)
+def causes_of(rows: Rows, tenant_id: UUID, who: Who) -> Iterator[Cause]:
+    """Yield what there is to tell the inbox's subject, or its organisation, of each feature that it is served."""
+    known = [one.of_tenant() for one in rows.known] if who.is_tenant else rows.known
+    for served in serve_each(known, tenant_id, who).values():
+        for told in (_held, _conflict, _suspended, _withdrawn, _pin_ending, _model_ending, _retiring):
+            yield from told(rows, served, tenant_id)
 
 
 def _held(rows: Rows, served: Served, tenant_id: UUID) -> Iterator[Cause]:
@@ -112,8 +117,7 @@ def _held(rows: Rows, served: Served, tenant_id: UUID) -> Iterator[Cause]:
     if by == "user" or served.who.is_tenant:
         text = f"{changed}, which {_you(by, served)} changed as well. Keep yours, take theirs, or edit."
     else:
-        deciders = " or ".join(names_of_those_who("override.tenant")) or "an admin"
-        text = f"{changed}, which your organisation changed as well. {deciders} can decide it for everybody."
+        text = f"{changed}, which your organisation changed as well. {rows.deciders} can decide it for everybody."
     yield Cause("held", feature, f"{by} {choice.wanted}", at, title, text)
 
 

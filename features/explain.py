@@ -54,14 +54,19 @@ def _key(served: Served, viewer: Viewer, today: Served | None) -> tuple[Any, ...
     return served.feature.id, whose, numbers, choice.users_may_override, viewer
 
 
-def hidden_between(before: Served, after: Served, viewer: Viewer) -> frozenset[str]:
-    """The fields whose text this viewer may not see in a comparison: hidden on either side, or by today's rules."""
-    return _hidden({*before.effective.fields, *after.effective.fields}, [before, after], viewer)
+def hidden_between(before: Served, after: Served, viewer: Viewer, *, today: Served | None = None) -> frozenset[str]:
+    """The fields whose text this viewer may not see in a comparison: hidden on either side, or by today's rules.
+
+    `today` is what is served now, where that was read already: else what is current is looked up.
+    """
+    return _hidden({*before.effective.fields, *after.effective.fields}, [before, after], viewer, today)
 
 
-def hidden_among(fields: Iterable[str], served: Served, viewer: Viewer) -> frozenset[str]:
-    """Which of these fields' texts this viewer may not see, whether or not they are in force."""
-    return _hidden(fields, [served], viewer)
+def hidden_among(
+    fields: Iterable[str], served: Served, viewer: Viewer, *, today: Served | None = None
+) -> frozenset[str]:
+    """Which of these fields' texts this viewer may not see, whether or not they are in force; `today` as above."""
+    return _hidden(fields, [served], viewer, today)
 
 
 def rule_for(field: str, served: Served, viewer: Viewer) -> Rule:

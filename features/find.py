@@ -13,8 +13,13 @@ def find_feature(key: str, actor: Actor) -> Feature:
     with actor.present():
         feature = features_for(actor).filter(key=key).first()
     if feature is None:
-        raise NotFound(f"There is no feature {key[:64]}.")
+        raise no_feature(key)
     return feature
+
+
+def no_feature(key: str) -> NotFound:
+    """What is said of a feature that is not there, or not available to a tenant."""
+    return NotFound(f"There is no feature {key[:64]}.")
 
 
 def find_version(feature: Feature, number: int, actor: Actor) -> Version:

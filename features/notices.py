@@ -3,7 +3,7 @@
 Only marks are kept: that somebody has read a notice, or was mailed it. So what was settled is gone by itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -19,6 +19,7 @@ from tenants.subjects import Who, make_sure, tenant_itself
 
 from .causes import SOON, Action, Cause, Kind, Layer, Rows, causes_of, read_rows
 from .models import Feature, NoticeMark
+from .reading import Known
 
 # Where one sees to each kind: the page for oneself, the page for an organisation, and the address of the API.
 _UPGRADE = ("/f/{feature}/upgrade", "/org/f/{feature}/upgrade", "/override/{layer}/conflicts")
@@ -39,11 +40,11 @@ PLACES: dict[str, tuple[str, str, str]] = {
 class Source:
     """What a storey above has to tell, which this one cannot import.
 
-    `causes` is asked for a subject's within its tenant's transaction; `tenants`, within the operator's, for the tenants
-    that may have any: nobody else gets a mail of them.
+    `causes` is asked for a subject's at a moment, within its tenant's transaction; `tenants`, within the operator's,
+    for the tenants that may have any: nobody else gets a mail of them.
     """
 
-    causes: Callable[[UUID, Who], Iterator[Cause]]
+    causes: Callable[[UUID, Who, datetime], Iterator[Cause]]
     tenants: Callable[[], Iterable[UUID]]
 
 
@@ -69,15 +70,16 @@ class Notice:
     read: bool
 
 
-def inbox(by: Actor) -> list[Notice]:
+def inbox(by: Actor, known: Sequence[Known] | None = None) -> list[Notice]:
     """Everything that concerns an actor now, newest first: their own, and for admins the organisation's too.
 
-    What reaches both in the same way is there once, as the organisation's. Raises Forbidden for an operator.
+    What reaches both in the same way is there once, as the organisation's. `known` is what was read already of every
+    feature and the actor's stamps. Raises Forbidden for an operator.
     """
     who = by.acting_for()
     by.need("feature.read")
     with by.present():
-        return inbox_of(by.tenant_id, who, admin="override.tenant" in by.can)
+        return inbox_of(by.tenant_id, who, admin="override.tenant" in by.can, known=known)
 
 
 def mark_read(notice_id: UUID, *, by: Actor) -> None:
@@ -96,9 +98,9 @@ def mark_read(notice_id: UUID, *, by: Actor) -> None:
         NoticeMark.objects.filter(subject_id=who.id, notice=notice_id, read_at=None).update(read_at=Now())
 
 
-def inbox_of(tenant_id: UUID, who: Who, *, admin: bool) -> list[Notice]:
+def inbox_of(tenant_id: UUID, who: Who, *, admin: bool, known: Sequence[Known] | None = None) -> list[Notice]:
     """The inbox of a subject, within its tenant's transaction; an admin's has the organisation's as well."""
-    rows = read_rows(tenant_id, who)
+    rows = read_rows(tenant_id, who, known)
     found: dict[tuple[str, UUID | None, str], tuple[Who, Cause]] = {}
     for whose in dict.fromkeys([who, tenant_itself(tenant_id)] if admin else [who]):
         found |= {(c.kind, _of(c), c.key): (whose, c) for c in _causes(rows, tenant_id, whose)}
@@ -127,10 +129,9 @@ def _key_notice(key: ApiKey, who: Who, read: set[UUID]) -> Notice:
 
 
 def _causes(rows: Rows, tenant_id: UUID, whose: Who) -> Iterator[Cause]:
-    for feature in rows.features:
-        yield from causes_of(rows, feature, tenant_id, whose)
+    yield from causes_of(rows, tenant_id, whose)
     for source in SOURCES:
-        yield from source.causes(tenant_id, whose)
+        yield from source.causes(tenant_id, whose, rows.now)
 
 
 def _notice(whose: Who, cause: Cause, read: set[UUID]) -> Notice:

@@ -1,21 +1,23 @@
 """The people and end users of a tenant with what each keeps of their own: for the admins who look after them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from tenants.actor import Actor
 from tenants.errors import NotFound
 from tenants.models import Member, Subject
 from tenants.subjects import Who
 
-from .actions.pins import pins_of
 from .availability import features_for
 from .models import Feature, Override, Pin
-from .resolve import serve_warm
+from .reading import read_known_of
+from .resolve import serve_as_known
 from .served import Served
 
 Kind = Literal["member", "external"]
@@ -63,13 +65,13 @@ def people_of(actor: Actor, kind: Kind, *, show: Show = "all", search: str = "",
     with actor.present():
         features = {feature.id: feature for feature in features_for(actor)}
         overrides = list(Override.objects.filter(_WITH_CHANGES).exclude(subject_id=actor.tenant_id))
-        pins = [pin for feature in features.values() for pin in pins_of(feature) if pin.subject_id != actor.tenant_id]
+        pins = list(_pins(features).exclude(subject_id=actor.tenant_id))
         changed, stays = {row.subject_id for row in overrides}, {row.subject_id for row in pins}
         members, users = _members(changed | stays), _users(changed | stays)
         every = [person for person in (members if kind == "member" else users) if _fits(person, search)]
         wanted = {"all": None, "changed": changed, "stays": changed | stays}[show]
         found = [person for person in every if wanted is None or person.who.id in wanted]
-        shown = [_with_own(person, actor, features, overrides, pins) for person in found[after : after + most]]
+        shown = _with_own(found[after : after + most], actor, features, overrides, pins)
         if show == "stays":
             shown = [person for person in shown if any(stays_behind(own) for own in person.own)]
         counts = {"all": len(every), "changed": sum(person.who.id in changed for person in every)}
@@ -86,8 +88,15 @@ def person_named(actor: Actor, who: Who) -> Person:
             raise NotFound("There is no such subject.")
         features = {feature.id: feature for feature in features_for(actor).order_by("title")}
         overrides = list(Override.objects.filter(_WITH_CHANGES, subject_id=who.id))
-        pins = [pin for feature in features.values() for pin in pins_of(feature).filter(subject_id=who.id)]
-        return _with_own(person, actor, features, overrides, pins, every=True)
+        pins = list(_pins(features).filter(subject_id=who.id))
+        return _with_own([person], actor, features, overrides, pins, every=True)[0]
+
+
+def colleagues_of(actor: Actor) -> list[Person]:
+    """Who is a member now, by name, without what they keep of their own. Raises Forbidden as `people_of` does."""
+    actor.need("pin.others")
+    with actor.present():
+        return _members(())
 
 
 def stays_behind(own: Own) -> bool:
@@ -116,19 +125,32 @@ def _users(keeping: Collection[UUID]) -> list[Person]:
     return [Person(Who(row.id, row.key, "external"), row.key, "", "", False, ()) for row in rows]
 
 
+def _pins(features: Mapping[UUID, Feature]) -> QuerySet[Pin]:
+    """The pins in force of these features in the present tenant, its own included."""
+    live = Q(valid_to=None) | Q(valid_to__gt=Now())
+    return Pin.objects.filter(live, feature_id__in=features, valid_from__lte=Now())
+
+
 def _with_own(
-    person: Person, actor: Actor, features: Mapping[UUID, Feature], overrides: Sequence[Override],
+    people: Sequence[Person], actor: Actor, features: Mapping[UUID, Feature], overrides: Sequence[Override],
     pins: Sequence[Pin], *, every: bool = False,
-) -> Person:  # fmt: skip
-    changes = {row.feature_id: row for row in overrides if row.subject_id == person.who.id}
-    stays = {row.feature_id: row for row in pins if row.subject_id == person.who.id}
-    own = []
-    for feature_id, feature in features.items():
-        if not every and feature_id not in changes and feature_id not in stays:
-            continue
-        try:
-            served = serve_warm(feature, actor.tenant_id, person.who)
-        except NotFound:  # it serves nothing yet
-            continue
-        own.append(Own(feature, changes.get(feature_id), stays.get(feature_id), served))
-    return Person(person.who, person.name, person.email, person.role, person.left, tuple(own))
+) -> list[Person]:  # fmt: skip
+    """People with what they keep of their own, or with `every` feature; the stamps of all in one statement."""
+    changes = {(row.feature_id, row.subject_id): row for row in overrides}
+    stays = {(row.feature_id, row.subject_id): row for row in pins}
+    keeps = changes.keys() | stays.keys()
+    kept = {
+        person.who.id: [one for one in features.values() if every or (one.id, person.who.id) in keeps]
+        for person in people
+    }
+    known = read_known_of(actor.tenant_id, ((one, whose) for whose, found in kept.items() for one in found))
+    made = []
+    for person in people:
+        own = []
+        for feature in kept[person.who.id]:
+            place = feature.id, person.who.id
+            with suppress(NotFound):  # it serves nothing yet
+                served = serve_as_known(known[place], actor.tenant_id, person.who)
+                own.append(Own(feature, changes.get(place), stays.get(place), served))
+        made.append(replace(person, own=tuple(own)))
+    return made

@@ -5,8 +5,8 @@ revisions, and those that pins name), so that a subject whom this process has ne
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
@@ -51,11 +51,15 @@ def known_columns(tenant: str, subject: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a request has read of a feature and its caller's stamps by authenticating."""
+    """What a request has read of a feature and of a subject's stamps, before it asks what they are served."""
 
     feature: Feature
     stamps: Stamps
     now: datetime
+
+    def of_tenant(self) -> "Known":
+        """The same for the tenant itself, whose stamps are among those of each of its subjects."""
+        return replace(self, stamps=(*self.stamps[:-1], self.stamps[-2]))
 
 
 def known_from(row: str | None, stamps: list[int], now: datetime) -> Known | None:
@@ -143,12 +147,35 @@ def read_stamps(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> tuple[St
     return tuple(values), now
 
 
-def read_all_stamps(tenant_id: UUID, subject_id: UUID) -> Mapping[UUID, tuple[Stamps, datetime]]:
-    """As `read_stamps`, of every feature in one statement, by the feature's id."""
-    statement = f"SELECT f.id, {STAMPS_SQL}, clock_timestamp() FROM features_feature f"
+_KNOWN = f"""
+SELECT {known_columns("%(tenant)s", "%(subject)s")} FROM features_feature f
+WHERE NOT f.listed_only OR EXISTS (
+    SELECT FROM features_availability a WHERE a.tenant_id = %(tenant)s AND a.feature_id = f.id AND a.valid_to IS NULL)
+ORDER BY f.title, f.key"""
+_PAIRS = f"""
+SELECT p.feature, p.subject, {_stamps("p.feature", _NIL, _NIL, "%(tenant)s", "p.subject")}, clock_timestamp()
+FROM unnest(%(features)s::uuid[], %(subjects)s::uuid[]) AS p(feature, subject)"""
+
+
+def read_known(tenant_id: UUID, subject_id: UUID) -> list[Known]:
+    """Every feature that there is for a tenant, by title, with a subject's stamps; in one statement of its own."""
     with connections[APP].cursor() as cursor:
-        cursor.execute(statement.replace("%(feature)s", "f.id"), stamp_parameters(tenant_id, EVERY_FEATURE, subject_id))
-        return {feature_id: (tuple(values), now) for feature_id, values, now in cursor.fetchall()}
+        cursor.execute(_KNOWN, {"tenant": tenant_id, "subject": subject_id})
+        return [Known(_feature(row), tuple(stamps), now) for row, stamps, now in cursor.fetchall()]
+
+
+def read_known_of(tenant_id: UUID, pairs: Iterable[tuple[Feature, UUID]]) -> dict[tuple[UUID, UUID], Known]:
+    """The stamps of many subjects of a tenant, each of one feature, by both their ids; in one statement."""
+    features = {(feature.id, subject_id): feature for feature, subject_id in pairs}
+    if not features:
+        return {}
+    facts: dict[str, Any] = {"tenant": tenant_id, "features": [], "subjects": []}
+    for of, whose in features:
+        facts["features"].append(of)
+        facts["subjects"].append(whose)
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_PAIRS, facts)
+        return {(of, whose): Known(features[of, whose], tuple(s), now) for of, whose, s, now in cursor.fetchall()}
 
 
 def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None) -> Reading:

@@ -39,7 +39,7 @@ from tenants.subjects import Who, tenant_itself
 
 from .kept import Behaviors, Choices, Revisions
 from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Stage, Version, Withdrawal
-from .reading import Known, Reading, Stamps, read, read_all_stamps, read_stamps, stage_row
+from .reading import Known, Reading, Stamps, read, read_stamps, stage_row
 from .receipt import Receipt
 from .served import Served
 from .validity import unsettled, valid_at
@@ -70,31 +70,24 @@ def serve_warm(feature: Feature, tenant_id: UUID, who: Who) -> Served:
 
     In a transaction that has bumped a stamp nothing is taken or kept: rolled back, it would come to mean another thing.
     """
-    if unsettled():
-        return serve(feature, tenant_id, who)
-    if serve_cached(feature.id, tenant_id, who) is not None:  # else what follows reads the stamps along
+    if not unsettled() and serve_cached(feature.id, tenant_id, who) is not None:
         stamps, now = read_stamps(tenant_id, feature.id, who.id)
-        cached = serve_known(Known(feature, stamps, now), tenant_id, who)
-        if cached is not None:
-            return cached
-    found = read(feature, tenant_id, who)
-    served = _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
-    _choices.put(feature.id, tenant_id, served, _by_subject(found))
-    return served
+        return serve_as_known(Known(feature, stamps, now), tenant_id, who)
+    return _serve_anew(feature, tenant_id, who)  # which reads the stamps along
 
 
-def serve_each(features: Iterable[Feature], tenant_id: UUID, who: Who) -> dict[UUID, Served]:
-    """As `serve_warm` of several features, by their ids, in one statement where all were served before.
+def serve_as_known(known: Known, tenant_id: UUID, who: Who) -> Served:
+    """As `serve_warm`, by stamps that were read already: without a statement where they are those of before."""
+    kept = None if unsettled() else serve_known(known, tenant_id, who)
+    return kept or _serve_anew(known.feature, tenant_id, who)
 
-    Left out are those that serve this tenant nothing.
-    """
+
+def serve_each(known: Iterable[Known], tenant_id: UUID, who: Who) -> dict[UUID, Served]:
+    """As `serve_as_known` of several features, by their ids. Left out are those that serve this tenant nothing."""
     found: dict[UUID, Served] = {}
-    stamps = {} if unsettled() else read_all_stamps(tenant_id, who.id)
-    for feature in features:
-        known = stamps.get(feature.id)
-        served = serve_known(Known(feature, *known), tenant_id, who) if known else None
+    for one in known:
         with suppress(NotFound):
-            found[feature.id] = served or serve_warm(feature, tenant_id, who)
+            found[one.feature.id] = serve_as_known(one, tenant_id, who)
     return found
 
 
@@ -131,6 +124,14 @@ def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID) -> Holds:
         return hold(feature_id, base, _named(tenant_id, tenant), _named(who_id, user))
 
     return held
+
+
+def _serve_anew(feature: Feature, tenant_id: UUID, who: Who) -> Served:
+    found = read(feature, tenant_id, who)
+    served = _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
+    if not unsettled():
+        _choices.put(feature.id, tenant_id, served, _by_subject(found))
+    return served
 
 
 def _choose(found: Reading, tenant_id: UUID, who: Who) -> Choice:

@@ -4,7 +4,7 @@ Everything here reads on the operator's connection, within the actor's transacti
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -87,7 +87,7 @@ def rollout_json(rollout: Rollout) -> dict[str, Any]:
         "why": rollout.why,
         "message": rollout.message,
         "step": rollout.step,
-        "steps": [_step_json(rollout, i) for i in range(len(rollout.steps))],
+        "steps": steps_json(rollout),
         "named": named_in(rollout),
         "share": share_of(rollout),
         "guards": [_guard_json(guard, latest.get(guard.name)) for guard in guards_of(rollout)],
@@ -97,6 +97,11 @@ def rollout_json(rollout: Rollout) -> dict[str, Any]:
         "created": rollout.created_at,
         "ended": rollout.ended_at,
     }
+
+
+def steps_json(rollout: Rollout) -> list[dict[str, Any]]:
+    """A rollout's steps, each with whom it includes in all, and whether it was, is or is yet to come."""
+    return [_step_json(rollout, number) for number in range(len(rollout.steps))]
 
 
 def event_json(event: RolloutEvent) -> dict[str, Any]:
@@ -135,9 +140,9 @@ def guards_of(rollout: Rollout) -> tuple[Guard, ...]:
     return tuple(Guard.of_json(name, row) for name, row in rollout.guards.items())
 
 
-def named_in(rollout: Rollout) -> dict[str, str]:
+def named_in(*rollouts: Rollout) -> dict[str, str]:
     """The slugs of the tenants that steps name, by id; no statement where they name none."""
-    ids = {tenant for step in steps_of(rollout) for tenant in step.tenants}
+    ids = {tenant for rollout in rollouts for step in steps_of(rollout) for tenant in step.tenants}
     if not ids:
         return {}
     rows = Tenant.objects.using(OPERATOR).filter(id__in=ids).values_list("id", "slug")
@@ -186,6 +191,16 @@ def places_of(rollout: Rollout, tenants: Sequence[Tenant]) -> list[Place]:
     users = dict(pins.exclude(subject_id=F("tenant_id")).values_list("tenant_id").annotate(Count("id")).order_by())
     stage = stage_of(rollout)
     return [_place(rollout, stage, tenant, own.get(tenant.id), users.get(tenant.id, 0)) for tenant in tenants]
+
+
+def places_under(rollout: Rollout, places: Iterable[Place]) -> list[Place]:
+    """Where the same tenants would be with the rollout in another step; without a statement."""
+    stage, moved = stage_of(rollout), []
+    for place in places:
+        where = _where(rollout, stage, place.tenant, pinned=place.where == "pinned")
+        version = rollout.to if where == "to" else rollout.before
+        moved.append(replace(place, where=where, version=place.version if where == "pinned" else version))
+    return moved
 
 
 def place_counts(rollout: Rollout) -> dict[Where, int]:

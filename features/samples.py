@@ -50,7 +50,7 @@ def samples_for(served: Served, most: int) -> list[Json]:
     """
     fields = served.effective.fields
     examples = [name for name in fields if name.startswith("examples.")]
-    hidden = hidden_among(examples, served, "user")
+    hidden = hidden_among(examples, served, "user", today=served)
     shown = [cast(dict[str, Json], fields[name])["input"] for name in examples if name not in hidden]
     given = [*_samples(served.feature.id, served.choice.base), *shown]
     distinct = list({dumps(sample): sample for sample in given}.values())

@@ -1,27 +1,25 @@
 """What stands around every page: the menu, the person, their organisations."""
 
-from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
 from backend.actors import memberships
-from features.overview import features_by_title
+from features.overview import Overview
 from features.runs.suggest import CUSTOMIZE
-from features.waiting import staying_behind
 from tenants.actor import Actor
-from tenants.models import User
 
+from .pages import PageRequest, overview_of
 from .parts import MenuFeature, MenuTenant, Shell
 
 ROLES = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer", "operator": "Operator"}
 
 
-def shell(request: HttpRequest) -> dict[str, object]:
+def shell(request: PageRequest) -> dict[str, object]:
     """The context processor. Nothing is read until a template asks: sign-in, errors and most parts never do."""
     return {"shell": SimpleLazyObject(lambda: _shell(request))}
 
 
-def _shell(request: HttpRequest) -> Shell:
+def _shell(request: PageRequest) -> Shell:
     actor: Actor | None = getattr(request, "actor", None)
     if actor is None:
         return Shell(person="", role="", tenant="")
@@ -32,22 +30,19 @@ def _shell(request: HttpRequest) -> Shell:
         person=actor.name,
         role=role,
         tenant=actor.tenant.name,
-        features=_menu(actor),
+        features=_menu(overview_of(request)),
         tenants=_tenants(request, actor),
         admin="override.tenant" in actor.can,
         standstill="" if actor.active else actor.tenant.state,
     )
 
 
-def _menu(actor: Actor) -> list[MenuFeature]:
-    with actor.present():
-        features = [one for one in features_by_title(actor) if one.key != CUSTOMIZE]
-        behind = staying_behind(actor, features)
+def _menu(overview: Overview) -> list[MenuFeature]:
+    features = [one for one in overview.features if one.key != CUSTOMIZE]
+    behind = overview.behind()
     return [MenuFeature(f.key, f.title, behind.get(f.id) == "pin", behind.get(f.id) == "held") for f in features]
 
 
-def _tenants(request: HttpRequest, actor: Actor) -> list[MenuTenant]:
-    if not isinstance(request.user, User):
-        return []
+def _tenants(request: PageRequest, actor: Actor) -> list[MenuTenant]:
     mine = memberships(request.user)
     return [MenuTenant(str(m.tenant_id), m.tenant.name, m.tenant_id == actor.tenant_id) for m in mine]

@@ -21,7 +21,7 @@ from tenants.people import names_of, names_of_those_who
 from .drawing import feature_page
 from .editing import Editing
 from .meanwhile import meanwhile, touched
-from .pages import PageRequest, answer
+from .pages import PageRequest, answer, overview_of
 from .parts import Choice, Editor, Meanwhile, NewExample, NewSection, Promoting, RevisionLine, Row, Suggesting
 from .telling import author_words, revision_words
 from .words import field_title, joined
@@ -42,13 +42,14 @@ class Desk:
 
     @cached_property
     def newest(self) -> Override | None:
+        """The revision that a save names."""
         actor = self.request.actor
         with actor.present():
             return newest(self.feature, whose(self.layer, actor))
 
     @cached_property
     def editing(self) -> Editing:
-        actor = self.request.actor
+        actor, _before = self.request.actor, self.newest  # read first: a save never passes over what was not shown
         with actor.present():
             served = serve_warm(self.feature, actor.tenant_id, whose(self.layer, actor))
             titles = titles_of(self.feature, served.choice.base)
@@ -137,7 +138,7 @@ class Desk:
         """Draw the page, or for htmx the editor, one row of it, or the box beside it (`reloads`: with the editor)."""
         actor = self.request.actor
         with actor.present():
-            served = serve_warm(self.feature, actor.tenant_id, actor.acting_for())
+            served = overview_of(self.request).served(self.feature)
             context = {
                 **feature_page(self.feature, served, actor),
                 "editor": self._editor(row, new, notice, promoting),
@@ -206,7 +207,7 @@ class Desk:
 
     def _hidden(self, fields: Iterable[str]) -> frozenset[str]:
         with self.request.actor.present():
-            return hidden_among(fields, self.editing.served, self.layer)
+            return hidden_among(fields, self.editing.served, self.layer, today=self.editing.served)
 
     def _admins(self) -> list[str]:
         with self.request.actor.present():

@@ -12,7 +12,7 @@ from features.actions.pins import restore
 from features.engine import diff
 from features.explain import hidden_between, titles_of
 from features.models import Feature
-from features.resolve import serve, serve_warm
+from features.resolve import serve
 from features.runs.models import Run
 from features.runs.receipts import served_by
 from features.served import Served
@@ -92,7 +92,7 @@ class Past:
             user=then.receipt.user,
             differences=differences_of(
                 diff(self.now.effective.fields, then.effective.fields),
-                hidden_between(self.now, then, self.layer),
+                hidden_between(self.now, then, self.layer, today=self.now),
                 {**titles_of(self.feature, then.choice.base), **self.titles},
             ),
             letter=self.letters.get(then.digest, ""),
@@ -141,11 +141,10 @@ class Past:
         return dict(version.titles) if version else {}
 
 
-def past_of(feature: Feature, layer: Layer, actor: Actor, *, before: datetime | None = None) -> Past:
-    """Read what happened; within the actor's transaction."""
-    who = whose(layer, actor)
-    now = serve_warm(feature, actor.tenant_id, who)
-    found = history(feature, actor.tenant_id, who, now.at, before=before)
+def past_of(now: Served, layer: Layer, actor: Actor, *, before: datetime | None = None) -> Past:
+    """Read what happened until what is served `now`; within the actor's transaction."""
+    feature = now.feature
+    found = history(feature, actor.tenant_id, now.who, now.at, before=before)
     labels = authors(found.happenings) | {pin.author for pin in found.pins}
     return Past(layer, feature, actor, now, found, names_of(labels, actor), letters_of(found))
 

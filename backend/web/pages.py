@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
-from backend.actors import TENANT_OF_SESSION, actor_of_login, admit
+from backend.actors import READS, TENANT_OF_SESSION, actor_of_login, admit
 from backend.second_factor import lacks_second_factor
+from features.overview import Overview
 from tenants.actor import Actor
 from tenants.errors import Forbidden
 from tenants.limits import count_request
@@ -30,9 +31,22 @@ class PageRequest(HttpRequest):
     """A request as views get it, with what middleware and the decorators below have added."""
 
     actor: Actor
+    overview: Overview
     htmx: HtmxDetails
     user: User
     id: str
+
+
+def overview_of(request: PageRequest) -> Overview:
+    """What there is for who asks: read once by a request that only looks, anew each time by one that may have written.
+
+    So a page is drawn as of one moment, and after a save as what was saved.
+    """
+    if request.method not in READS:
+        return Overview(request.actor)
+    if not hasattr(request, "overview"):
+        request.overview = Overview(request.actor)
+    return request.overview
 
 
 def zone_of(person: User) -> ZoneInfo | None:

@@ -31,7 +31,7 @@ def looked_at(own: Own, actor: Actor) -> Looked:
     """Exactly what they are served, field by field with whose it is, as far as an admin may see it."""
     served = own.served
     with actor.present():
-        hidden = hidden_fields(served, "tenant")
+        hidden = hidden_fields(served, "tenant", today=served)
         titles = titles_of(own.feature, served.choice.base)
     rows = []
     for field, value in served.effective.fields.items():

@@ -1,11 +1,9 @@
-"""A rollout as its pages show it: steps, guards over time, who is where, what happened, and what an act would do."""
+"""A rollout as its pages show it: its head, steps, guards over time, and what happened."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.utils import timezone
@@ -13,14 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from features.models import Impact, Rollout, RolloutEvent
-from features.rollouts import WHERE, events_of, guards_json, named_in, place_counts, places_of, rollout_json, tenants_of
-from features.runs.guards import measure
-from tenants.actor import Actor
-from tenants.people import names_of
+from features.rollouts import guards_json, steps_json
+from features.runs.guards import runs_of_step
 
-from .bars import Part, laid_out
 from .drawing import money
-from .parts import GuardCard, Live, LogLine, PlaceLine, Places, PointRow, RolloutHead, StepLine
+from .parts import GuardCard, Live, LogLine, PointRow, RolloutHead, StepLine
 from .publishing import Names, by_name
 from .words import joined
 
@@ -33,12 +28,11 @@ GUARD_TITLES = {
 HOLDING = ("conflict", "broken", "held")  # outcomes that keep somebody on the version they had
 NEAR = 0.7  # of its limit: from there on a guard is worth a look
 POINTS, ROWS = 160, 40  # that a chart draws, that its table lists
-PAGE, MOST = 15, 2_000  # organisations listed at first; how many are put in order
 LAST = 6  # things that happened, beside the live figures
 
 
-def head_of(rollout: Rollout, names: Names) -> RolloutHead:
-    """A rollout as its page is headed."""
+def head_of(rollout: Rollout, names: Names, named: Mapping[str, str]) -> RolloutHead:
+    """A rollout as its page is headed; `named` are the organisations that its steps name, by id."""
     now = timezone.now()
     words = {"step": rollout.step + 1, "steps": len(rollout.steps), "time": span(now - rollout.began_at)}
     lead = {
@@ -61,24 +55,24 @@ def head_of(rollout: Rollout, names: Names) -> RolloutHead:
         step=rollout.step,
         since=rollout.began_at,
         why=rollout.why,
-        advance=step_title(following[0], named_in(rollout)) if following else "",
+        advance=step_title(following[0], named) if following else "",
     )
 
 
-def live_of(rollout: Rollout, names: Names, asked: Mapping[str, str], impact: Impact | None) -> Live:
-    """A rollout as it goes, with its latest impact; within the operator's transaction."""
-    told = rollout_json(rollout)
-    events = list(events_of(rollout).order_by("at", "id"))
-    runs = measure(rollout).runs if rollout.state in Rollout.OPEN else None
+def live_of(
+    rollout: Rollout, log: Sequence[LogLine], events: Sequence[RolloutEvent], named: Mapping[str, str],
+    impact: Impact | None,
+) -> Live:  # fmt: skip
+    """A rollout as it goes, with its log and its latest impact; within the operator's transaction."""
+    runs = runs_of_step(rollout) if rollout.state in Rollout.OPEN else None
     measured_ones = sorted(guards_json(rollout), key=lambda row: list(GUARD_TITLES).index(row["guard"]))
     guards = [_guard(row) for row in measured_ones]
     outcomes = impact.counts.get("outcomes", {}) if impact else {}
     warning, text = _warning(rollout, guards)
     return Live(
-        steps=[_step(number, row, rollout, told["named"], events, runs) for number, row in enumerate(told["steps"])],
+        steps=[_step(number, row, rollout, named, events, runs) for number, row in enumerate(steps_json(rollout))],
         guards=guards,
-        places=_places(rollout, asked),
-        log=log_of(rollout, events, names, told["named"])[:LAST],
+        log=log[:LAST],
         held=sum(outcomes.get(outcome, 0) for outcome in HOLDING),
         warning=warning,
         warning_text=text,
@@ -91,41 +85,6 @@ def log_of(rollout: Rollout, events: Iterable[RolloutEvent], names: Names, named
         LogLine(event.at, _happened(event, rollout.steps, names, named), str(event.detail.get("why", "")))
         for event in reversed(list(events))
     ]
-
-
-def names_in(rollout: Rollout, actor: Actor) -> Names:
-    """The names behind a rollout and its log; within the operator's transaction."""
-    return names_of({rollout.author} | set(events_of(rollout).values_list("actor", flat=True)), actor)
-
-
-def whom_it_moves(rollout: Rollout, act: str) -> list[str]:
-    """What going on early, or rolling back, would do, and to whom; within the operator's transaction."""
-    now = place_counts(rollout)
-    if act == "rollback":
-        inside = now["to"] + now["partly"]
-        back = ngettext("%(n)s organisation goes", "%(n)s organisations go", inside) % {"n": f"{inside:,}"}
-        told = _("%(back)s back to version %(before)d at once%(who)s.")
-        words = {"back": back, "before": rollout.before, "who": _named_places(rollout, ("to", "partly"))}
-        return [told % words, _("Whoever chose to stay is not moved."), _("The rollout ends; another can be started.")]
-    later = copy(rollout)
-    later.step += 1
-    row = rollout_json(later)["steps"][later.step]
-    if row["included"]["percent"] >= 100:
-        rest = now["before"] + now["partly"]
-        told = ngettext("%(n)s more organisation takes", "%(n)s more organisations take", rest) % {"n": f"{rest:,}"}
-        words = {"told": told, "n": rollout.to, "who": _named_places(rollout, ("before", "partly"))}
-        return [
-            _("%(told)s version %(n)d%(who)s.") % words,
-            _("Version %(n)d becomes current and the rollout is done.") % words,
-            _("Whoever chose to stay is not moved."),
-        ]
-    more = place_counts(later)["to"] - now["to"]
-    if rollout.unit == Rollout.Unit.USER and not row.get("tenants"):
-        told = _("The part of people who are served version %(n)d grows to %(percent)g%%.")
-        return [told % {"n": rollout.to, "percent": row["included"]["percent"]}, *_early(rollout)]
-    told = ngettext("%(n)s more organisation takes", "%(n)s more organisations take", more) % {"n": f"{more:,}"}
-    who = _newly(rollout, later)
-    return [_("%(told)s version %(n)d%(who)s.") % {"told": told, "n": rollout.to, "who": who}, *_early(rollout)]
 
 
 def step_title(row: Mapping[str, Any], named: Mapping[str, str]) -> str:
@@ -273,32 +232,6 @@ def _warning(rollout: Rollout, guards: Sequence[GuardCard]) -> tuple[str, str]:
     return guard.title, told % words
 
 
-def _places(rollout: Rollout, asked: Mapping[str, str]) -> Places:
-    counts = place_counts(rollout)
-    words = {"to": rollout.to, "before": rollout.before}
-    closed = rollout.state in (Rollout.State.DONE, Rollout.State.ROLLED_BACK)
-    labels = {
-        "to": _("On version %(to)d") % words,
-        "partly": _("Some of their people on version %(to)d") % words,
-        "before": (_("On version %(before)d") if closed else _("On version %(before)d, their turn comes")) % words,
-        "pinned": _("Chose to stay (pinned)"),
-    }
-    keys = {"to": "new", "partly": "partly", "before": "later", "pinned": "stay"}
-    most = min(MOST, int(asked["show"])) if asked.get("show", "").isdecimal() else PAGE
-    tenants = list(tenants_of(rollout).order_by("name", "id")[:MOST])
-    places = sorted(places_of(rollout, tenants), key=lambda place: WHERE.index(place.where))
-    note = _("Whoever chose to stay is never moved.")
-    if rollout.unit == Rollout.Unit.USER:
-        note += " " + _("People move one by one; an organisation itself moves at the end.")
-    return Places(
-        total=sum(counts.values()),
-        parts=laid_out(Part(keys[key], labels[key], counts[key]) for key in WHERE),
-        lines=[PlaceLine(p.name, labels[p.where], p.version, p.pins) for p in places[:most]],
-        note=note,
-        more_url=f"?{urlencode({'show': most + 50})}#organisations" if len(places) > most else "",
-    )
-
-
 def _happened(event: RolloutEvent, steps: Sequence[Mapping[str, Any]], names: Names, named: Mapping[str, str]) -> str:
     title = step_title(steps[event.step], named) if 0 <= event.step < len(steps) else ""
     words = {"who": by_name(event.actor, names), "n": event.step + 1, "whom": title}
@@ -316,32 +249,3 @@ def _happened(event: RolloutEvent, steps: Sequence[Mapping[str, Any]], names: Na
         case "rolled_back":
             return _("%(who)s rolled it back in step %(n)d") % words
     return _("Everyone: the version is current, the rollout done")
-
-
-def _early(rollout: Rollout) -> list[str]:
-    told = [_("Whoever chose to stay is not moved.")]
-    row = rollout.steps[rollout.step]
-    if row["hold"] or row["min_runs"]:
-        told.insert(0, _("The hold and the sample of step %(n)d are skipped.") % {"n": rollout.step + 1})
-    return told
-
-
-def _named_places(rollout: Rollout, where: tuple[str, ...]) -> str:
-    tenants = list(tenants_of(rollout).order_by("name", "id")[:MOST])
-    return _few([place.name for place in places_of(rollout, tenants) if place.where in where])
-
-
-def _newly(rollout: Rollout, later: Rollout) -> str:
-    tenants = list(tenants_of(rollout).order_by("name", "id")[:MOST])
-    pairs = zip(places_of(rollout, tenants), places_of(later, tenants), strict=True)
-    return _few([then.name for now, then in pairs if then.where == "to" and now.where != "to"])
-
-
-def _few(names: list[str], most: int = 5) -> str:
-    """`: Acme and Globex`, or the first few and how many more; nothing for nobody."""
-    if not names:
-        return ""
-    rest = len(names) - most
-    if rest <= 0:
-        return f": {joined(names)}"
-    return ": " + _("%(names)s and %(n)d more") % {"names": ", ".join(names[:most]), "n": rest}

@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from features.overview import features_by_title
+from features.overview import Overview
 from features.runs.budgets import Spending, budgets_of, spendings
 from features.runs.models import Budget
 from features.runs.usage import By, Used, spent_by_day, used
@@ -83,8 +83,9 @@ def month_asked(text: str | None, today: date) -> Month:
     return Month(first, today)
 
 
-def usage_page(actor: Actor, month: Month, by: By) -> UsagePage:
+def usage_page(overview: Overview, month: Month, by: By) -> UsagePage:
     """All that the page shows; within the actor's transaction."""
+    actor = overview.actor
     spent = spent_by_day(actor.tenant_id, month.since, month.until)
     by_feature = used(actor.tenant_id, "feature", since=month.since, until=month.until)
     rows = by_feature if by == "feature" else used(actor.tenant_id, by, since=month.since, until=month.until)
@@ -95,15 +96,16 @@ def usage_page(actor: Actor, month: Month, by: By) -> UsagePage:
     return UsagePage(
         month=month.key, title=month.title, figures=_figures(by_feature, total, expected, whole, month),
         chart=_chart(spent, month, expected, whole), days=_days(spent, month),
-        lines=used_lines(rows, by, actor), by=by, groups=[(key, str(word)) for key, word in GROUPS.items()],
+        lines=used_lines(rows, by, overview), by=by, groups=[(key, str(word)) for key, word in GROUPS.items()],
         months=months_of(month), total=money(total) or money_of_nothing(), estimated=by == "layer",
         budgets=budget_lines(budgets, actor, _rate(spent, month)),
     )  # fmt: skip
 
 
-def used_lines(rows: Sequence[Used], by: By, actor: Actor) -> list[UsedLine]:
+def used_lines(rows: Sequence[Used], by: By, overview: Overview) -> list[UsedLine]:
     """The rows of "Where it goes", the dearest first; days as they were."""
-    titles = _titles(rows, by, actor)
+    actor = overview.actor
+    titles = _titles(rows, by, overview)
     total = sum(row.cost for row in rows)
     ordered = rows if by == "day" else sorted(rows, key=lambda row: (-row.cost, -row.runs, row.key))
     return [_line(row, by, titles.get(row.key, row.key), total, actor) for row in ordered]
@@ -283,9 +285,10 @@ def months_of(month: Month) -> list[tuple[str, str]]:
     return [(f"{one:%Y-%m}", Month(one, month.today).title) for one in found]
 
 
-def _titles(rows: Sequence[Used], by: By, actor: Actor) -> dict[str, str]:
+def _titles(rows: Sequence[Used], by: By, overview: Overview) -> dict[str, str]:
+    actor = overview.actor
     if by == "feature":
-        return {feature.key: feature.title for feature in features_by_title(actor)}
+        return {feature.key: feature.title for feature in overview.features}
     if by == "user":
         members = [row.key for row in rows if row.key.startswith(MEMBER_PREFIX)]
         itself = {"": _("%(tenant)s itself") % {"tenant": actor.in_tenant().name}}

@@ -99,7 +99,7 @@ class Upgrading:
         """The whole page; `problems` are what is wrong with decisions, by field."""
         own = {item.field for item in self.found.items}
         with self.actor.present():
-            hidden = hidden_between(self.found.before, self.found.after, self.layer)
+            hidden = hidden_between(self.found.before, self.found.after, self.layer, today=self.found.before)
             reason, forbidden = self._reason(), self._forbidden()
         pin = self.found.before.choice.pin
         return Upgrade(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from features.notices import inbox
-from tenants.actor import Actor
+from features.overview import Overview
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class ConflictLine:
     at: datetime
 
 
-def conflicts_of_tenant(actor: Actor) -> list[ConflictLine]:
+def conflicts_of_tenant(overview: Overview) -> list[ConflictLine]:
     """The features with holds and conflicts of the organisation's own layer, holds first."""
     found = [
         ConflictLine(notice.feature.key, notice.feature.title, notice.kind, notice.title, notice.text, notice.at)
-        for notice in inbox(actor)
+        for notice in inbox(overview.actor, overview.known)
         if notice.layer == "tenant" and notice.kind in ("held", "conflict") and notice.feature is not None
     ]
     return sorted(found, key=lambda line: line.kind != "held")

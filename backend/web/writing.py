@@ -53,10 +53,10 @@ def begun(feature: Feature | None, start: int | None, actor: Actor) -> Written:
     with actor.present():
         number = start or current_number(feature, actor.db) or 1
         rolling = open_rollout(feature) is not None
-    text = write_text(document_of(feature, find_version(feature, number, actor)))
+    version = find_version(feature, number, actor)
     return Written(
-        key=feature.key, title=feature.title, start=number, number=highest_number(feature) + 1, text=text,
-        rolling=rolling,
+        key=feature.key, title=feature.title, start=number, number=highest_number(feature) + 1,
+        text=write_text(document_of(feature, version)), rolling=rolling, before=version,
     )  # fmt: skip
 
 
@@ -67,10 +67,7 @@ def checked(written: Written, feature: Feature | None, actor: Actor) -> Written:
     except AppError as wrong:
         return replace(written, checked=True, wrong=_wrong(wrong, written.text))
     found = replace(written, checked=True, digest=version.digest, samples=len(samples_of(version)))
-    if feature is None:
-        return found
-    before = find_version(feature, written.start, actor)
-    return replace(found, comparison=compared(before, version))
+    return replace(found, comparison=compared(written.before, version)) if written.before else found
 
 
 def published(written: Written, feature: Feature | None, *, move: bool, by: Actor) -> tuple[Feature, Version]:

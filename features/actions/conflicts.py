@@ -263,7 +263,8 @@ def _hidden(look: _Look, fields: set[str]) -> frozenset[str]:
         if op.based_on is not None
         and effective_rule(op.field, base_of(look.after.feature.id, op.based_on.base).rules, tenant_rules).hidden
     }
-    return frozenset(seen | hidden_among(every, look.before, look.layer) | hidden_among(every, look.after, look.layer))
+    before, after = (hidden_among(every, one, look.layer, today=look.before) for one in (look.before, look.after))
+    return frozenset(seen | before | after)
 
 
 def _parsed(decisions: Mapping[str, Any]) -> dict[str, str | Operation]:

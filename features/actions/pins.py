@@ -261,7 +261,7 @@ def _move(
         supersede(Pin.objects.filter(feature=feature, subject_id=who.id), row)
         after = serve(feature, by.tenant_id, who)
         event.detail = {"what": verb, "layer": layer, "before": before.digest, "after": after.digest}
-        hidden = hidden_between(before, after, viewer or layer)
+        hidden = hidden_between(before, after, viewer or layer, today=before)
     changes = tuple(diff(before.effective.fields, after.effective.fields))
     return Moved(before.receipt, after.receipt, changes, row, previous, hidden)
 

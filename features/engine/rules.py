@@ -138,8 +138,10 @@ def effective_rule(field: str, base_rules: Mapping[str, Rule], tenant_rules: Map
 
 def _own(key: str, rules: Mapping[str, Rule]) -> Rule:
     """One layer's rule for a field or a group, the specific one over the group's."""
-    specific = rules.get(key, Rule())
-    wide = rules.get(f"{group_of(key)}.*", Rule()) if group_of(key) not in PLAIN else Rule()
+    specific = rules.get(key)
+    wide = rules.get(f"{group_of(key)}.*") if group_of(key) not in PLAIN else None
+    if specific is None or wide is None:
+        return specific or wide or Rule()
     said = {name: getattr(specific, name) for name in PROPERTIES if getattr(specific, name) is not None}
     return replace(wide, **said)
 

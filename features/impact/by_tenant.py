@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db import connections
 
-from features.find import current_number
 from features.models import Feature, Impact, ImpactRow
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
@@ -82,9 +81,9 @@ def rows_of_tenant(
         return sorted(rows.order_by("id")[:most], key=lambda row: (OUTCOMES.index(row.outcome), row.name))
 
 
-def newest_look(feature: Feature, to: int, by: Actor) -> Impact | None:
-    """The last time that somebody asked whom moving everybody from the current version would reach."""
+def newest_look(feature: Feature, before: int, to: int, by: Actor) -> Impact | None:
+    """The last time that somebody asked whom moving everybody from one version to another would reach."""
     by.need("impact.read")
     with by.present():
         rows = Impact.objects.using(OPERATOR).select_related("feature").filter(feature=feature, kind="look", to=to)
-        return rows.filter(stage__isnull=True, before=current_number(feature, OPERATOR) or 0).order_by("-id").first()
+        return rows.filter(stage__isnull=True, before=before).order_by("-id").first()

@@ -12,7 +12,6 @@ from django.db.models import Q
 
 from features.causes import Action, Cause, Kind
 from features.notices import Source
-from features.resolve import clock
 from tenants.isolation import NOBODY, OPERATOR
 from tenants.subjects import Who
 
@@ -23,8 +22,8 @@ from .models import Budget, BudgetUse
 _TOLD = Q(soft_at__isnull=False) | Q(hard_at__isnull=False)
 
 
-def budget_causes(tenant_id: UUID, who: Who) -> Iterator[Cause]:
-    """Yield what there is to tell of the budgets that are a subject's own; within the tenant's transaction.
+def budget_causes(tenant_id: UUID, who: Who, now: datetime) -> Iterator[Cause]:
+    """Yield what there is to tell now of the budgets that are a subject's own; within the tenant's transaction.
 
     Of one that has refused a call that alone: to know that its soft amount was reached before helps nobody then.
     """
@@ -32,7 +31,6 @@ def budget_causes(tenant_id: UUID, who: Who) -> Iterator[Cause]:
     if not who.is_tenant:
         whose |= Q(subject=who.id)
     rows = BudgetUse.objects.select_related("budget__feature").filter(_TOLD, whose, tenant_id=tenant_id)
-    now = clock()
     for use in rows.order_by("budget_id"):
         if use.began == period_began(use.budget.period, now).date():
             yield _hard(use, who, now) if use.hard_at else _soft(use, who, now)

@@ -63,7 +63,7 @@ def watch_rollouts() -> list[Decision]:
 def measure(rollout: Rollout) -> Measured:
     """Measure the step in force; within the operator's transaction."""
     at = clock(OPERATOR)
-    facts = {"feature": rollout.feature_id, "to": rollout.to, "since": floor_of(rollout.began_at)}
+    facts = _facts(rollout)
     runs, malformed, failed, cost = _one(_RUNS, facts)
     found: dict[GuardName, Measure] = {}
     for guard in guards_of(rollout):
@@ -74,6 +74,16 @@ def measure(rollout: Rollout) -> Measured:
             part = {"schema_failures": malformed, "failed_checks": failed, "cost_per_run": cost}[guard.name]
             found[guard.name] = _mean(part, runs, guard.min_runs)
     return Measured(at, runs, found)
+
+
+def runs_of_step(rollout: Rollout) -> int:
+    """How many runs the step in force has come to so far; within the operator's transaction."""
+    runs: int = _one(_RUNS, _facts(rollout))[0]
+    return runs
+
+
+def _facts(rollout: Rollout) -> dict[str, Any]:
+    return {"feature": rollout.feature_id, "to": rollout.to, "since": floor_of(rollout.began_at)}
 
 
 def _watched(rollout: Rollout) -> Decision:

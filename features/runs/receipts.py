@@ -12,7 +12,6 @@ from features.served import Served
 from features.withdrawn import withdrawals_now
 from tenants.errors import AppError
 from tenants.isolation import APP
-from tenants.models import Subject
 from tenants.subjects import Who
 
 from .claimed import Claimed
@@ -39,8 +38,7 @@ def served_by(run: Run) -> Served:
     Raises Unreproducible when the digest differs.
     """
     receipt: dict[str, Any] = run.receipt
-    subject = Subject.objects.get(pk=run.subject_id)
-    who = Who(subject.id, subject.key, subject.kind)  # type: ignore[arg-type]
+    who = Who(run.subject.id, run.subject.key, run.subject.kind)
     if run.preview is None:
         choice = Choice(
             base=receipt["base"], tenant=receipt["tenant"], user=receipt["user"], pin=_targets_as_pin(receipt, run),

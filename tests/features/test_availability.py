@@ -11,7 +11,7 @@ from features.actions.overrides import ANY, save_operation
 from features.actions.pins import pin, pin_now, restore, unpin
 from features.find import find_feature
 from features.models import Feature
-from features.overview import features_by_title
+from features.overview import Overview, published
 from features.resolve import clock, serve, serve_warm
 from features.runs.accept import accept
 from tenants.actor import Actor
@@ -32,8 +32,8 @@ def only(cast: Cast, *slugs: str, **options: Any) -> Any:
 
 
 def seen(who: Actor) -> list[str]:
-    with who.present():
-        return [feature.key for feature in features_by_title(who)]
+    found = [row.feature for row in published(who)] if who.tenant is None else Overview(who).features
+    return [feature.key for feature in found]
 
 
 def refused(of: Any, *arguments: Any) -> str:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from features.actions.availability import set_available
 from features.actions.overrides import ANY, rollback_override, save_override
@@ -10,6 +12,7 @@ from features.actions.people import inherit_for, leave_to, overrides_of
 from features.actions.pins import pin, pin_now
 from features.actions.versions import create_feature, publish
 from features.models import Feature, Override
+from features.people import people_of
 from features.resolve import serve_warm
 from tenants.actions import find_member, remove_member
 from tenants.actor import Actor
@@ -174,3 +177,22 @@ def test_a_pin_of_the_others_alone_is_not_ended_unasked(cast: Cast) -> None:
     with pytest.raises(Conflict, match="a pin of their own there: greet"):
         leave(cast)
     assert served(cast, cast.bob).receipt.pin is not None
+
+
+def test_however_many_keep_something_of_however_many_features_they_are_read_at_once(cast: Cast) -> None:
+    def asked() -> int:
+        people_of(cast.ada, "member", most=30)  # this process has served them then
+        with CaptureQueriesContext(connections["default"]) as made:
+            people = people_of(cast.ada, "member", most=30).people
+        kept = {person.name: len(person.own) for person in people if person.own}
+        assert kept == {who.name: len(features) for who in (cast.alice, cast.bob)[:keeping]}
+        return len(made)
+
+    features, keeping = [cast.greet], 1
+    mine(cast, cast.alice, set={TONE: "warm"})
+    few = asked()
+    features, keeping = [cast.greet, another(cast)], 2
+    for who in (cast.alice, cast.bob):
+        for feature in features:
+            pin(feature, "user", kind="base", version=1, by=who)
+    assert asked() == few

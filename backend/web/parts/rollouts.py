@@ -100,14 +100,13 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A rollout as it goes: its steps, guards, who is where, the last that happened.
+    """A rollout as it goes: its steps, guards, the last that happened.
 
     `held` counts the changes that keep their owners back, as its latest impact has them.
     """
 
     steps: Sequence[StepLine]
     guards: Sequence[GuardCard]
-    places: Places
     log: Sequence[LogLine]
     held: int = 0
     warning: str = ""

@@ -4,6 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from features.models import Version
+
 from .upgrade import Trial
 from .vendor import Comparison
 
@@ -21,8 +23,8 @@ class Wrong:
 class Written:
     """A version as it is written. `key` is empty for a feature that is not there yet.
 
-    `start` is the version that the text began from, `number` the one that it would become. With nothing `wrong` it
-    compiles: `digest` names it and `comparison` tells what differs from `start`.
+    `start` is the version that the text began from (`before`), `number` the one that it would become. With nothing
+    `wrong` it compiles: `digest` names it and `comparison` tells what differs from `start`.
     """
 
     key: str
@@ -39,6 +41,7 @@ class Written:
     refused: str = ""
     trial: Trial | None = None
     rolling: bool = False
+    before: Version | None = None
 
     @property
     def marks(self) -> str:

@@ -32,6 +32,7 @@ def icon_names() -> frozenset[str]:
 
 
 @register.simple_tag
+@lru_cache(maxsize=1024)  # pages draw some fifty each
 def icon(name: str, extra: str = "") -> SafeString:
     """Draw an icon; it is decoration, so screen readers do not hear it: put a word or an aria-label beside it."""
     known = name if name in icon_names() else UNKNOWN_ICON

@@ -9,10 +9,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from backend.actors import TENANT_OF_SESSION, memberships
 from backend.web.drawing import head_of, line_of
-from backend.web.pages import PageRequest, answer, for_logins, for_members
+from backend.web.pages import PageRequest, answer, for_logins, for_members, overview_of
 from backend.web.parts import Card
-from features.overview import features_by_title
-from features.resolve import serve_each
 from features.runs.listing import my_counts_since, my_runs
 from features.runs.suggest import CUSTOMIZE
 from features.served import Served
@@ -27,10 +25,11 @@ def home(request: PageRequest) -> HttpResponseBase:
     """Every feature: what it does, what of it is mine and ours, its version, how often I used it."""
     actor = request.actor
     month = timezone.localtime().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    overview = overview_of(request)
     with actor.present():
         counts = my_counts_since(actor, month)
-        features = [one for one in features_by_title(actor) if one.key != CUSTOMIZE]  # it is the box on Make it mine
-        served = serve_each(features, actor.tenant_id, actor.acting_for())
+        features = [one for one in overview.features if one.key != CUSTOMIZE]  # it is the box on Make it mine
+        served = overview.served_each()
         cards = [_card(served[feature.id], counts) for feature in features if feature.id in served]
         waits = next((card.feature for card in cards if card.feature.held and card.feature.held_by == "user"), None)
         lines = [line_of(run) for run in my_runs(actor, most=LAST_RUNS)]

@@ -1,5 +1,6 @@
 """What is one's own: name and time zone, the locks of one's login, where one is signed in, leaving."""
 
+from functools import cache
 from zoneinfo import available_timezones
 
 from allauth.mfa.utils import is_mfa_enabled
@@ -15,6 +16,12 @@ from tenants.actions import change_profile, leave
 from tenants.errors import AppError, Conflict, Invalid, Malformed
 
 TEMPLATE = "web/me.html"
+
+
+@cache
+def zones() -> list[str]:
+    """The time zones that this machine knows; to find them hundreds of files are opened, so once for a process."""
+    return sorted(available_timezones())
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -54,7 +61,7 @@ def _show(request: PageRequest, *, error: AppError | None = None, status: int = 
         "here": "me",
         "tab": "me",
         "person": user,
-        "zones": sorted(available_timezones()),
+        "zones": zones(),
         "second_factor": is_mfa_enabled(user),
         "required": actor.tenant is not None and actor.tenant.require_mfa,
         "sessions": sessions,

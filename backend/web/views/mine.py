@@ -18,13 +18,12 @@ from django.views.decorators.http import require_http_methods
 from backend.web.boxes import problem_words, read_box
 from backend.web.desk import Desk, Layer
 from backend.web.examples import as_draft, blank_example, example_with, read_example
-from backend.web.pages import PageRequest, for_members
+from backend.web.pages import PageRequest, for_members, overview_of
 from backend.web.parts import EditBox, NewExample, NewSection, Promoting
 from backend.web.rendering import summary_line
 from features.actions.overrides import Saved, rollback_override, save_operation, save_override
 from features.actions.promote import promote
 from features.engine import Operation
-from features.find import find_feature
 from features.runs.correcting import keep_example
 from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale
 
@@ -38,7 +37,7 @@ def mine(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
     """The editor of a layer; `?show=` filters by origin, `?edit=`, `?row=`, `?add=` and `?revisions=` open parts."""
     if layer == "tenant":
         request.actor.need("override.tenant")
-    desk = Desk(request, find_feature(key, request.actor), layer)
+    desk = Desk(request, overview_of(request).feature(key), layer)
     if request.method == "POST":
         return suggesting.act(desk) or _act(desk)
     if "suggest" in request.GET:

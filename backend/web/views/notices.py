@@ -7,7 +7,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import NoticeLine
 from features.notices import Notice, inbox, mark_read
 
@@ -31,7 +31,7 @@ def notices(request: PageRequest) -> HttpResponseBase:
 @for_members
 def count(request: PageRequest) -> HttpResponseBase:
     """How many notices are unread, for the menu."""
-    unread = sum(not notice.read for notice in inbox(request.actor))
+    unread = sum(not notice.read for notice in inbox(request.actor, overview_of(request).known))
     return answer(request, "web/parts/notice_count.html", {"count": unread})
 
 
@@ -46,7 +46,7 @@ def read(request: PageRequest, notice_id: UUID) -> HttpResponseBase:
 
 
 def _show(request: PageRequest, *, trigger: str = "") -> HttpResponseBase:
-    found = [_line(notice) for notice in inbox(request.actor)]
+    found = [_line(notice) for notice in inbox(request.actor, overview_of(request).known)]
     show = "unread" if (request.GET.get("show") or request.POST.get("show")) == "unread" else "all"
     context = {
         "here": "notices",

@@ -10,13 +10,12 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.actors import subject_named
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.peopled import asked_of, line_of_person, looked_at
 from features.actions.people import inherit_for, leave_to
 from features.actions.pins import end_pin_of
-from features.find import find_feature
 from features.models import Feature
-from features.people import Kind, Person, Show, people_of, person_named
+from features.people import Kind, Person, Show, colleagues_of, people_of, person_named
 from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
 from tenants.subjects import Who
 
@@ -115,7 +114,7 @@ def _show(
     chosen = asked.get("feature")
     feature = _feature(request, chosen) if chosen else None
     own = next((one for one in found.own if feature and one.feature.id == feature.id), None)
-    everybody = people_of(actor, "member", most=500).people if found.own and "override.others" in actor.can else ()
+    everybody = colleagues_of(actor) if found.own and "override.others" in actor.can else ()
     context = {
         "here": "people",
         "person": line_of_person(found, actor),
@@ -131,4 +130,4 @@ def _show(
 
 
 def _feature(request: PageRequest, key: str | None) -> Feature:
-    return find_feature(key or "", request.actor)
+    return overview_of(request).feature(key or "")

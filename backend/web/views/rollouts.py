@@ -14,16 +14,17 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.web.confirming import whole
 from backend.web.pages import PageRequest, answer, for_people
-from backend.web.publishing import compare, titles_for
+from backend.web.publishing import compare, compared, titles_for
 from backend.web.reaching import impact_csv, impact_view
-from backend.web.rolling import head_of, live_of, log_of, names_in, whom_it_moves
+from backend.web.rolling import head_of, live_of, log_of
 from backend.web.rollout_form import START, changed, drawn, read_rollout
 from backend.web.tables import csv_answer
+from backend.web.whereabouts import Whereabouts, places_part, whom_it_moves
 from features.actions.rollouts import Seen, advance, pause, resume, roll_back, start_rollout
 from features.find import current_number, find_feature, find_version
 from features.impact import impact_of_rollout, look
 from features.impact.by_tenant import newest_look
-from features.models import Feature, Impact, Rollout
+from features.models import Feature, Impact, Rollout, Version
 from features.rollouts import events_of, find_rollout, named_in, open_rollout, rollouts_of
 from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
 from tenants.people import names_of
@@ -41,7 +42,8 @@ def rollouts(request: PageRequest) -> HttpResponseBase:
     with actor.present():
         rows = list(rollouts_of().order_by("-id")[:LISTED])
         names = names_of({row.author for row in rows}, actor)
-        heads = [head_of(row, names) for row in rows]
+        named = named_in(*(row for row in rows if row.state == Rollout.State.RUNNING))
+        heads = [head_of(row, names, named) for row in rows]
     context = {"here": "rollouts", "rollouts": sorted(heads, key=lambda head: not head.open)}
     return answer(request, "web/rollouts.html", context)
 
@@ -54,42 +56,42 @@ def new(request: PageRequest) -> HttpResponseBase:
     actor.need("rollout.manage")
     asked = request.POST if request.method == "POST" else request.GET
     feature, to = find_feature(asked.get("feature", ""), actor), whole(asked.get("to"))
-    find_version(feature, to, actor)
+    version = find_version(feature, to, actor)
     if request.method != "POST":
-        return _new(request, feature, to, _tab(request, NEW_TABS))
+        return _new(request, feature, version, _tab(request, NEW_TABS))
     match asked.get("act"):
         case "look":
             look(feature, to=to, by=actor)
             return redirect(_address(feature, to, "impact"))
         case "start" if "change" in asked:
-            return _new(request, feature, to, "steps", form=changed(asked.dict(), asked["change"]))
+            return _new(request, feature, version, "steps", form=changed(asked.dict(), asked["change"]))
         case "start":
-            return _start(request, feature, to)
+            return _start(request, feature, version)
     raise Malformed("Say what to do: look or start.")
 
 
-def _start(request: PageRequest, feature: Feature, to: int) -> HttpResponseBase:
+def _start(request: PageRequest, feature: Feature, version: Version) -> HttpResponseBase:
     data = request.POST.dict()
     try:
-        begun = start_rollout(feature, to=to, **read_rollout(data), by=request.actor)
+        begun = start_rollout(feature, to=version.number, **read_rollout(data), by=request.actor)
     except (Invalid, Conflict) as refused:
-        return _new(request, feature, to, "steps", form=data, refused=refused)
-    messages.success(request, _("The rollout of version %(n)d has begun.") % {"n": to})
+        return _new(request, feature, version, "steps", form=data, refused=refused)
+    messages.success(request, _("The rollout of version %(n)d has begun.") % {"n": version.number})
     return redirect("web:rollout", begun.id)
 
 
 def _new(
-    request: PageRequest, feature: Feature, to: int, tab: str, *, form: Mapping[str, str] | None = None,
+    request: PageRequest, feature: Feature, version: Version, tab: str, *, form: Mapping[str, str] | None = None,
     refused: AppError | None = None,
 ) -> HttpResponseBase:  # fmt: skip
-    actor = request.actor
+    actor, to = request.actor, version.number
     with actor.present():
         before = current_number(feature, actor.db) or 0
         meanwhile = open_rollout(feature)
-    impact = newest_look(feature, to, actor)
+    impact = newest_look(feature, before, to, actor)
     if request.GET.get("format") == "csv" and impact:
         return _csv(impact, request)
-    comparison = compare(feature, before, to, actor)
+    comparison = compared(find_version(feature, before, actor), version)
     context: dict[str, Any] = {
         "here": "rollouts",
         "feature": feature,
@@ -97,7 +99,7 @@ def _new(
         "to": to,
         "tab": tab,
         "comparison": comparison,
-        "impact": _impact(request, impact, feature, to) if tab == "impact" and impact else None,
+        "impact": _impact(request, impact, version.titles) if tab == "impact" and impact else None,
         "looked": impact is not None and impact.state == Impact.State.DONE,
         "form": drawn(START if form is None else form, refused.errors if refused else ()) if tab == "steps" else None,
         "refused": refused if refused and not refused.errors else None,
@@ -154,23 +156,26 @@ def _show(request: PageRequest, row: Rollout, *, refused: AppError | None = None
     may, asked = "rollout.manage" in actor.can, request.GET.get("confirm", "")
     impact = _latest_impact(request, row) if tab in ("live", "impact") else None
     with actor.present():
-        names = names_in(row, actor)
-        head = head_of(row, names)
+        events, where = list(events_of(row).order_by("at", "id")), Whereabouts(row)
+        named = named_in(row) if tab in ("live", "log") or row.state == Rollout.State.RUNNING else {}
+        names = names_of({row.author, *(event.actor for event in events)}, actor)
+        head, log = head_of(row, names, named), log_of(row, events, names, named)
         possible = may and head.open and (asked == "rollback" or (asked == "advance" and head.advance != ""))
         context: dict[str, Any] = {
             "here": "rollouts",
             "head": head,
             "tab": tab,
             "may": may,
-            "live": live_of(row, names, request.GET, impact) if tab == "live" else None,
-            "log": log_of(row, events_of(row).order_by("at", "id"), names, named_in(row)) if tab == "log" else None,
+            "live": live_of(row, log, events, named, impact) if tab == "live" else None,
+            "places": places_part(where, request.GET) if tab == "live" else None,
+            "log": log if tab == "log" else None,
             "confirm": asked if possible else "",
-            "moves": whom_it_moves(row, asked) if possible else [],
+            "moves": whom_it_moves(where, asked) if possible else [],
             "refused": refused,
             "oob": bool(request.htmx),
         }
     if tab == "impact" and impact is not None:
-        context["impact"] = _impact(request, impact, row.feature, row.to)
+        context["impact"] = _impact(request, impact, titles_for(row.feature, row.to, actor))
     if tab == "changes":
         context["comparison"] = compare(row.feature, row.before, row.to, actor)
     part = "impact" if tab == "impact" else "live" if tab == "live" else ""
@@ -193,8 +198,8 @@ def _latest_impact(request: PageRequest, row: Rollout) -> Impact | None:
         return None
 
 
-def _impact(request: PageRequest, impact: Impact, feature: Feature, to: int) -> Any:
-    return impact_view(impact, request.GET.dict(), request.actor, titles_for(feature, to, request.actor))
+def _impact(request: PageRequest, impact: Impact, titles: Mapping[str, Any]) -> Any:
+    return impact_view(impact, request.GET.dict(), request.actor, titles or {})
 
 
 def _csv(impact: Impact, request: PageRequest) -> HttpResponseBase:

@@ -10,12 +10,10 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from backend.web.drawing import calls_of, feature_page, line_of, origins_of, view_of
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.rendering import copy_text, render_output
 from backend.web.searching import read_search
-from features.find import find_feature
-from features.overview import features_by_title
-from features.resolve import released, serve_warm
+from features.resolve import released
 from features.runs.accept import find_run
 from features.runs.correcting import may_exemplify
 from features.runs.dispatch import ring
@@ -45,13 +43,14 @@ def found_run(run_id: UUID, actor: Actor) -> Run:
 def runs(request: PageRequest) -> HttpResponseBase:
     """My runs, newest first; `?feature=&state=&rating=&q=&since=` narrow it, `?before=` is the page of older ones."""
     actor, asked, before = request.actor, request.GET, _id(request.GET.get("before"))
-    feature = find_feature(asked["feature"], actor) if asked.get("feature") else None
+    overview = overview_of(request)
+    feature = overview.feature(asked["feature"]) if asked.get("feature") else None
     search = read_search(asked, feature)
     with actor.present():
         found = sought_runs(actor, search.sought, before=before, most=PAGE + 1)
-        context: dict[str, Any] = {"here": "runs", "feature": None, "search": search.drawn(features_by_title(actor))}
+        context: dict[str, Any] = {"here": "runs", "feature": None, "search": search.drawn(overview.features)}
         if feature is not None:
-            context |= feature_page(feature, serve_warm(feature, actor.tenant_id, actor.acting_for()), actor)
+            context |= feature_page(feature, overview.served(feature), actor)
     query = asked.copy()
     query.pop("before", None)
     newest = f"?{query.urlencode()}"
@@ -72,7 +71,7 @@ def run(request: PageRequest, run_id: UUID) -> HttpResponseBase:
     actor = request.actor
     found = found_run(run_id, actor)
     with actor.present():
-        now = serve_warm(found.feature, actor.tenant_id, actor.acting_for())
+        now = overview_of(request).served(found.feature)
         then = served_by(found)
         mine = found.subject_id == actor.acting_for().id
         may = mine and "run.create" in actor.can and found.input is not None
@@ -147,8 +146,7 @@ def _after(request: PageRequest, run_id: UUID, *, oob: bool) -> HttpResponseBase
     if not request.htmx:
         return redirect("web:run", run_id)
     with actor.present():
-        served = serve_warm(found.feature, actor.tenant_id, actor.acting_for())
-        context = feature_page(found.feature, served, actor)
+        context = feature_page(found.feature, overview_of(request).served(found.feature), actor)
         context |= {"run": view_of(found, actor), "may_run": "run.create" in actor.can, "oob": oob}
     return answer(request, "web/use.html", context, part="output")
 

@@ -17,13 +17,12 @@ from backend.web.confirming import rehearse, whole
 from backend.web.drawing import feature_page
 from backend.web.lanes import began, picture
 from backend.web.moments import Past, past_of, then_of
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Picture
 from backend.web.templatetags.b import exactly
 from backend.web.trying import place_of, trial_of
 from features.actions.overrides import Expected, Layer, whose
 from features.actions.pins import Moved, etag_of, pin, pin_now, restore, restore_pin, unpin
-from features.find import find_feature
 from features.models import Feature
 from features.runs.listing import counted_runs
 from features.runs.models import Run
@@ -45,7 +44,7 @@ def timeline(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
     """The picture and the events, a chosen moment (`?at=` or `?run=`), and with `?confirm=` what an act would do."""
     if layer == "tenant":
         request.actor.need("override.tenant")
-    feature = find_feature(key, request.actor)
+    feature = overview_of(request).feature(key)
     if request.method == "POST":
         return _act(request, feature, layer)
     return _show(request, feature, layer, request.GET)
@@ -60,7 +59,9 @@ def _show(
     before = _moment(request.GET.get("before"))
     confirmation = moment = None
     with actor.present():
-        past = past_of(feature, layer, actor, before=before)
+        overview = overview_of(request)
+        head = feature_page(feature, overview.served(feature), actor)
+        past = past_of(overview.served(feature, layer), layer, actor, before=before)
         try:
             if at or run:
                 then = then_of(feature, layer, actor, at, run)
@@ -77,7 +78,7 @@ def _show(
         older = past.history.older
         span = request.GET.get("span", "month")
         context = {
-            **feature_page(feature, past.now, actor),
+            **head,
             "events": past.events(at),
             "stay": past.stay(),
             "moment": moment,
@@ -178,7 +179,8 @@ def _try(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBa
 
 def _done(feature: Feature, layer: Layer, moved: Moved, act: str, request: PageRequest) -> dict[str, str]:
     with request.actor.present():
-        letter = past_of(feature, layer, request.actor).letters.get(moved.after.digest, "")
+        past = past_of(overview_of(request).served(feature, layer), layer, request.actor)
+    letter = past.letters.get(moved.after.digest, "")
     tenant = request.actor.in_tenant().name
     words = {"feature": feature.title, "letter": letter, "n": moved.after.base, "tenant": tenant}
     act = act if act != "undo" else "restore"

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.web.confirming import whole
 from backend.web.drawing import feature_page
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Verdict
 from backend.web.telling import author_words
 from backend.web.trying import INPUTS, place_of, trial_of
@@ -20,9 +20,7 @@ from backend.web.waiting import conflicts_of_tenant
 from features.actions.conflicts import Resolved, resolve
 from features.actions.overrides import Expected, Layer, rollback_override
 from features.actions.pins import Moved, pin, unpin
-from features.find import find_feature
 from features.models import Feature
-from features.resolve import serve_warm
 from features.runs.preview import Wish, start_preview
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound, Problem, Stale, TooMany
 from tenants.people import names_of
@@ -36,7 +34,7 @@ def upgrade(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
     """The page of a layer; `?preview=` shows outputs side by side, and `&input=` which of them."""
     if layer == "tenant":
         request.actor.need("override.tenant")
-    feature = find_feature(key, request.actor)
+    feature = overview_of(request).feature(key)
     if request.method != "POST":
         if "preview" in request.GET:
             return _trial(request, feature, layer, request.GET["preview"])
@@ -58,7 +56,7 @@ def upgrade(request: PageRequest, key: str, layer: Layer) -> HttpResponseBase:
 def conflicts(request: PageRequest) -> HttpResponseBase:
     """Every feature on which the organisation's own changes wait for a decision."""
     request.actor.need("override.tenant")
-    context = {"here": "conflicts", "lines": conflicts_of_tenant(request.actor)}
+    context = {"here": "conflicts", "lines": conflicts_of_tenant(overview_of(request))}
     return answer(request, "web/conflicts.html", context)
 
 
@@ -217,8 +215,7 @@ def _done(page: Upgrading, verdict: Verdict) -> str:
 def _base(request: PageRequest, page: Upgrading) -> dict[str, Any]:
     actor = request.actor
     with actor.present():
-        served = serve_warm(page.feature, actor.tenant_id, actor.acting_for())
-        context = feature_page(page.feature, served, actor)
+        context = feature_page(page.feature, overview_of(request).served(page.feature), actor)
     return {**context, "layer": page.layer, "upgrade": page.page(), "inputs": INPUTS, "trial": None,
             "may_try": "run.create" in actor.can}  # fmt: skip
 

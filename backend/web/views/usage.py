@@ -10,11 +10,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.actors import session_uuid, subject_named
 from backend.web.filled import AmountsForm, BudgetForm, Filled
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.spending import GROUPS, Month, budget_lines, month_asked, typed, usage_page, used_lines
 from backend.web.tables import csv_answer, table
 from features.find import find_feature
-from features.overview import features_by_title
 from features.resolve import clock
 from features.runs.budgets import add_budget, budgets_of, change_budget, find_budget, remove_budget, spendings
 from features.runs.models import Budget
@@ -33,7 +32,7 @@ def usage(request: PageRequest) -> HttpResponseBase:
     """A month: `?month=2026-11`, and `?by=` feature, user, model, layer or day."""
     month, by = _asked(request)
     with request.actor.present():
-        shown = usage_page(request.actor, month, by)
+        shown = usage_page(overview_of(request), month, by)
     return answer(request, "web/usage.html", {"here": "usage", "usage": shown}, part="where")
 
 
@@ -44,7 +43,7 @@ def usage_csv(request: PageRequest) -> HttpResponseBase:
     month, by = _asked(request)
     with request.actor.present():
         rows = used(request.actor.tenant_id, by, since=month.since, until=month.until)
-        titles = {line.key: line.title for line in used_lines(rows, by, request.actor)}
+        titles = {line.key: line.title for line in used_lines(rows, by, overview_of(request))}
     head = [by, "name", "runs", "cached", "repaired", "input_tokens", "cached_input_tokens", "output_tokens"]
     text = table([*head, "cost_micro", "base_tokens", "tenant_tokens", "user_tokens"], (
         [row.key, titles[row.key], row.runs, row.cached, row.repaired, row.input_tokens, row.cached_input_tokens,
@@ -128,8 +127,7 @@ def _budget(request: PageRequest) -> Budget:
 
 
 def _new(request: PageRequest, data: Any = None) -> BudgetForm:
-    with request.actor.present():
-        features = [(feature.key, feature.title) for feature in features_by_title(request.actor)]
+    features = [(feature.key, feature.title) for feature in overview_of(request).features]
     return BudgetForm(data, features=features, initial={"whose": "all", "period": Budget.Period.MONTH})
 
 

@@ -11,12 +11,10 @@ from django.views.decorators.http import require_http_methods
 
 from backend.web.drawing import feature_page, line_of, money, view_of
 from backend.web.forms import InputForm, blank_form, read_form
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import RunLine, Sample
 from backend.web.rendering import summary_line
-from features.find import find_feature
 from features.models import Feature
-from features.resolve import serve_warm
 from features.runs.accept import accept
 from features.runs.dispatch import ring
 from features.runs.listing import my_runs
@@ -34,27 +32,24 @@ EARLIER, SAMPLES = 6, 3
 @for_members
 def use(request: PageRequest, key: str) -> HttpResponseBase:
     """The form and the output side by side; `?run=` shows an earlier run, `?sample=` fills an example in."""
-    feature = find_feature(key, request.actor)
+    feature = overview_of(request).feature(key)
     if request.method == "POST":
         return _draw(request, feature) if request.POST.get("act") == "draw" else _run(request, feature)
     run = _chosen(request, feature)
-    context = _context(feature, request.actor, run=run, sample=_place(request.GET.get("sample", "")))
+    context = _context(request, feature, run=run, sample=_place(request.GET.get("sample", "")))
     return answer(request, "web/use.html", {**context, "oob": bool(request.htmx)}, part="output")
 
 
 def _draw(request: PageRequest, feature: Feature) -> HttpResponseBase:
     """The form with a draft in it that was kept on the person's device. Nothing of it is judged yet."""
-    actor = request.actor
-    with actor.present():
-        contract = serve_warm(feature, actor.tenant_id, actor.acting_for()).effective.fields["input"]
+    contract = overview_of(request).served(feature).effective.fields["input"]
     form = read_form(contract, dict(request.POST.lists())).without_problems()
-    return answer(request, "web/use.html", _context(feature, actor, form=form), part="form")
+    return answer(request, "web/use.html", _context(request, feature, form=form), part="form")
 
 
 def _run(request: PageRequest, feature: Feature) -> HttpResponseBase:
     actor = request.actor
-    with actor.present():
-        contract = serve_warm(feature, actor.tenant_id, actor.acting_for()).effective.fields["input"]
+    contract = overview_of(request).served(feature).effective.fields["input"]
     form = read_form(contract, dict(request.POST.lists()))
     if form.problems:
         return _refused(request, feature, form, 422)
@@ -68,22 +63,24 @@ def _run(request: PageRequest, feature: Feature) -> HttpResponseBase:
     here = f"{request.path}?run={run_id}"
     if not request.htmx:
         return redirect(here)
-    context = _context(feature, actor, form=form, run=found_run(run_id, actor))
+    context = _context(request, feature, form=form, run=found_run(run_id, actor))
     return answer(request, "web/use.html", {**context, "oob": True}, part="output", HX_Push_Url=here)
 
 
 def _refused(
     request: PageRequest, feature: Feature, form: InputForm, status: int, error: dict[str, str] | None = None
 ) -> HttpResponseBase:
-    context = {**_context(feature, request.actor, form=form), "error": error}
+    context = {**_context(request, feature, form=form), "error": error}
     return answer(request, "web/use.html", context, part="form", status=status, HX_Retarget="#form")
 
 
 def _context(
-    feature: Feature, actor: Actor, *, form: InputForm | None = None, run: Run | None = None, sample: int | None = None
-) -> dict[str, Any]:
+    request: PageRequest, feature: Feature, *, form: InputForm | None = None, run: Run | None = None,
+    sample: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    actor = request.actor
     with actor.present():
-        served = serve_warm(feature, actor.tenant_id, actor.acting_for())
+        served = overview_of(request).served(feature)
         earlier = my_runs(actor, feature=feature, most=EARLIER)
         samples = [] if run or form else samples_for(served, SAMPLES)
         start: Any = run.input if run else samples[sample] if sample is not None and sample < len(samples) else None

@@ -1,9 +1,16 @@
 """The editor: whose each field is, changing it, inheriting again, and what is never lost or shown."""
 
 import json
+import re
+import threading
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
+import pytest
+from django.db import connections
+
+from backend.web import desk
 from features.actions.overrides import ANY, delete_override, newest, override_json, save_operation, save_override
 from features.actions.pins import pin
 from features.actions.policy import set_policy
@@ -60,6 +67,36 @@ def test_alice_sees_whose_each_field_is(at_desk: Sit, cast: Cast) -> None:
     assert "Locked by the vendor." in row_of(page, "instructions.safety")
     assert "Kept for the admins of Acme. Ada can change it." in row_of(page, "model.name")
     assert "All 16 Yours 1 Your organisation 1 Vendor 14" in words(page)
+
+
+def test_what_is_saved_while_the_editor_is_read_is_not_passed_over(
+    at_desk: Sit, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, saved = at_desk(cast.alice), list[str]()
+
+    def elsewhere() -> None:
+        save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=cast.alice)
+        connections.close_all()
+
+    def then_she_saves(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(*arguments: Any) -> Any:
+            found = read(*arguments)
+            if not saved:
+                saved.append(read.__name__)
+                thread = threading.Thread(target=elsewhere)
+                thread.start()
+                thread.join()
+            return found
+
+        return reading
+
+    for name in ("newest", "serve_warm"):
+        monkeypatch.setattr(desk, name, then_she_saves(getattr(desk, name)))
+    page = alice.see("/f/greet/mine")
+    etag = unescape(re.findall(r'name="etag" value="([^"]*)"', page)[0])
+    shown = "Language French" in words(page)
+    refused = save(alice, "vars.tone", '"warm"', widget="choice", etag=etag).status_code == 412
+    assert shown or refused
 
 
 def test_the_filter_shows_what_is_hers(at_desk: Sit, cast: Cast) -> None:

@@ -14,6 +14,7 @@ WEB = Path(__file__).parents[3] / "backend" / "web"
 CATALOG = Path(__file__).parents[3] / "features" / "catalog"
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 STYLES = sorted((WEB / "static" / "b").glob("*.css"))
+STYLED = sorted((WEB / "static").rglob("*.css"))
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(WEB / "templates")))
@@ -32,6 +33,19 @@ def test_every_icon_that_a_page_names_is_in_the_sprite(path):
 @pytest.mark.parametrize("path", sorted(CATALOG.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_feature_of_the_catalog_has_its_own_icon(path):
     assert set(re.findall(r"^icon: (\S+)$", path.read_text(), re.MULTILINE)) <= icon_names()
+
+
+def classes_in(text: str) -> set[str]:
+    """The classes that a template names whole, beside our own; of what its tags put together nothing is known."""
+    named = re.findall(r'\bclass="((?:{%.*?%}|{{.*?}}|[^"])*)"', text)
+    whole = {word for value in named for word in re.sub(r"{%.*?%}|{{.*?}}", "\0", value).split()}
+    return {word for word in whole if "\0" not in word and not word.startswith("b-")}
+
+
+def test_every_class_of_tablers_that_a_page_names_is_in_the_part_of_it_that_is_served():
+    styled = {name for path in STYLED for name in re.findall(r"\.([A-Za-z][\w-]*)", path.read_text())}
+    used = {name for path in TEMPLATES for name in classes_in(path.read_text())}
+    assert used - styled == set(), "make the part anew: backend/web/static/vendor/VERSIONS.md"
 
 
 def test_colours_are_named_in_the_roles_and_nowhere_else():

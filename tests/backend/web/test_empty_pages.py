@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from features.models import Feature
 from tenants.actor import Actor
 from tests.cast import Cast
 
@@ -47,11 +46,3 @@ def test_what_is_empty_says_what_will_be_there_and_what_to_do_next(at_desk: Sit,
         if who == kind:
             page = person.see(path).partition("<main")[2]  # without the menu, which leads everywhere
             assert told in words(page) and step in page, path
-
-
-def test_a_vendor_without_features_and_their_customers_are_told_what_comes_first(at_desk: Sit, cast: Cast) -> None:
-    ada, olga = at_desk(cast.ada), at_desk(cast.operator)
-    Feature.objects.using("owner").all().delete()
-    assert "No feature has been published yet" in words(ada.see("/"))
-    page = olga.see("/vendor/features").partition("<main")[2]
-    assert "No feature has been published yet" in words(page) and 'href="/vendor/features/new"' in page

@@ -13,8 +13,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from backend.actors import actor_of_login
 from features.actions.catalog import FOLDER, load_file, read_file
 from features.actions.overrides import ANY, save_override
+from features.actions.pins import pin
 from features.actions.rollouts import start_rollout
 from features.actions.targets import add_target
 from features.actions.versions import publish
@@ -54,8 +56,13 @@ ANSWERS = {
     "closes itself": "thank you for the report, and I am sorry for the trouble. Version 4.2 of the app mends exactly this: install it, and scanning works again.",
 }
 STEPS: list[dict[str, Any]] = [
-    {"tenants": ["acme"], "hold": "2h"}, {"percent": 40, "hold": "6h", "min_runs": 500}, {"percent": 100},
+    {"tenants": ["acme", "initech", "umbrella-bank", "hooli-credit"], "hold": "7d"}, {"percent": 40, "hold": "6h", "min_runs": 500}, {"percent": 100},
 ]  # fmt: skip
+OTHERS: list[dict[str, Any]] = [  # what other customers have changed
+    {"set": {"vars.tone": "friendly", "vars.language": "German"}},
+    {"set": {"instructions.closing": "End with: Your bank"}},
+    {"set": {"vars.max_sentences": 3}},
+]
 GUARDS = {
     "pins_away": {"max": 0.02, "min_runs": 30}, "schema_failures": {"max": 0.01, "min_runs": 30},
     "failed_checks": {"max": 0.02, "min_runs": 200},
@@ -87,6 +94,7 @@ class Month:
     def __init__(self, stack: Stack) -> None:
         self.stack, self.cast = stack, stack.cast
         self.chapters: list[tuple[datetime, float]] = []
+        self.owners = list[Actor]()
         self.reply: Feature
         self.rollout: Rollout
 
@@ -99,6 +107,9 @@ class Month:
         for days, count in ((22, 3), (20, 2), (19, 4)):
             ago(days, lambda count=count: self._runs(count))  # type: ignore[misc]
         ago(17, lambda: self._change("user", cast.alice, {"set": {"vars.tone": "warm", "instructions.closing": "End with: Warmly, Alice from Acme"}}))  # fmt: skip
+        for who, document in zip(self.owners, OTHERS, strict=False):
+            self._change("tenant", who, document)
+        pin(self.reply, "tenant", kind="base", version=1, reason="Until the audit is over", by=self.owners[2])
         for days, count in ((15, 4), (13, 5), (12, 3), (9, 6), (8, 5), (6, 7), (5, 4)):
             ago(days, lambda count=count: self._runs(count))  # type: ignore[misc]
         ago(3, self._second)
@@ -121,7 +132,11 @@ class Month:
         self.reply = find_feature("reply", self.cast.ada)
         for name in CUSTOMERS[:6]:
             slug = name.lower().replace(" ", "-")
-            create_tenant(slug=slug, name=name, owner=login_for(f"owner@{slug}.example", name="Owner"), by=system)
+            owner = login_for(f"owner@{slug}.example", name="Owner")
+            create_tenant(slug=slug, name=name, owner=owner, by=system)
+            actor = actor_of_login(owner, None)
+            assert actor is not None
+            self.owners.append(actor)
         add_budget(period="month", soft=60_000, hard=80_000, by=self.cast.ada)
 
     def _change(self, layer: Any, who: Actor, document: dict[str, Any]) -> None:
@@ -150,6 +165,11 @@ class Month:
         )
 
 
+def _by_day(at: datetime, days: float) -> datetime:
+    """A moment of a day at which people work."""
+    return at if days < 1 else at.replace(hour=8 + round(days) % 9, minute=round(days * 17) % 60)
+
+
 def spread(stack: Stack, chapters: list[tuple[datetime, float]]) -> None:
     """Move what each chapter made to its day, in every column that holds a moment, keeping their order.
 
@@ -157,7 +177,7 @@ def spread(stack: Stack, chapters: list[tuple[datetime, float]]) -> None:
     """
     now = datetime.now(UTC)
     shrunk = min(1.0, (now.day - 1) / 27)
-    marks = [(began, now - timedelta(days=days * shrunk)) for began, days in chapters]
+    marks = [(began, _by_day(now - timedelta(days=days * shrunk), days)) for began, days in chapters]
     cases = sql.SQL(" ").join(
         sql.SQL("WHEN at >= {} AND at < {} THEN {}::timestamptz + (at - {}) * {}::float8").format(
             began, ended, to, began, min(1.0, (after - to) / (ended - began))

@@ -42,9 +42,12 @@ class Picture:
 def answered(page: Page) -> None:
     page.get_by_label("Customer message").fill(MESSAGES[0]["message"])
     page.get_by_label("Customer's name").fill(MESSAGES[0]["customer_name"])
+    for number, fact in enumerate(MESSAGES[0]["facts"]):
+        if number:
+            page.get_by_role("button", name="Add one more").click()
+        page.locator("[data-b-list] input").nth(number).fill(fact)
     page.keyboard.press("Control+Enter")
     expect(page.locator("#output .b-receipt-base")).to_be_visible(timeout=30_000)
-    page.get_by_label("Customer message").evaluate("area => area.blur()")
 
 
 def suggested(page: Page) -> None:
@@ -56,11 +59,6 @@ def suggested(page: Page) -> None:
 def chosen(page: Page) -> None:
     page.locator(".b-event a").nth(3).click()
     expect(page.locator("#moment .b-card-head")).to_be_visible()
-
-
-def tried(page: Page) -> None:
-    page.get_by_role("button", name="Try").first.click()
-    expect(page.locator(".b-trial-sides").first).to_be_visible(timeout=30_000)
 
 
 PICTURES = [
@@ -109,6 +107,7 @@ def shoot(context: Any, email: str, pictures: list[Picture], scheme: str, rollou
         page.goto(one.path.format(rollout=rollout), wait_until="load")
         one.act(page)
         page.evaluate("document.querySelectorAll('[data-b-toast]').forEach((toast) => toast.remove())")
+        page.evaluate("document.activeElement.blur()")
         page.mouse.move(0, 0)
         page.wait_for_load_state("networkidle")
         data = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})

@@ -1,8 +1,14 @@
 // A month's spending: the line of what is gone, dotted where it is going, and the amounts that warn and stop.
 import { colour, drawing } from "./colours.js";
 
-const INSET = { right: 96 };
+const FONT = (size) => `600 ${size}px Inter, sans-serif`;
 const scaled = (n) => n * devicePixelRatio;
+// As much as the longest word beside the chart takes, in CSS pixels.
+const beside = (list) => {
+  const ctx = document.createElement("canvas").getContext("2d");
+  ctx.font = FONT(12);
+  return Math.ceil(Math.max(8, ...list.map(({ words }) => ctx.measureText(words).width))) + 12;
+};
 
 const limits = (list) => (chart) => {
   const { ctx, bbox } = chart;
@@ -17,7 +23,7 @@ const limits = (list) => (chart) => {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    ctx.font = `600 ${scaled(12)}px Inter, sans-serif`;
+    ctx.font = FONT(scaled(12));
     ctx.textBaseline = "middle";
     ctx.fillText(words, bbox.left + bbox.width + scaled(8), y);
     ctx.restore();
@@ -38,7 +44,7 @@ const draw = (place) => {
       width: place.clientWidth,
       height: place.clientHeight,
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      padding: [8, list.length ? INSET.right : 16, 0, 0],
+      padding: [8, list.length ? beside(list) : 16, 0, 0],
       legend: { show: false },
       axes: [
         { ...axis(), grid: { show: false }, values: (_chart, ticks) => ticks.map((tick) => day.format(tick * 1000)) },

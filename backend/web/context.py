@@ -2,7 +2,6 @@
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
-from django.utils.translation import gettext as _
 
 from backend.actors import memberships
 from features.overview import features_by_title
@@ -12,8 +11,7 @@ from tenants.actor import Actor
 from tenants.models import User
 
 from .parts import MenuFeature, MenuTenant, Shell
-
-ROLES = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer", "operator": "Operator"}
+from .words import role_word
 
 
 def shell(request: HttpRequest) -> dict[str, object]:
@@ -25,7 +23,7 @@ def _shell(request: HttpRequest) -> Shell:
     actor: Actor | None = getattr(request, "actor", None)
     if actor is None:
         return Shell(person="", role="", tenant="")
-    role = _(ROLES.get(actor.role, actor.role))
+    role = role_word(actor.role)
     if actor.tenant is None:
         return Shell(person=actor.name, role=role, tenant="", operator=True)
     return Shell(

@@ -64,8 +64,8 @@ OTHERS: list[dict[str, Any]] = [  # what other customers have changed
     {"set": {"vars.max_sentences": 3}},
 ]
 GUARDS = {
-    "pins_away": {"max": 0.02, "min_runs": 30}, "schema_failures": {"max": 0.01, "min_runs": 30},
-    "failed_checks": {"max": 0.02, "min_runs": 200},
+    "pins_away": {"max": 0.02, "min_runs": 2}, "schema_failures": {"max": 0.01, "min_runs": 2},
+    "failed_checks": {"max": 0.02, "min_runs": 2}, "cost_per_run": {"max": 2000, "min_runs": 2, "do": "roll_back"},
 }  # fmt: skip
 
 
@@ -117,7 +117,12 @@ class Month:
         ago(0.08, lambda: self._runs(3, rated=False))
         ago(0.002, lambda: None)
         spread(self.stack, self.chapters)
-        for guard, top in (("pins_away", 0.0002), ("schema_failures", 0.00008), ("failed_checks", 0.0003)):
+        for guard, top in (
+            ("pins_away", 0.0002),
+            ("schema_failures", 0.00008),
+            ("failed_checks", 0.0003),
+            ("cost_per_run", 40),
+        ):
             measure(self.rollout, guard, [top * (n % 7 + n / 4) for n in range(1, 40)], sample=531, minutes=4)
 
     def _ago(self, days: float, act: Callable[[], Any]) -> None:
@@ -150,7 +155,7 @@ class Month:
         for number, (who, run_id) in enumerate(made[:-1] if rated else []):
             run = find_run(run_id, who)
             assert run is not None
-            rate(run, {"verdict": "bad" if number % 4 == 3 else "good"}, by=who)
+            rate(run, {"verdict": "bad" if number % 5 == 2 else "good"}, by=who)
 
     def _second(self) -> None:
         theirs = find_feature("reply", self.cast.operator)
@@ -163,6 +168,8 @@ class Month:
         self.rollout = start_rollout(
             theirs, to=2, steps=STEPS, guards=GUARDS, message="Exact dates and amounts", by=self.cast.operator
         )
+        worked_out = "SELECT count(*) = 0 FROM features_impact WHERE state IN ('queued', 'running')"
+        until(lambda: bool(self.stack.rows(worked_out)[0][0]), "the impact is worked out", 60)
 
 
 def _by_day(at: datetime, days: float) -> datetime:

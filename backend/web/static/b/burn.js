@@ -1,7 +1,7 @@
 // A month's spending: the line of what is gone, dotted where it is going, and the amounts that warn and stop.
-import { colour, drawing } from "./colours.js";
+import { colour, drawing, language } from "./colours.js";
 
-const FONT = (size) => `600 ${size}px Inter, sans-serif`;
+const FONT = (size) => `600 ${size}px "Inter Variable", sans-serif`;
 const scaled = (n) => n * devicePixelRatio;
 // As much as the longest word beside the chart takes, in CSS pixels.
 const beside = (list) => {
@@ -30,9 +30,9 @@ const limits = (list) => (chart) => {
   }
 };
 
-const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-const amount = (n) => n.toLocaleString("en-GB", { maximumFractionDigits: n >= 10 ? 2 : 6 });
-const axis = () => ({ stroke: () => colour("muted"), font: "12px Inter, sans-serif", ticks: { show: false }, grid: { stroke: () => colour("line"), width: 1 } });
+const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", timeZone: "UTC" });
+const amount = (n) => n.toLocaleString(language, { maximumFractionDigits: n >= 10 ? 2 : 6 });
+const axis = () => ({ stroke: () => colour("muted"), font: '12px "Inter Variable", sans-serif', ticks: { show: false }, grid: { stroke: () => colour("line"), width: 1 } });
 
 const draw = (place) => {
   if (place.chart || !place.clientWidth) return;
@@ -47,7 +47,7 @@ const draw = (place) => {
       padding: [8, list.length ? beside(list) : 16, 0, 0],
       legend: { show: false },
       axes: [
-        { ...axis(), grid: { show: false }, values: (_chart, ticks) => ticks.map((tick) => day.format(tick * 1000)) },
+        { ...axis(), grid: { show: false }, size: 30, values: (_chart, ticks) => ticks.map((tick) => day.format(tick * 1000)) },
         { ...axis(), size: 64, values: (_chart, ticks) => ticks.map(amount) },
       ],
       scales: { x: { time: true }, y: { range: [0, top] } },
@@ -61,7 +61,8 @@ const draw = (place) => {
         drawClear: [limits(list)],
         setCursor: [({ cursor: { idx, left } }) => {
           const value = idx == null ? null : (values[idx] ?? ahead[idx]);
-          told.textContent = left >= 0 && value != null ? `${day.format(times[idx] * 1000)}: ${amount(value)}${values[idx] == null ? " expected" : ""}` : "\u00a0";
+          const expected = value != null && values[idx] == null ? told.dataset.bExpected : "";
+          told.textContent = left >= 0 && value != null ? `${day.format(times[idx] * 1000)}: ${amount(value)} ${expected}` : "\u00a0";
         }],
       },
     },

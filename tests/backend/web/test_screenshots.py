@@ -13,7 +13,7 @@ from tests.processes import Stack
 
 from .conftest import login
 from .picture_story import MESSAGES, Month, answering
-from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, sign_in
+from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear, sign_in
 
 FOLDER = Path(__file__).parents[3] / "docs" / "screenshots"
 PEOPLE = {"alice": "alice@acme.example", "ada": "ada@acme.example", "olga": "operator@bespoke.example"}
@@ -100,8 +100,9 @@ def test_the_pictures_are_taken_and_are_light(stack: Stack) -> None:
 
 def shoot(context: Any, email: str, pictures: list[Picture], scheme: str, rollout: str) -> None:
     """Sign somebody in and take their pictures."""
-    page = context.new_page()
+    page, said = context.new_page(), list[str]()
     page.set_default_timeout(30_000)
+    overhear(page, said)
     sign_in(page, email)
     for one in pictures:
         page.goto(one.path.format(rollout=rollout), wait_until="load")
@@ -113,4 +114,5 @@ def shoot(context: Any, email: str, pictures: list[Picture], scheme: str, rollou
         data = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
         name = one.name if scheme == "light" else f"{one.name}-{scheme}"
         (FOLDER / f"{name}.webp").write_bytes(base64.b64decode(data["data"]))
+    assert said == []
     context.close()

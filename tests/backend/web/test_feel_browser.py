@@ -26,13 +26,13 @@ class Held:
     """Requests whose answers are held back until they are let go; and how many were sent."""
 
     def __init__(self, page: Page, pattern: str, method: str) -> None:
-        self.routes, self.sent = list[Route](), 0
+        self.routes, self.sent, self.holds = list[Route](), 0, True
         self._method, self._pattern = method, re.compile(pattern)
         page.route(self._pattern, self._hold)
         page.on("request", self._count)
 
     def _hold(self, route: Route) -> None:
-        if route.request.method == self._method:
+        if self.holds and route.request.method == self._method:
             self.routes.append(route)
         else:
             route.continue_()
@@ -41,6 +41,7 @@ class Held:
         self.sent += request.method == self._method and bool(self._pattern.search(request.url))
 
     def let_go(self) -> None:
+        self.holds = False  # what has been sent and is not here yet goes on as well
         for route in self.routes:
             route.continue_()
         self.routes.clear()

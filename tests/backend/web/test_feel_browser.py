@@ -111,7 +111,7 @@ def test_a_button_says_that_it_works_and_a_double_click_writes_once(stack: Stack
         again.let_go()
     assert again.sent == 1
     assert alice.evaluate("sessionStorage.getItem('said')") == "Starting…"
-    assert stack.rows("SELECT count(*) FROM runs_run WHERE feature = %s", str(stack.cast.greet.pk)) == [(2,)]
+    assert stack.rows("SELECT count(*) FROM runs_run WHERE feature_id = %s", str(stack.cast.greet.pk)) == [(2,)]
 
 
 def test_every_choice_has_an_address_and_back_undoes_it(stack: Stack, alice: Page) -> None:  # noqa: F811

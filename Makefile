@@ -11,10 +11,10 @@ TESTS ?= tests
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow chaos bench pages backup restore check lock browser clean installed installed-dev python
+.PHONY: help demo serve test slow chaos bench pages screenshots backup restore check lock browser clean installed installed-dev python
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: installed  ## start everything, play the story through the public API, keep serving (DEMO_SERVE=0: end after it)
 	@exec $(RUN) -m backend.local demo
@@ -23,7 +23,7 @@ serve: installed  ## start everything, without the story
 	@exec $(RUN) -m backend.local serve
 
 test: installed-dev  ## all tests but the slow ones; TESTS=path for some of them
-	@$(RUN) -m pytest -n $(PROCESSES) --dist worksteal -m "not slow and not chaos and not pages" $(TESTS)
+	@$(RUN) -m pytest -n $(PROCESSES) --dist worksteal -m "not slow and not chaos and not pages and not screenshots" $(TESTS)
 
 slow: installed-dev  ## the tests that take minutes
 	@$(RUN) -m pytest -m slow $(TESTS)
@@ -36,6 +36,9 @@ bench: installed-dev  ## what a run costs: CPU, added latency, throughput; BENCH
 
 pages: installed-dev  ## what each page weighs, asks of the database and takes
 	@$(RUN) -m pytest -q -m pages tests/backend/web
+
+screenshots: installed-dev browser  ## take the pictures of the README and docs/dashboard.md anew, into docs/screenshots
+	@$(RUN) -m pytest -q -m screenshots tests/backend/web/test_screenshots.py
 
 backup: installed  ## back the database up to FILE=… (docs/backup.md)
 	@exec $(RUN) -m backend.local.backup backup $(FILE)

@@ -1,7 +1,6 @@
 """What stands around every page: the menu, the person, their organisations."""
 
 from django.utils.functional import SimpleLazyObject
-from django.utils.translation import gettext as _
 
 from backend.actors import memberships
 from features.overview import Overview
@@ -10,8 +9,7 @@ from tenants.actor import Actor
 
 from .pages import PageRequest, overview_of
 from .parts import MenuFeature, MenuTenant, Shell
-
-ROLES = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer", "operator": "Operator"}
+from .words import role_word
 
 
 def shell(request: PageRequest) -> dict[str, object]:
@@ -23,7 +21,7 @@ def _shell(request: PageRequest) -> Shell:
     actor: Actor | None = getattr(request, "actor", None)
     if actor is None:
         return Shell(person="", role="", tenant="")
-    role = _(ROLES.get(actor.role, actor.role))
+    role = role_word(actor.role)
     if actor.tenant is None:
         return Shell(person=actor.name, role=role, tenant="", operator=True)
     return Shell(

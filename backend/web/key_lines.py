@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from tenants.actions import keys_seen_by
 from tenants.actor import Actor
@@ -20,10 +20,16 @@ from .parts import KeyLine, ScopeBox
 MOST = 100  # keys that a page shows
 LASTS: Mapping[str, int] = {"90": 90, "30": 30, "365": 365, "never": 0}  # days
 WORDS = {
-    Scope.READ: ("Read", "features, runs, people, usage; a key with nothing else changes nothing"),
-    Scope.RUN: ("Run", "run features, cancel, rate, batches, previews"),
-    Scope.CUSTOMISE: ("Customise", "change behavior, stay on versions, put back"),
-    Scope.ADMIN: ("Administer", "all the rest that the role may: people, keys, budgets, policy"),
+    Scope.READ: (
+        gettext_lazy("Read"),
+        gettext_lazy("features, runs, people, usage; a key with nothing else changes nothing"),
+    ),
+    Scope.RUN: (gettext_lazy("Run"), gettext_lazy("run features, cancel, rate, batches, previews")),
+    Scope.CUSTOMISE: (gettext_lazy("Customise"), gettext_lazy("change behavior, stay on versions, put back")),
+    Scope.ADMIN: (
+        gettext_lazy("Administer"),
+        gettext_lazy("all the rest that the role may: people, keys, budgets, policy"),
+    ),
 }
 
 
@@ -53,7 +59,7 @@ class Place:
             name=row.name,
             holder=str(row.member.user) if row.member_id and row.member else "",
             maker=(names or {}).get(row.created_by, ""),
-            scopes=[_(WORDS[Scope(scope)][0]) for scope in row.scopes],
+            scopes=[str(WORDS[Scope(scope)][0]) for scope in row.scopes],
             created=row.created_at,
             expires=row.expires_at,
             used=row.last_used_at,
@@ -73,7 +79,7 @@ class Place:
             "own": self.kind == ApiKey.Kind.MEMBER,
             "lines": [line for line in lines if line.live],
             "ended": [line for line in lines if not line.live],
-            "boxes": [ScopeBox(scope.value, _(WORDS[scope][0]), _(WORDS[scope][1])) for scope in self.scopes],
+            "boxes": [ScopeBox(scope.value, str(WORDS[scope][0]), str(WORDS[scope][1])) for scope in self.scopes],
             "lasts": [(key, days) for key, days in LASTS.items()],
         }
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from tenants.actions import members_of
 from tenants.actor import Actor
@@ -12,13 +12,13 @@ from tenants.people import names_of
 from tenants.roles import Role
 
 from .parts import InvitationLine, MemberLine
+from .words import role_word
 
-WORDS = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer"}
 MEANS = {
-    "owner": "everything, and making owners",
-    "admin": "the organisation's own behavior, people, keys, budgets",
-    "member": "runs features, and makes them theirs",
-    "viewer": "looks at everything a member sees, and changes nothing",
+    "owner": gettext_lazy("everything, and making owners"),
+    "admin": gettext_lazy("the organisation's own behavior, people, keys, budgets"),
+    "member": gettext_lazy("runs features, and makes them theirs"),
+    "viewer": gettext_lazy("looks at everything a member sees, and changes nothing"),
 }
 MOST = 50  # invitations that a page shows
 
@@ -26,7 +26,7 @@ MOST = 50  # invitations that a page shows
 def roles_to_give(actor: Actor) -> list[tuple[str, str, str]]:
     """The roles that an actor may give, each with its word and what it means."""
     may = [role.value for role in reversed(Role) if role != Role.OWNER or "owner.manage" in actor.can]
-    return [(role, _(WORDS[role]), _(MEANS[role])) for role in may]
+    return [(role, role_word(role), str(MEANS[role])) for role in may]
 
 
 def member_lines(actor: Actor) -> list[MemberLine]:
@@ -43,7 +43,7 @@ def _line(member: Member, actor: Actor, last_owner: bool) -> MemberLine:
         name=str(member.user),
         email=member.user.email if member.user.name else "",
         role=member.role,
-        role_word=_(WORDS[member.role]),
+        role_word=role_word(member.role),
         since=member.created_at,
         you=member.id == actor.acting_for().id,
         may_change=not above and not last_owner,
@@ -63,7 +63,7 @@ def _invited(row: Invitation, host: str) -> InvitationLine:
     return InvitationLine(
         id=str(row.id),
         email=row.email,
-        role_word=_(WORDS[row.role]),
+        role_word=role_word(row.role),
         host=host,
         state=row.state,
         sent=row.sent_at,

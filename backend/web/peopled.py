@@ -8,9 +8,7 @@ from tenants.actor import Actor
 
 from .parts import Asked, Looked, OriginRow, OwnLine, PersonLine, StayBadge
 from .rendering import field_summary
-from .words import field_title, layer_of, plain
-
-ROLES = {"owner": "Owner", "admin": "Admin", "member": "Member", "viewer": "Viewer"}
+from .words import field_title, layer_of, plain, role_word
 
 
 def line_of_person(person: Person, actor: Actor) -> PersonLine:
@@ -21,7 +19,7 @@ def line_of_person(person: Person, actor: Actor) -> PersonLine:
         key=person.who.key,
         name=person.name,
         email=person.email if person.email != person.name else "",
-        role=_(ROLES.get(person.role, person.role)) if person.role else "",
+        role=role_word(person.role) if person.role else "",
         left=person.left,
         own=own,
     )

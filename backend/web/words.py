@@ -20,6 +20,18 @@ GROUP_TITLES = {
     "contract": gettext_lazy("Input and Output"),
 }
 """The groups of the editor, in the order that people meet them."""
+ROLES = {
+    "owner": gettext_lazy("Owner"),
+    "admin": gettext_lazy("Admin"),
+    "member": gettext_lazy("Member"),
+    "viewer": gettext_lazy("Viewer"),
+    "operator": gettext_lazy("Operator"),
+}
+
+
+def role_word(role: str) -> str:
+    """What a role is called; one of another's making by its own name."""
+    return str(ROLES.get(role, role))
 
 
 def group_key(field: str) -> str:

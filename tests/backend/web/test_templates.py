@@ -30,6 +30,13 @@ def test_every_icon_that_a_page_names_is_in_the_sprite(path):
     assert set(re.findall(r'{% icon "([^"]+)"', path.read_text())) <= icon_names()
 
 
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(WEB / "templates")))
+def test_every_button_that_sends_something_has_its_verb_in_progress(path):
+    for form in re.findall(r'<form\b[^>]*method="post".*?</form>', path.read_text(), re.DOTALL):
+        for button in re.findall(r'<button\b(?![^>]*type="button").*?</button>', form, re.DOTALL):
+            assert "b-verb-rest" in button and "b-verb-busy" in button
+
+
 @pytest.mark.parametrize("path", sorted(CATALOG.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_feature_of_the_catalog_has_its_own_icon(path):
     assert set(re.findall(r"^icon: (\S+)$", path.read_text(), re.MULTILINE)) <= icon_names()

@@ -1,8 +1,14 @@
 // A month's spending: the line of what is gone, dotted where it is going, and the amounts that warn and stop.
-import { colour, drawing } from "./colours.js";
+import { colour, drawing, language } from "./colours.js";
 
-const INSET = { right: 96 };
+const FONT = (size) => `600 ${size}px "Inter Variable", sans-serif`;
 const scaled = (n) => n * devicePixelRatio;
+// As much as the longest word beside the chart takes, in CSS pixels.
+const beside = (list) => {
+  const ctx = document.createElement("canvas").getContext("2d");
+  ctx.font = FONT(12);
+  return Math.ceil(Math.max(8, ...list.map(({ words }) => ctx.measureText(words).width))) + 12;
+};
 
 const limits = (list) => (chart) => {
   const { ctx, bbox } = chart;
@@ -17,16 +23,16 @@ const limits = (list) => (chart) => {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    ctx.font = `600 ${scaled(12)}px Inter, sans-serif`;
+    ctx.font = FONT(scaled(12));
     ctx.textBaseline = "middle";
     ctx.fillText(words, bbox.left + bbox.width + scaled(8), y);
     ctx.restore();
   }
 };
 
-const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
-const amount = (n) => n.toLocaleString("en-GB", { maximumFractionDigits: n >= 10 ? 2 : 6 });
-const axis = () => ({ stroke: () => colour("muted"), font: "12px Inter, sans-serif", ticks: { show: false }, grid: { stroke: () => colour("line"), width: 1 } });
+const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", timeZone: "UTC" });
+const amount = (n) => n.toLocaleString(language, { maximumFractionDigits: n >= 10 ? 2 : 6 });
+const axis = () => ({ stroke: () => colour("muted"), font: '12px "Inter Variable", sans-serif', ticks: { show: false }, grid: { stroke: () => colour("line"), width: 1 } });
 
 const draw = (place) => {
   if (place.chart || !place.clientWidth) return;
@@ -38,10 +44,10 @@ const draw = (place) => {
       width: place.clientWidth,
       height: place.clientHeight,
       tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      padding: [8, list.length ? INSET.right : 16, 0, 0],
+      padding: [8, list.length ? beside(list) : 16, 0, 0],
       legend: { show: false },
       axes: [
-        { ...axis(), grid: { show: false }, values: (_chart, ticks) => ticks.map((tick) => day.format(tick * 1000)) },
+        { ...axis(), grid: { show: false }, size: 30, values: (_chart, ticks) => ticks.map((tick) => day.format(tick * 1000)) },
         { ...axis(), size: 64, values: (_chart, ticks) => ticks.map(amount) },
       ],
       scales: { x: { time: true }, y: { range: [0, top] } },
@@ -55,7 +61,8 @@ const draw = (place) => {
         drawClear: [limits(list)],
         setCursor: [({ cursor: { idx, left } }) => {
           const value = idx == null ? null : (values[idx] ?? ahead[idx]);
-          told.textContent = left >= 0 && value != null ? `${day.format(times[idx] * 1000)}: ${amount(value)}${values[idx] == null ? " expected" : ""}` : "\u00a0";
+          const expected = value != null && values[idx] == null ? told.dataset.bExpected : "";
+          told.textContent = left >= 0 && value != null ? `${day.format(times[idx] * 1000)}: ${amount(value)} ${expected}` : "\u00a0";
         }],
       },
     },

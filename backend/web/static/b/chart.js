@@ -1,5 +1,5 @@
 // Guards over time: a line per card, the area above its limit shaded, the limit dashed; the server wrote the same as a table.
-import { colour, drawing } from "./colours.js";
+import { colour, drawing, language } from "./colours.js";
 
 const limitOf = (limit) => (chart) => {
   const { ctx, bbox } = chart;
@@ -18,7 +18,7 @@ const limitOf = (limit) => (chart) => {
   ctx.restore();
 };
 
-const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const time = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 
 const draw = (place) => {
   if (place.chart || !place.clientWidth) return;

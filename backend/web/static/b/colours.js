@@ -8,6 +8,9 @@ export const colour = (role, part = 1) => {
   return getComputedStyle(probe).color;
 };
 
+// In which numbers and days are written: the page's language.
+export const language = document.documentElement.lang.startsWith("en") ? "en-GB" : document.documentElement.lang;
+
 // Draws what `selector` finds, now and whenever htmx brings more of it, and again when the theme changes.
 export const drawing = (selector, draw) => {
   const all = (act) => document.querySelectorAll(selector).forEach(act);

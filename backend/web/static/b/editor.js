@@ -113,12 +113,14 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   localStorage.removeItem(key(form.dataset.bBox));
 });
 
+// Within the editor the focus goes to the box that opened, and from a box that closed back to its row.
 let returnTo = "";
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.requestConfig.formData.get("act") === "draw") return;
-  returnTo = event.detail.elt.closest?.("[data-b-field]")?.dataset.bField ?? returnTo;
+  if (event.detail.requestConfig.formData.get("act") === "draw" || !event.detail.elt.closest?.("#editor")) return;
+  returnTo = event.detail.elt.closest("[data-b-field]")?.dataset.bField ?? "";
 });
-document.addEventListener("htmx:afterSettle", () => {
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (!event.detail.elt.closest?.("#editor")) return; // another part came anew: the focus stays where it is
   const box = document.querySelector("[data-b-box] .form-control") ?? document.querySelector("[data-b-box] :checked");
   const target = box ?? (returnTo && rowOf(returnTo));
   if (target && !target.contains(document.activeElement)) target.focus();

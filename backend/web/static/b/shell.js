@@ -1,14 +1,22 @@
 // What every page has: the drawer, choices that submit themselves, toasts, copying, times in the reader's own zone, being offline.
+import { own } from "./busy.js";
+import { alone } from "./place.js";
+
 const root = document.documentElement;
 const body = document.body;
 
+const wide = matchMedia("(min-width: 900px)"); // as in shell.css: there the drawer is a menu that stands beside the page
 const drawer = (open) => {
+  const menu = document.getElementById("menu");
   body.classList.toggle("b-drawer-open", open);
+  alone(menu, open);
+  menu.inert = !open && !wide.matches;
   document.querySelector("[data-b-drawer]")?.setAttribute("aria-expanded", String(open));
   const shade = document.querySelector(".b-shade");
   if (shade) shade.hidden = !open;
   (open ? document.querySelector("#menu a") : document.querySelector("[data-b-drawer]"))?.focus();
 };
+wide.addEventListener("change", () => document.getElementById("menu") && drawer(false));
 
 const copyPart = async (button) => {
   await navigator.clipboard.writeText(button.parentElement.querySelector(".b-node-value").innerText.trim());
@@ -38,10 +46,6 @@ document.addEventListener("click", (event) => {
     if (!open.contains(event.target) || event.target.closest(".b-dropdown a")) open.open = false;
   }
 });
-document.addEventListener("submit", (event) => {
-  if (event.target.matches("[data-b-busy]")) event.target.classList.add("htmx-request"); // the verb says that it works
-});
-addEventListener("pageshow", () => document.querySelectorAll("[data-b-busy]").forEach((form) => form.classList.remove("htmx-request")));
 document.addEventListener("keydown", (event) => {
   const dropdown = event.key === "Escape" && document.querySelector("[data-b-dropdown][open]");
   if (dropdown) {
@@ -90,23 +94,6 @@ const localise = (within) => {
     if (time.dataset.bTime in FORMS) time.textContent = words(date, time.dataset.bTime);
   }
 };
-
-// What takes more than a moment shows that it is being worked on: the part that will be replaced, or the whole page.
-const MOMENT_MS = 150;
-const own = (elt) => !/\b(load|every|from:)/.test(elt.getAttribute("hx-trigger") ?? ""); // asked for by a person
-document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target, requestConfig } }) => {
-  if (!own(elt) || !target) return;
-  const mark = setTimeout(() => target.classList.add("b-loading"), MOMENT_MS);
-  const done = (event) => {
-    if (event.detail.requestConfig !== requestConfig) return;
-    clearTimeout(mark);
-    target.classList.remove("b-loading");
-    document.removeEventListener("htmx:afterRequest", done);
-  };
-  document.addEventListener("htmx:afterRequest", done);
-});
-addEventListener("beforeunload", () => setTimeout(() => body.classList.add("b-leaving"), MOMENT_MS));
-addEventListener("pageshow", () => body.classList.remove("b-leaving"));
 
 // Where the reader is taken after a part was replaced: what was done, or what is asked.
 document.addEventListener("htmx:afterSettle", ({ detail: { elt } }) => {

@@ -1,8 +1,17 @@
 // Say what you want changed: the sheet on a phone, how many changes are ticked, a wish that is kept until it is asked.
+import { alone } from "./place.js";
+
 const box = () => document.getElementById("suggestion");
+const phone = matchMedia("(max-width: 899.98px)"); // as in suggest.css: only there it is a sheet
+let stands = false;
+const lone = () => {
+  const open = phone.matches && box()?.classList.contains("b-say-open");
+  if (box() && open !== stands) alone(box(), (stands = open));
+};
 
 const sheet = (open) => {
   box().classList.toggle("b-say-open", open);
+  lone();
   box().querySelector("[data-b-say-open]").setAttribute("aria-expanded", String(open));
   const place = open ? (box().querySelector("#wish:not([readonly])") ?? box().querySelector("[data-b-say-close]")) : box().querySelector("[data-b-say-open]");
   place?.focus();
@@ -52,12 +61,12 @@ document.addEventListener(
     const draft = [["mode", link.dataset.mode], ["value", link.dataset.text]];
     const key = `b-draft:${document.getElementById("editor").dataset.bEditor}:${link.dataset.bEditFirst}`;
     localStorage.setItem(key, JSON.stringify(draft));
-    if (matchMedia("(max-width: 899.98px)").matches) sheet(false);
+    if (phone.matches) sheet(false);
   },
   true,
 );
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && event.target.closest?.("#suggestion.b-say-open")) sheet(false);
+  if (event.key === "Escape" && phone.matches && box()?.classList.contains("b-say-open")) sheet(false);
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "wish") {
     event.preventDefault();
     event.target.form.requestSubmit();
@@ -68,6 +77,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const form = event.detail.requestConfig.elt.closest?.("[data-b-wish]");
   if (form && event.detail.xhr.status < 300) localStorage.removeItem(wishKey(form));
 });
-document.addEventListener("htmx:load", () => (restore(), count()));
-restore();
-count();
+const dress = () => {
+  restore();
+  count();
+  lone();
+};
+document.addEventListener("htmx:load", dress);
+phone.addEventListener("change", lone);
+dress();

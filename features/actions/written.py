@@ -1,5 +1,6 @@
 """A feature as people write it: one YAML document, nested by group. The catalog's files and the editor's text."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ WORDS = ("title", "summary", "verb", "icon")  # of the feature, not of a version
 PARTS = ("behavior", "rules", "titles", "samples")
 KNOWN = {"feature", *WORDS, *PARTS}
 LONGEST = 400_000  # characters of a document
+_COMMENT = re.compile(r"(^|\s)#")
 
 
 class _Loader(yaml.SafeLoader):
@@ -68,6 +70,35 @@ def read_text(text: str) -> dict[str, Any]:
 def write_text(document: Mapping[str, Any]) -> str:
     """Write a document; reading it gives an equal one, its order kept."""
     return yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def write_value(value: Any) -> str:
+    """Write a part of a document by itself."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def read_value(text: str) -> Any:
+    """Read a part of a document by itself; what is no YAML is the text itself."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, with less
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+
+
+def comments_in(text: str) -> int:
+    """How many lines of a document have a comment, which no reader of YAML keeps. Raises Invalid."""
+    try:
+        tokens = [token for token in yaml.scan(text, Loader=_Loader) if isinstance(token, yaml.ScalarToken)]
+    except yaml.YAMLError as wrong:
+        raise _not_yaml(wrong) from wrong
+    outside, place = list[str](), 0
+    for token in tokens:
+        start = token.start_mark.index
+        if token.style in ("|", ">"):  # what follows on the line that opens a block is not of its text
+            start = text.find("\n", start)
+        outside.append(text[place:start] if start >= place else "")
+        place = token.end_mark.index
+    return sum(1 for line in "".join([*outside, text[place:]]).splitlines() if _COMMENT.search(line))
 
 
 def document_of(feature: Feature, version: Version) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from features.actions.written import WORDS, nested
 from features.engine import GROUPS, flatten
 from tenants.errors import Problem
 
-from .controls import Control, Data, nearest
+from .controls import PREFIX, Control, Data, nearest
 from .forms import InputForm, blank_form, read_form
 from .version_parts import BEHAVIOR, CONTRACTS, NAMED, Value, differing, document_from, value_of
-from .version_schema import forms_of_contracts, schema_of
+from .version_schema import OPEN, forms_of_contracts, schema_of
 
 MOST_CONTROLS = 900  # Django reads no more than 1,000 fields of a form
 
@@ -24,6 +24,11 @@ class VersionForm:
     document: Value
     own: tuple[Problem, ...] = ()
 
+    @property
+    def open(self) -> frozenset[str]:
+        """The names of the parts that are open at first."""
+        return frozenset(f"{PREFIX}/{part}" for part in OPEN)
+
     def with_problems(self, problems: Iterable[Problem]) -> "VersionForm":
         """Put what publishing finds wrong beside its fields; pointers lead into the document."""
         moved = [replace(one, pointer=place_of(one, self.form.value)) for one in problems]
@@ -31,8 +36,15 @@ class VersionForm:
 
     def name_at(self, problem: Problem) -> str:
         """What the control is called beside which a problem of the document stands; empty for nowhere in particular."""
+        return self._name(place_of(problem, self.form.value))
+
+    def name_of(self, problem: Problem) -> str:
+        """The same of a problem of the form's own, which points into the form."""
+        return self._name(problem.pointer)
+
+    def _name(self, place: str) -> str:
         names = {control.pointer: control.name for control in _all(self.form.controls)}
-        return names.get(nearest(place_of(problem, self.form.value), set(names)), "")
+        return names.get(nearest(place, set(names)), "")
 
 
 def draw_version(document: Mapping[str, Any], aliases: Sequence[str], *, new: bool) -> VersionForm | None:
@@ -59,6 +71,12 @@ def read_version(document: Mapping[str, Any], data: Data, aliases: Sequence[str]
     return VersionForm(sent.without_problems(), found, (*typed, *twice))
 
 
+def same_version(one: Value, other: Value) -> bool:
+    """Whether two documents say the same of a version, and call the feature the same."""
+    words = all((one.get(word) or "") == (other.get(word) or "") for word in ("feature", *WORDS))
+    return words and not differing(one, other)
+
+
 def by_group(document: Mapping[str, Any]) -> Value:
     """The document with its behavior nested by group. Raises Invalid for a field that is given twice."""
     behavior = dict(document.get("behavior") or {})
@@ -70,7 +88,8 @@ def by_group(document: Mapping[str, Any]) -> Value:
 def _written(base: Value, aliases: Sequence[str], new: bool) -> frozenset[str]:
     """The parts that rows and boxes cannot hold as they are."""
     behavior = base["behavior"]
-    written = {part for part in BEHAVIOR if part != "prompt" and not isinstance(behavior.get(part) or {}, Mapping)}
+    given = {part: behavior[part] for part in BEHAVIOR if behavior.get(part) is not None}
+    written = {part for part, value in given.items() if part != "prompt" and not isinstance(value, Mapping)}
     written |= {"other"} if set(behavior) - set(BEHAVIOR) else set()
     written |= set() if isinstance(base.get("samples") or [], list) else {"samples"}
     written |= set() if forms_of_contracts(base) else {"examples", "samples"}

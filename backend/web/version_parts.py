@@ -92,7 +92,7 @@ def _part(document: Mapping[str, Any], part: str) -> Any:
     behavior = document["behavior"]
     if part == "other":
         return {name: given for name, given in behavior.items() if name not in BEHAVIOR}
-    return None if behavior.get(part) in ({}, []) else behavior.get(part)
+    return None if behavior.get(part) == {} else behavior.get(part)
 
 
 def _alike(one: Any, other: Any, *, ordered: bool) -> bool:
@@ -306,8 +306,9 @@ def _no_constant(name: str) -> Any:
 
 
 def as_code(value: Any) -> str:
-    """A part as YAML; one that could not be read before is the text that was typed."""
-    return value if isinstance(value, str) else write_value(value)
+    """A part as YAML. One that could not be read when it was typed is the text that was typed."""
+    kept = isinstance(value, str) and (read_value(value) == value or isinstance(read_value(value), Mapping))
+    return value if kept else write_value(value)
 
 
 def from_code(text: str) -> Any:

@@ -74,7 +74,8 @@ def write_text(document: Mapping[str, Any]) -> str:
 
 def write_value(value: Any) -> str:
     """Write a part of a document by itself."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    return text.removesuffix("...\n")  # which ends a document that is one plain scalar
 
 
 def read_value(text: str) -> Any:

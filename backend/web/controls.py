@@ -60,7 +60,7 @@ class Control:
     @property
     def wide(self) -> bool:
         """Whether the control takes the whole width of the form."""
-        return self.widget in ("text", "lines", "group", "rows", "json", "many")
+        return self.widget in ("text", "lines", "group", "rows", "json", "many") and not self.schema.get("beside")
 
     @property
     def checked(self) -> bool:
@@ -68,13 +68,13 @@ class Control:
 
     @property
     def told(self) -> str:
-        """What is said in a group, in a line: its texts and what was chosen."""
-        said = [
-            next((option.label for option in part.options if option.chosen), "") if part.options
-            else ", ".join(part.lines) if part.lines else part.text
-            for part in self.parts
-        ]  # fmt: skip
-        return " · ".join(text for text in said if text)
+        """What is said in a group, in a line: its texts, what was chosen, numbers with what they bound."""
+        said = []
+        for part in self.parts:
+            chosen = next((option.label for option in part.options if option.chosen), "")
+            text = chosen or ", ".join(filter(None, part.lines)) or ("" if part.options else part.text)
+            said += [f"{part.label} {text}" if part.schema.get("decimal") else text] if text else []
+        return " · ".join(said)
 
     @property
     def wrong(self) -> bool:

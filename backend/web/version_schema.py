@@ -1,7 +1,8 @@
 """What a version's form is made of: a schema of its parts, drawn by the form engine that draws every input.
 
-Beside JSON Schema's own words a part may say `code` (a text in a fixed-width face), `rows` (lines at first), `decimal`
-(a number is typed), `fold` (a group that is closed at first), `unset` and `labels` (what the choices are called).
+Beside JSON Schema's own words a part may say `code` (a text in a fixed-width face), `rows` (lines at first), `beside`
+(a text that does not take the whole width), `decimal` (a number is typed), `fold` (a group that is closed at first),
+`unset` and `labels` (what choices are called).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ def schema_of(document: Mapping[str, Any], written: Written, aliases: Sequence[s
     parts: dict[str, Schema] = {"feature": _feature()} if new else {}
     parts["instructions"] = _rows(_("section"), text=_text(_("What it says"), rows=3), group="instructions", off=written)
     parts["prompt"] = _text(_("The message"), rows=4)
-    value = _text(_("Value"), _("true, false, null and numbers are what they say; put them in quotes to have a text."), rows=1)
+    value = _text(_("Value"), rows=1, beside=True)
     parts["vars"] = _rows(_("value"), value=value, group="vars", off=written)
     parts["input"], parts["output"] = _code(_("Schema")), _code(_("Schema"))
     contracts = _contracts(document)
@@ -61,7 +62,7 @@ def _named() -> dict[str, tuple[str, str]]:
         "feature": (_("The feature"), _("What people read of it. Its key stays for good: programs call it so.")),
         "instructions": (str(GROUP_TITLES["instructions"]), _("Sections of what the model is told first, in this order. Liquid templates: they may say {{ vars.name }}, {{ input.name }} and {{ tenant.name }}.")),
         "prompt": (str(GROUP_TITLES["prompt"]), _("The message that each run sends, made from its input: {{ input.name | fence }} marks it as data.")),
-        "vars": (str(GROUP_TITLES["vars"]), _("Values that instructions and question refer to as vars.name, for people to change one at a time.")),
+        "vars": (str(GROUP_TITLES["vars"]), _("Values that instructions and question refer to as vars.name, for people to change one at a time. Numbers, true, false and null are what they say; in quotes they are text.")),
         "input": (_("Input"), _("What a run takes: a JSON Schema, as YAML or JSON. Forms and the API follow it.")),
         "output": (_("Output"), _("What a run answers: a JSON Schema, as YAML or JSON.")),
         "examples": (str(GROUP_TITLES["examples"]), _("Shown to the model with every run, as turns of a conversation.")),

@@ -52,7 +52,8 @@ class LivedIn:
         ]  # fmt: skip
         operator = [
             ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
-            ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_versions", "/vendor/f/greet/versions"),
+            ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_edit", "/vendor/f/greet/edit?from=2&as=form"),
+            ("vendor_new", "/vendor/features/new?as=form"), ("vendor_versions", "/vendor/f/greet/versions"),
             ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
             ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
             ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),

@@ -82,3 +82,94 @@ def test_whatever_somebody_wrote_is_there_after_the_form(document):
     # A text where only something else can stand is refused either way: as a text, or as what it says when it is read.
     refused = {part for part, value in document["behavior"].items() if isinstance(value, str)} | {"prompt"}
     assert differing(back(document).document, document) <= refused
+
+
+def test_what_is_typed_into_the_form_is_in_the_document_and_all_else_as_it_was():
+    found = back(
+        GREETING, **{"vars/0/value": "warm", "instructions/1/more/edit": '"locked"', "limits/timeout_seconds": "20"}
+    )
+    assert differing(found.document, GREETING) == {"vars", "limits", "rules"}
+    assert found.document["behavior"]["vars"] == {"tone": "warm", "language": "English"}
+    assert found.document["behavior"]["limits"] == {"timeout_seconds": 20, "repairs": 1, "input_bytes": 2000}
+    assert found.document["rules"] == {**GREET_RULES, "instructions.tone": {"edit": "locked"}}
+
+
+def test_rows_are_added_moved_and_taken_out_by_their_order_in_the_form():
+    data = dict(draw_version(GREETING, ["standard"], new=False).form.data)
+    data["in/instructions"] = ["2", "n1", "0"]
+    data |= {"in/instructions/n1/name": ["closing"], "in/instructions/n1/text": ["Say goodbye."]}
+    found = read_version(GREETING, data, ["standard"], new=False)
+    assert list(found.document["behavior"]["instructions"]) == ["safety", "closing", "role"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "name"),
+    [
+        (Problem("/behavior/instructions/tone", "template", "…"), "in/instructions/1/text"),
+        (Problem("/behavior/instructions/tone", "name", "…"), "in/instructions/1/name"),
+        (Problem("/behavior/vars.language", "type", "…"), "in/vars/1/value"),
+        (Problem("/behavior/examples/first/output/greeting/0", "type", "…"), "in/examples/0/output/greeting"),
+        (Problem("/behavior/checks/short/max", "check", "…"), "in/checks/0/count"),
+        (Problem("/behavior/model/temperature", "range", "…"), "in/model/temperature"),
+        (Problem("/behavior/input/properties/name", "schema", "…"), "in/input"),
+        (Problem("/rules/vars.tone/choices", "rule", "…"), "in/vars/0/more/choices"),
+        (Problem("/rules/checks.*/edit", "rule", "…"), "in/rules/0/edit"),
+        (Problem("/rules/checks.*/tighten", "rule", "…"), "in/rules/0/bounds/tighten"),
+        (Problem("/titles/vars.tone", "title", "…"), "in/vars/0/more/label"),
+        (Problem("/samples/0/name", "type", "…"), "in/samples/0/input/name"),
+        (Problem("/behavior/checks/gone", "check", "…"), "in/checks"),
+    ],
+)
+def test_what_publishing_finds_wrong_stands_beside_what_caused_it(problem, name):
+    document = {
+        **GREETING, "samples": [{"name": "Ann"}], "titles": {"vars.tone": {"label": "Tone"}},
+        "rules": {**GREET_RULES, "checks.*": {"edit": "tenant", "tighten": True}},
+    }  # fmt: skip
+    found = back(document).with_problems([problem])
+    wrong = {one.name for one in every(found.form.controls) if one.problems}
+    assert found.name_at(problem) == name and (wrong == {name} or name == "in/vars/0/more/label")
+
+
+def every(controls):
+    for control in controls:
+        yield control
+        yield from every((*control.parts, *control.rows))
+
+
+def test_a_name_that_is_given_twice_is_told_and_not_lost():
+    found = back(GREETING, **{"vars/1/name": "tone"})
+    assert [problem.message for problem in found.own] == ["vars.tone is given twice"]
+    assert found.name_of(found.own[0]) == "in/vars/1/name"
+
+
+def test_examples_are_forms_of_their_contract_with_the_same_names_of_definitions_in_both():
+    person = {"type": "object", "properties": {"name": {"type": "string"}}}
+    greeting = {"type": "object", "properties": {"text": {"type": "string"}, "again": {"$ref": "#/$defs/thing"}}}
+    contract = {"type": "object", "properties": {"who": {"$ref": "#/$defs/thing"}}}
+    example = {"input": {"who": {"name": "Eve"}}, "output": {"who": {"text": "Hello"}}}
+    behavior = {
+        **GREET, "input": {**contract, "$defs": {"thing": person}}, "output": {**contract, "$defs": {"thing": greeting}},
+        "examples": {"first": example},
+    }  # fmt: skip
+    drawn = draw_version({"behavior": behavior}, ["standard"], new=False)
+    pointers = {one.pointer: one.widget for one in every(drawn.form.controls)}
+    assert pointers["/examples/0/input/who/name"] == "text"
+    assert pointers["/examples/0/output/who/again"] == "json"  # which leads back to itself
+    assert back({"behavior": behavior}).document["behavior"]["examples"] == {"first": example}
+
+
+def test_a_version_of_too_many_parts_has_no_form():
+    many = {f"v{n}": "x" for n in range(200)}
+    assert draw_version({"behavior": {**GREET, "vars": many}}, ["standard"], new=False) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a: b # c\nd: e", 1), ("# a\n# b\nc: d", 2), ("a: 'b # c'\nd: \"# e\"", 0), ("a: b#c", 0),
+        ("a: |\n  # text\n  more\nb: c", 0), ("a: | # why\n  # text\nb: c", 1), ("a: |\n  text\n# after\nb: c", 1),
+        ("a: [b, # c\n  d]", 1), ("", 0),
+    ],
+)  # fmt: skip
+def test_lines_with_comments_are_counted_and_not_what_looks_like_one(text, lines):
+    assert comments_in(text) == lines

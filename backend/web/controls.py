@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from django.utils.translation import gettext as _
 
@@ -104,7 +104,11 @@ class Control:
 def widget_of(schema: Schema, definitions: Schema) -> Widget:
     """Which control suits a part; whatever has none of its own is written as JSON."""
     if "enum" in schema:
-        short = "labels" not in schema and len(schema["enum"]) <= SEGMENTS and all(len(str(one)) <= 14 for one in schema["enum"])
+        short = (
+            "labels" not in schema
+            and len(schema["enum"]) <= SEGMENTS
+            and all(len(str(one)) <= 14 for one in schema["enum"])
+        )
         return "segments" if short else "select"
     match kind(schema):
         case "string" if schema.get("format") == "date":
@@ -186,7 +190,9 @@ def _options(part: Schema, sent: Sequence[str]) -> tuple[Option, ...]:
     """The values of an enum, called as the schema's `labels` say where a form of our own has them."""
     labels = as_schema(part.get("labels"))
     texts = [(json.dumps(value, ensure_ascii=False), value) for value in part["enum"]]
-    named = ((text, "–" if value is None else str(labels.get(value, value) if labels else value)) for text, value in texts)
+    named = (
+        (text, "–" if value is None else str(labels.get(value, value) if labels else value)) for text, value in texts
+    )
     return tuple(Option(text, name, text in sent) for text, name in named)
 
 

@@ -67,7 +67,9 @@ def read_version(document: Mapping[str, Any], data: Data, aliases: Sequence[str]
     schema = schema_of(base, _written(base, aliases, new), aliases, new=new)
     sent = read_form(schema, data)
     found, twice = document_from(sent.value, base)
-    typed = [problem for problem in sent.problems if problem.rule != "required"]  # which publishing says in its own words
+    typed = [
+        problem for problem in sent.problems if problem.rule != "required"
+    ]  # which publishing says in its own words
     return VersionForm(sent.without_problems(), found, (*typed, *twice))
 
 
@@ -146,8 +148,9 @@ def _inside(part: str, rest: list[str]) -> str:
 def _said_of(part: str, field: str, rest: list[str], value: Value) -> str:
     group, _dot, name = field.partition(".")
     rows = value.get(group)
-    index = _row(rows, "name", name) if group in NAMED and isinstance(rows, list) else None
-    if index is not None and _says(rows[index].get("more", {}), part):
+    named = rows if group in NAMED and isinstance(rows, list) else []
+    index = _row(named, "name", name)
+    if index is not None and _says(named[index].get("more", {}), part):
         return "/".join([f"/{group}/{index}/more", *rest])
     listed = value.get(part)
     index = _row(listed, "field", field) if isinstance(listed, list) else None

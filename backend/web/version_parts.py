@@ -50,8 +50,7 @@ def value_of(document: Mapping[str, Any], written: frozenset[str]) -> Value:
 def document_from(value: Value, base: Mapping[str, Any]) -> tuple[Value, list[Problem]]:
     """The document that a form's values come to, groups in the order of `base`; and names that are given twice."""
     problems: list[Problem] = []
-    rules, titles = {}, {}
-    behavior: Value = {}
+    rules, titles, behavior = Value(), Value(), Value()
     for part in BEHAVIOR:
         given = value.get(part)
         if isinstance(given, str):
@@ -70,9 +69,8 @@ def document_from(value: Value, base: Mapping[str, Any]) -> tuple[Value, list[Pr
     for part, read, beside in (("rules", _rule_from, rules), ("titles", _title_from, titles)):
         found[part] = _listed(part, value.get(part, []), read, beside, problems)
     samples = value.get("samples", [])
-    found["samples"] = from_code(samples) if isinstance(samples, str) else [
-        _ordered_like(row.get("input", {}), old) for row, old in zip(samples, _as_long(base.get("samples"), samples), strict=True)
-    ]  # fmt: skip
+    given = from_code(samples) if isinstance(samples, str) else [row.get("input", {}) for row in samples]
+    found["samples"] = given if isinstance(samples, str) else _ordered_like(given, base.get("samples"))
     return {name: part for name, part in found.items() if part or name == "behavior"}, problems
 
 
@@ -219,7 +217,7 @@ _FROM: Mapping[str, Callable[[Value, Any], Any]] = {
 
 
 def _check_from(row: Value) -> Value:
-    found = {name: row[name] for name in ("kind", "at", "message") if name in row}
+    found: Value = {name: row[name] for name in ("kind", "at", "message") if name in row}
     if count := row.get("count"):
         argument = _argument(row.get("kind"))
         found[argument if argument in ("max", "min") else "max"] = from_line(count)
@@ -263,9 +261,7 @@ def _title_from(said: Value) -> Value:
     return {name: said[name] for name in TITLE if name in said}
 
 
-def _listed(
-    part: str, rows: Any, read: Callable[[Value], Value], beside: Value, problems: list[Problem]
-) -> Any:
+def _listed(part: str, rows: Any, read: Callable[[Value], Value], beside: Value, problems: list[Problem]) -> Any:
     """Rules or titles: those beside their fields, and those that have rows of their own."""
     if isinstance(rows, str):
         return from_code(rows)
@@ -286,7 +282,7 @@ def _words(value: Value, base: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def as_line(value: Any) -> str:
-    """A scalar as one text: `5` is a number, `true` and `null` are what they say, `"5"` in quotes is text, all else too."""
+    """A scalar as one text: `5`, `true` and `null` are what they say, `"5"` in quotes is text, and so is all else."""
     if isinstance(value, str) and from_line(value) == value:
         return value
     return json.dumps(value, ensure_ascii=False, default=str)

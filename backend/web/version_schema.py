@@ -24,9 +24,11 @@ OPEN = ("feature", "instructions", "prompt", "vars", "input", "output", "other")
 
 
 def schema_of(document: Mapping[str, Any], written: Written, aliases: Sequence[str], *, new: bool) -> Schema:
-    """The schema of a version's form. `written` are the parts that are drawn as YAML; a new feature has words as well."""
+    """The schema of a version's form. `written` parts are drawn as YAML; a new feature has words as well."""
     parts: dict[str, Schema] = {"feature": _feature()} if new else {}
-    parts["instructions"] = _rows(_("section"), text=_text(_("What it says"), rows=3), group="instructions", off=written)
+    parts["instructions"] = _rows(
+        _("section"), text=_text(_("What it says"), rows=3), group="instructions", off=written
+    )
     parts["prompt"] = _text(_("The message"), rows=4)
     value = _text(_("Value"), rows=1, beside=True)
     parts["vars"] = _rows(_("value"), value=value, group="vars", off=written)
@@ -37,13 +39,19 @@ def schema_of(document: Mapping[str, Any], written: Written, aliases: Sequence[s
     parts["model"] = _model(aliases, document)
     parts["checks"] = _rows(_("check"), **_check(), group="checks", off=written)
     parts["limits"] = _object({name: _limit(name) for name in LIMITS})
-    parts["rules"] = _list(_("rule"), {"field": _line(_("Field or group")), "edit": _who(), "bounds": _bounds()}, "field")
+    parts["rules"] = _list(
+        _("rule"), {"field": _line(_("Field or group")), "edit": _who(), "bounds": _bounds()}, "field"
+    )
     parts["titles"] = _list(_("title"), {"field": _line(_("Field")), **_titles()}, "field")
     parts["samples"] = _list(_("sample"), {"input": contracts["input"]} if "input" in contracts else {}, "input")
     parts["other"] = _code(_("YAML"))
     named = _named()
     drawn = {
-        name: {**(_code(_("YAML")) if name in written else part), "title": named[name][0], "description": named[name][1]}
+        name: {
+            **(_code(_("YAML")) if name in written else part),
+            "title": named[name][0],
+            "description": named[name][1],
+        }
         for name, part in parts.items()
         if name != "other" or "other" in written
     }
@@ -58,22 +66,32 @@ def forms_of_contracts(document: Mapping[str, Any]) -> bool:
 
 def _named() -> dict[str, tuple[str, str]]:
     """What each part is called, and what it is for."""
-    return {
+    title = {key: str(words) for key, words in GROUP_TITLES.items()}
+    scalars = _("Numbers, true, false and null are what they say; in quotes they are text.")
+    liquid = _("Liquid templates: they may say {{ vars.name }}, {{ input.name }} and {{ tenant.name }}.")
+    told = {
         "feature": (_("The feature"), _("What people read of it. Its key stays for good: programs call it so.")),
-        "instructions": (str(GROUP_TITLES["instructions"]), _("Sections of what the model is told first, in this order. Liquid templates: they may say {{ vars.name }}, {{ input.name }} and {{ tenant.name }}.")),
-        "prompt": (str(GROUP_TITLES["prompt"]), _("The message that each run sends, made from its input: {{ input.name | fence }} marks it as data.")),
-        "vars": (str(GROUP_TITLES["vars"]), _("Values that instructions and question refer to as vars.name, for people to change one at a time. Numbers, true, false and null are what they say; in quotes they are text.")),
+        "instructions": (title["instructions"], _("What the model is told first, in this order.") + " " + liquid),
+        "prompt": (title["prompt"], _("What each run sends. {{ input.name | fence }} marks what was given as data.")),
+        "vars": (
+            title["vars"],
+            _("What templates refer to as vars.name, to be changed one at a time.") + " " + scalars,
+        ),
         "input": (_("Input"), _("What a run takes: a JSON Schema, as YAML or JSON. Forms and the API follow it.")),
         "output": (_("Output"), _("What a run answers: a JSON Schema, as YAML or JSON.")),
-        "examples": (str(GROUP_TITLES["examples"]), _("Shown to the model with every run, as turns of a conversation.")),
-        "model": (str(GROUP_TITLES["model"]), _("Which model answers, and how. What is left empty is as the provider has it.")),
-        "checks": (str(GROUP_TITLES["checks"]), _("What an answer must satisfy besides its schema.")),
-        "limits": (str(GROUP_TITLES["limits"]), _("How long and how dear one run may be.")),
-        "rules": (_("Who may change what"), _("Rules for fields that have none beside them, and for whole groups such as vars.*")),
+        "examples": (title["examples"], _("Shown to the model with every run, as turns of a conversation.")),
+        "model": (title["model"], _("Which model answers, and how. What is left empty is as the provider has it.")),
+        "checks": (title["checks"], _("What an answer must satisfy besides its schema.")),
+        "limits": (title["limits"], _("How long and how dear one run may be.")),
+        "rules": (
+            _("Who may change what"),
+            _("For fields without a rule beside them, and whole groups, such as vars.*"),
+        ),
         "titles": (_("What fields are called"), _("For fields that have no title beside them.")),
-        "samples": (_("Samples"), _("Inputs of your own on which versions are tried. Without any, the examples' inputs are taken.")),
+        "samples": (_("Samples"), _("Inputs to try versions on. Without any, those of the examples are taken.")),
         "other": (_("Not known here"), _("Groups that no behavior has.")),
-    }  # fmt: skip
+    }
+    return told
 
 
 def _object(properties: Mapping[str, Schema], *required: str, **said: Any) -> Schema:
@@ -104,7 +122,9 @@ def _rows(singular: str, *, group: str, off: Written, **parts: Schema) -> Schema
     """Fields of a group: each with its name, its value, and what else is said of it folded beneath."""
     beside = {**({} if "titles" in off else _titles()), **({} if "rules" in off else _rule(BESIDE[group]))}
     more = {"more": _object(beside, title=_("Title, and who may change it"), fold=True)} if beside else {}
-    return _list(singular, {"name": _line(_("Name")), **parts, **more}, "name", *(set(parts) - {"message", "count", "phrases"}))
+    return _list(
+        singular, {"name": _line(_("Name")), **parts, **more}, "name", *(set(parts) - {"message", "count", "phrases"})
+    )
 
 
 def _feature() -> Schema:
@@ -187,7 +207,11 @@ def _limit(name: str) -> Schema:
         "timeout_seconds": _("Seconds that a run may take"), "repairs": _("Times that a wrong answer is asked again"),
         "input_bytes": _("Bytes that an input may have"), "cost_per_run": _("Most that a run may cost"),
     }  # fmt: skip
-    usual = _("Else %(n)s.") % {"n": f"{LIMIT_DEFAULTS[name]:g}"} if name in LIMIT_DEFAULTS else _("Else budgets alone bind it.")
+    usual = (
+        _("Else %(n)s.") % {"n": f"{LIMIT_DEFAULTS[name]:g}"}
+        if name in LIMIT_DEFAULTS
+        else _("Else budgets alone bind it.")
+    )
     return _number(labels.get(name, name), *LIMITS[name][:2], usual)
 
 

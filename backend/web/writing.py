@@ -78,14 +78,14 @@ def filled(written: Written, data: Data, actor: Actor) -> Written:
     """
     drawn = read_text(written.text)
     form = read_version(drawn, data, _models(actor), new=not written.key)
-    for text, document in ((written.began, read_text(written.began)), (written.text, drawn)):
+    for text, document in ((written.text, drawn), (written.began, read_text(written.began))):
         if same_version(form.document, by_group(document)):
             return replace(written, form=form, drawn=written.text, text=text)
     return replace(written, form=form, drawn=written.text, text=write_text(form.document))
 
 
 def as_typed(written: Written, actor: Actor) -> Written:
-    """The form drawn anew from what it comes to, so that examples follow the schemas, unless something would be lost."""
+    """The form drawn anew from what it comes to, so that examples follow the schemas, if nothing is lost."""
     if written.form is None or not written.whole:
         return written
     try:

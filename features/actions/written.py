@@ -94,12 +94,18 @@ def comments_in(text: str) -> int:
         raise _not_yaml(wrong) from wrong
     outside, place = list[str](), 0
     for token in tokens:
-        start = token.start_mark.index
-        if token.style in ("|", ">"):  # what follows on the line that opens a block is not of its text
-            start = text.find("\n", start)
-        outside.append(text[place:start] if start >= place else "")
-        place = token.end_mark.index
+        start, end = token.start_mark.index, token.end_mark.index
+        outside += [text[place:start], _beside_block(text[start:end]) if token.style in ("|", ">") else ""]
+        place = end
     return sum(1 for line in "".join([*outside, text[place:]]).splitlines() if _COMMENT.search(line))
+
+
+def _beside_block(block: str) -> str:
+    """What PyYAML takes for part of a block and is none: the rest of its first line, lines that stand further left."""
+    first, *lines = block.split("\n")
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines if line.strip()]
+    left = [line for line in lines if line.strip() and len(line) - len(line.lstrip(" ")) < indents[0]]
+    return "\n".join([first, *left, ""])
 
 
 def document_of(feature: Feature, version: Version) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..version_form import VersionForm
+from backend.web.version_form import VersionForm
+
 from .upgrade import Trial
 from .vendor import Comparison
 
@@ -24,9 +25,9 @@ class Written:
     """A version as it is written. `key` is empty for a feature that is not there yet.
 
     `start` is the version that the text began from, `number` the one that it would become. With nothing `wrong` it
-    compiles: `digest` names it and `comparison` tells what differs from `start`. A `form` is shown instead of the text, if
-    there is one, `drawn` from an earlier text; `comments` are the lines with one, when somebody is to be asked whether
-    they may go. `unheld` says why there is no going over to the other.
+    compiles: `digest` names it and `comparison` tells what differs from `start`. A `form` is shown instead of the
+    text, if there is one, `drawn` from an earlier text; `comments` are the lines with one, when somebody is to be asked
+    whether they may go. `unheld` says why there is no going over to the other.
     """
 
     key: str

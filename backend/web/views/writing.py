@@ -89,7 +89,9 @@ def _yaml(request: PageRequest, feature: Feature | None, written: Written) -> Ht
     """From the form to the text, unless no text could say what stands there."""
     found = checked(written if not written.whole else replace(written, form=None), feature, request.actor)
     if not written.whole:
-        return _show(request, replace(found, unheld=_("Put right what is marked first: no text can say it.")), status=422)
+        return _show(
+            request, replace(found, unheld=_("Put right what is marked first: no text can say it.")), status=422
+        )
     return _show(request, found, address=_here(written)[:-1])
 
 

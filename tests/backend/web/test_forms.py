@@ -226,7 +226,11 @@ def test_an_old_input_in_the_form_is_sent_again_unchanged(value):
 
 
 def test_a_definition_that_leads_back_to_itself_is_written_as_json():
-    node = {"type": "object", "title": "Node", "properties": {"next": {"$ref": "#/$defs/node"}, "name": {"type": "string"}}}
+    node = {
+        "type": "object",
+        "title": "Node",
+        "properties": {"next": {"$ref": "#/$defs/node"}, "name": {"type": "string"}},
+    }
     schema = {"properties": {"first": {"$ref": "#/$defs/node"}}, "$defs": {"node": node}}
     value = {"first": {"name": "a", "next": {"name": "b"}}}
     form = blank_form(schema, value)

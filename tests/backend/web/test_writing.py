@@ -170,7 +170,7 @@ def test_the_form_is_checked_in_the_same_words_beside_the_field(at_desk: Sit, ca
     page, said = olga.see(FORM), "vars.mood"
     checked = olga.send(EDIT, act="check", **typed(page, in__instructions__1__text="In a {{ vars.mood }} tone."))
     assert '"at": "in/instructions/1/text"' in unescape(checked.content.decode())
-    told = words(checked).split("behavior.instructions.tone ")[1]
+    told = words(checked).split("behavior.instructions.tone ")[-1]
     text = text_of(olga.see(EDIT)).replace("Write in a {{ vars.tone }} tone.", "In a {{ vars.mood }} tone.")
     assert said in told and told in words(olga.send(EDIT, act="check", text=text, **{"from": "1"}))
     refused = olga.send(EDIT, act="publish", **typed(page, in__instructions__1__text="In a {{ vars.mood }} tone."))
@@ -206,7 +206,9 @@ def test_what_cannot_be_the_other_stays_as_it_is_typed(at_desk: Sit, cast: Cast)
     assert text_of(broken.content.decode()) == "behavior: ["
     twice = olga.send(EDIT, act="yaml", **typed(olga.see(FORM), in__vars__1__name="tone", in__vars__1__value="English"))
     assert twice.status_code == 422 and "It cannot be YAML yet." in words(twice)
-    assert "vars.tone is given twice" in words(twice) and typed(twice.content.decode())["in/vars/1/value"] == ["English"]
+    assert "vars.tone is given twice" in words(twice) and typed(twice.content.decode())["in/vars/1/value"] == [
+        "English"
+    ]
     publishing = olga.send(EDIT, act="publish", **typed(olga.see(FORM), in__vars__1__name="tone"))
     assert publishing.status_code == 422 and highest_number(cast.greet) == 1
 
@@ -230,6 +232,8 @@ def test_examples_follow_a_schema_that_was_changed_in_the_form(at_desk: Sit, cas
 
 def test_a_new_feature_is_made_in_the_form(at_desk: Sit, cast: Cast) -> None:
     olga = at_desk(cast.operator)
-    sent = typed(olga.see("/vendor/features/new?as=form"), in__feature__feature="condense", in__feature__title="Condense")
+    sent = typed(
+        olga.see("/vendor/features/new?as=form"), in__feature__feature="condense", in__feature__title="Condense"
+    )
     assert olga.send("/vendor/features/new", act="publish", **sent)["HX-Redirect"] == "/vendor/f/condense/versions"
     assert find_feature("condense", cast.alice).title == "Condense"

@@ -1,6 +1,7 @@
 """Leave for the vendor's support to look at an organisation's runs and behavior: given by its admins, for a time."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -39,6 +40,17 @@ def end_support(*, by: Actor) -> None:
 def live_grants() -> QuerySet[SupportGrant]:
     """The grants in force of the present organisation: one or none; within its transaction."""
     return SupportGrant.objects.filter(ended_at=None, until__gt=timezone.now())
+
+
+def grants_of(tenant: Tenant, most: int = 10) -> list[SupportGrant]:
+    """The newest leaves that an organisation gave, for operators; within their transaction."""
+    return list(SupportGrant.objects.using(OPERATOR).filter(tenant=tenant).order_by("-created_at")[:most])
+
+
+def support_ends() -> dict[UUID, datetime]:
+    """Until when support may look, by organisation that lets it, for operators; within their transaction."""
+    rows = SupportGrant.objects.using(OPERATOR).filter(ended_at=None, until__gt=timezone.now()).order_by("until")
+    return dict(rows.values_list("tenant_id", "until"))
 
 
 def open_to_support(slug: str) -> tuple[Tenant, datetime] | None:

@@ -69,13 +69,13 @@ def _named() -> dict[str, tuple[str, str]]:
     title = {key: str(words) for key, words in GROUP_TITLES.items()}
     scalars = _("Numbers, true, false and null are what they say; in quotes they are text.")
     liquid = _("Liquid templates: they may say {{ vars.name }}, {{ input.name }} and {{ tenant.name }}.")
-    told = {
+    return {
         "feature": (_("The feature"), _("What people read of it. Its key stays for good: programs call it so.")),
         "instructions": (title["instructions"], _("What the model is told first, in this order.") + " " + liquid),
         "prompt": (title["prompt"], _("What each run sends. {{ input.name | fence }} marks what was given as data.")),
         "vars": (
             title["vars"],
-            _("What templates refer to as vars.name, to be changed one at a time.") + " " + scalars,
+            _("What templates refer to as vars.name, each changed by itself.") + " " + scalars,
         ),
         "input": (_("Input"), _("What a run takes: a JSON Schema, as YAML or JSON. Forms and the API follow it.")),
         "output": (_("Output"), _("What a run answers: a JSON Schema, as YAML or JSON.")),
@@ -85,13 +85,12 @@ def _named() -> dict[str, tuple[str, str]]:
         "limits": (title["limits"], _("How long and how dear one run may be.")),
         "rules": (
             _("Who may change what"),
-            _("For fields without a rule beside them, and whole groups, such as vars.*"),
+            _("For fields without a rule beside them, and groups such as vars.*"),
         ),
         "titles": (_("What fields are called"), _("For fields that have no title beside them.")),
         "samples": (_("Samples"), _("Inputs to try versions on. Without any, those of the examples are taken.")),
         "other": (_("Not known here"), _("Groups that no behavior has.")),
     }
-    return told
 
 
 def _object(properties: Mapping[str, Schema], *required: str, **said: Any) -> Schema:

@@ -20,7 +20,7 @@ from features.actions.written import comments_in
 from features.find import find_feature
 from features.models import Feature
 from features.runs.trying import SAMPLES, start_sample_preview
-from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound, OverBudget, TooMany
+from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed, NotFound, OverBudget, TooMany
 
 TEMPLATE = "web/vendor_edit.html"
 
@@ -102,6 +102,9 @@ def _here(written: Written) -> str:
 def _publish(request: PageRequest, feature: Feature | None, written: Written, *, move: bool) -> HttpResponseBase:
     try:
         made, version = published(written, feature, move=move, by=request.actor)
+    except ApprovalNeeded as asked:
+        messages.info(request, asked.detail)
+        return HttpResponseClientRedirect(reverse("web:approvals")) if request.htmx else redirect("web:approvals")
     except (Invalid, Conflict) as error:
         found = checked(as_typed(written, request.actor), feature, request.actor)
         return _show(request, replace(found, refused=error.detail), status=error.status)

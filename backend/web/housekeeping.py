@@ -76,7 +76,6 @@ def tenant_lines(month: Month, actor: Actor) -> TenantsPage:
             share=share_of(used[row.slug].cost if row.slug in used else 0, total),
             limits=_limits(row.requests_per_minute, row.concurrent_runs), since=row.created_at,
             state=row.state, support_until=looked_at.get(row.id),
-            state=row.state, support_until=looked_at.get(row.id),
         )
         for row in rows
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Leave for the vendor's support to look at an organisation's runs and behavior: given by its admins, for a time."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from .actor import Actor, note_for_vendor
 from .isolation import OPERATOR, operator_tx
-from .models import SupportGrant, Tenant
+from .models import SupportGrant, Tenant, VendorAuditEvent
 from .workshop import customers
 
 MOST_HOURS = 7 * 24
@@ -42,9 +43,29 @@ def live_grants() -> QuerySet[SupportGrant]:
     return SupportGrant.objects.filter(ended_at=None, until__gt=timezone.now())
 
 
-def grants_of(tenant: Tenant, most: int = 10) -> list[SupportGrant]:
-    """The newest leaves that an organisation gave, for operators; within their transaction."""
-    return list(SupportGrant.objects.using(OPERATOR).filter(tenant=tenant).order_by("-created_at")[:most])
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Leave as the vendor's record has it: why, from when, until when, and when it ended before that."""
+
+    reason: str
+    at: datetime
+    until: datetime
+    ended: datetime | None
+
+
+def grants_told(tenant: Tenant, most: int = 20) -> list[Given]:
+    """The leaves that an organisation gave, by its newest events, the newest first; for operators, in their transaction.
+
+    They read this of the vendor's record: of the organisation's own row they are let see no more than the time.
+    """
+    events = VendorAuditEvent.objects.using(OPERATOR).filter(verb="support.grant", target=f"tenant:{tenant.pk}")
+    found, ended = list[Given](), None
+    for event in events.order_by("-sequence")[:most]:
+        if until := event.detail.get("until"):
+            over = ended if ended and ended < datetime.fromisoformat(until) else None
+            found.append(Given(event.detail["reason"], event.at, datetime.fromisoformat(until), over))
+        ended = event.at
+    return found
 
 
 def support_ends() -> dict[UUID, datetime]:

@@ -4,7 +4,7 @@ from tenants.actor import Actor
 from tenants.errors import NotFound
 from tenants.limits import requests_of_tenant, runs_of_tenant
 from tenants.models import Tenant
-from tenants.support import grants_of
+from tenants.support import grants_told
 from tenants.workshop import customers
 
 from .parts import GrantLine, TenantView
@@ -22,7 +22,7 @@ def find_organisation(slug: str, actor: Actor) -> Tenant:
 def organisation_view(tenant: Tenant, actor: Actor) -> TenantView:
     """What its page shows."""
     with actor.present():
-        grants = [GrantLine(row.reason, row.created_at, row.until, row.ended_at) for row in grants_of(tenant)]
+        grants = [GrantLine(one.reason, one.at, one.until, one.ended) for one in grants_told(tenant)]
     return TenantView(
         slug=tenant.slug, name=tenant.name, since=tenant.created_at, state=tenant.state, reason=tenant.state_reason,
         state_since=tenant.state_at, requests=requests_of_tenant(tenant), runs=runs_of_tenant(tenant), grants=grants,

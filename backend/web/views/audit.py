@@ -1,4 +1,4 @@
-"""What was done in the organisation, or by operators, and whether the record is whole; its data as a file, and erasing somebody's."""
+"""What was done, by members or operators, and whether the record is whole; an organisation's data, and erasing it."""
 
 import json
 from typing import Any
@@ -119,8 +119,8 @@ def _data(
 def _line(row: AuditEvent | VendorAuditEvent, names: dict[str, str], actor: Actor) -> AuditLine:
     return AuditLine(
         row.sequence, row.at, author_words(row.actor, names, actor), row.actor, row.verb, row.target,
-        names.get(row.target) or target_words(row.target), detail_words(row.detail), json.dumps(row.detail, ensure_ascii=False),
-        bytes(row.digest).hex(),
+        names.get(row.target) or target_words(row.target), detail_words(row.detail),
+        json.dumps(row.detail, ensure_ascii=False), bytes(row.digest).hex(),
     )  # fmt: skip
 
 

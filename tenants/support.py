@@ -54,12 +54,13 @@ class Given:
 
 
 def grants_told(tenant: Tenant, most: int = 20) -> list[Given]:
-    """The leaves that an organisation gave, by its newest events, the newest first; for operators, in their transaction.
+    """The leaves that an organisation gave, the newest first; for operators, within their transaction.
 
     They read this of the vendor's record: of the organisation's own row they are let see no more than the time.
     """
     events = VendorAuditEvent.objects.using(OPERATOR).filter(verb="support.grant", target=f"tenant:{tenant.pk}")
-    found, ended = list[Given](), None
+    found = list[Given]()
+    ended: datetime | None = None
     for event in events.order_by("-sequence")[:most]:
         if until := event.detail.get("until"):
             over = ended if ended and ended < datetime.fromisoformat(until) else None

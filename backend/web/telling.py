@@ -100,7 +100,8 @@ def target_words(target: str) -> str:
     words = {
         "run": _("A run"), "batch": _("A batch"), "budget": _("A budget"), "export": _("An export"),
         "apikey": _("A key"), "erasure": _("An erasure"), "delivery": _("A delivery"), "member": _("A member"),
-        "feature": _("A feature"), "tenant": _("An organisation"), "webhook": _("A webhook"), "providerkey": _("A provider key"),
+        "feature": _("A feature"), "tenant": _("An organisation"), "webhook": _("A webhook"),
+        "providerkey": _("A provider key"),
         "invitation": _("An invitation"), "operatorkey": _("An operator's key"), "rollout": _("A rollout"),
     }  # fmt: skip
     kind = target.partition(":")[0]

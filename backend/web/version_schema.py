@@ -187,7 +187,7 @@ def _model(aliases: Sequence[str], document: Mapping[str, Any]) -> Schema:
     now = said.get("name") if isinstance(said, Mapping) else None
     names = dict.fromkeys([*aliases, now] if isinstance(now, str) and now else aliases)
     labels = {
-        "temperature": _("Temperature"), "max_output_tokens": _("Most tokens of an answer"), "top_p": _("Top p"),
+        "temperature": _("Temperature"), "max_output_tokens": _("Most tokens"), "top_p": _("Top p"),
         "seed": _("Seed"), "presence_penalty": _("Presence penalty"), "frequency_penalty": _("Frequency penalty"),
     }  # fmt: skip
     numbers = {name: _number(labels.get(name, name), *bounds[:2]) for name, bounds in MODEL_NUMBERS.items()}
@@ -197,7 +197,7 @@ def _model(aliases: Sequence[str], document: Mapping[str, Any]) -> Schema:
 
 
 def _number(title: str, low: float, high: float, more: str = "") -> Schema:
-    told = _("From %(a)s to %(b)s.") % {"a": f"{low:g}", "b": f"{high:.16g}"}
+    told = _("From %(a)s to %(b)s.") % {"a": f"{low:g}", "b": f"{high:.16g}"} if high < 10**9 else _("A whole number.")
     return _line(title, f"{told} {more}".strip(), decimal=True)
 
 

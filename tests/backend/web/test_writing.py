@@ -237,3 +237,12 @@ def test_a_new_feature_is_made_in_the_form(at_desk: Sit, cast: Cast) -> None:
     )
     assert olga.send("/vendor/features/new", act="publish", **sent)["HX-Redirect"] == "/vendor/f/condense/versions"
     assert find_feature("condense", cast.alice).title == "Condense"
+
+
+def test_where_two_operators_are_needed_the_editor_asks_the_other(at_desk: Sit, cast: Cast, settings: Any) -> None:
+    settings.SECOND_APPROVAL = True
+    olga = at_desk(cast.operator)
+    answer = olga.send(EDIT, act="move", **typed(olga.see(FORM), in__vars__0__value="warm", message="Warmer"))
+    assert answer["HX-Redirect"] == "/vendor/approvals" and highest_number(cast.greet) == 1
+    page = words(olga.see("/vendor/approvals"))
+    assert "This takes two operators." in page and "Publish a version to everybody greet · Warmer" in page

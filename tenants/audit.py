@@ -171,10 +171,15 @@ def read_heads(path: Path) -> dict[str, dict[int, bytes]]:
 
 
 def events_of(
-    tenant_id: UUID, *, verb: str = "", who: str = "", before: int | None = None, most: int
-) -> list[AuditEvent]:
-    """A tenant's newest events, before a sequence if told, of a verb or an author; within its transaction."""
-    rows = AuditEvent.objects.filter(tenant_id=tenant_id)
+    tenant_id: UUID | None, *, verb: str = "", who: str = "", before: int | None = None, most: int
+) -> list[AuditEvent] | list[VendorAuditEvent]:
+    """The newest events of a tenant, or (None) of the vendor, before a sequence, of a verb or an author if told.
+
+    Within the transaction of the one who looks.
+    """
+    rows: Any = VendorAuditEvent.objects.using(OPERATOR)
+    if tenant_id is not None:
+        rows = AuditEvent.objects.filter(tenant_id=tenant_id)
     rows = rows.filter(verb=verb) if verb else rows
     rows = rows.filter(actor=who) if who else rows
     rows = rows.filter(sequence__lt=before) if before else rows

@@ -1,6 +1,8 @@
 """Leave for the vendor's support to look at an organisation's runs and behavior: given by its admins, for a time."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -8,7 +10,7 @@ from django.utils import timezone
 
 from .actor import Actor, note_for_vendor
 from .isolation import OPERATOR, operator_tx
-from .models import SupportGrant, Tenant
+from .models import SupportGrant, Tenant, VendorAuditEvent
 from .workshop import customers
 
 MOST_HOURS = 7 * 24
@@ -39,6 +41,38 @@ def end_support(*, by: Actor) -> None:
 def live_grants() -> QuerySet[SupportGrant]:
     """The grants in force of the present organisation: one or none; within its transaction."""
     return SupportGrant.objects.filter(ended_at=None, until__gt=timezone.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Leave as the vendor's record has it: why, from when, until when, and when it ended before that."""
+
+    reason: str
+    at: datetime
+    until: datetime
+    ended: datetime | None
+
+
+def grants_told(tenant: Tenant, most: int = 20) -> list[Given]:
+    """The leaves that an organisation gave, the newest first; for operators, within their transaction.
+
+    They read this of the vendor's record: of the organisation's own row they are let see no more than the time.
+    """
+    events = VendorAuditEvent.objects.using(OPERATOR).filter(verb="support.grant", target=f"tenant:{tenant.pk}")
+    found = list[Given]()
+    ended: datetime | None = None
+    for event in events.order_by("-sequence")[:most]:
+        if until := event.detail.get("until"):
+            over = ended if ended and ended < datetime.fromisoformat(until) else None
+            found.append(Given(event.detail["reason"], event.at, datetime.fromisoformat(until), over))
+        ended = event.at
+    return found
+
+
+def support_ends() -> dict[UUID, datetime]:
+    """Until when support may look, by organisation that lets it, for operators; within their transaction."""
+    rows = SupportGrant.objects.using(OPERATOR).filter(ended_at=None, until__gt=timezone.now()).order_by("until")
+    return dict(rows.values_list("tenant_id", "until"))
 
 
 def open_to_support(slug: str) -> tuple[Tenant, datetime] | None:

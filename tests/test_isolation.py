@@ -663,6 +663,15 @@ TABLE: dict[str, list[Row]] = {
     ],
     "vendor/tenants": [
         Row("get", "/vendor/tenants", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/tenants", "302 302 403 403 403 403 302 422", {"slug": "a b"}),
+    ],
+    "vendor/tenants/<slug:slug>": [
+        Row("get", "/vendor/tenants/acme", "302 302 403 403 403 403 302 200"),
+        Row("get", "/vendor/tenants/nobody", "302 302 403 403 403 403 302 404"),
+        Row("post", "/vendor/tenants/acme", "302 302 403 403 403 403 302 422", {"act": "limits", "concurrent_runs": 0}),
+    ],
+    "vendor/audit": [
+        Row("get", "/vendor/audit", "302 302 403 403 403 403 302 200"),
     ],
     "vendor/models": [
         Row("get", "/vendor/models", "302 302 403 403 403 403 302 200"),

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from django.utils.translation import gettext as _
 
@@ -60,11 +60,26 @@ class Control:
     @property
     def wide(self) -> bool:
         """Whether the control takes the whole width of the form."""
-        return self.widget in ("text", "lines", "group", "rows", "json", "many")
+        return self.widget in ("text", "lines", "group", "rows", "json", "many") and not self.schema.get("beside")
 
     @property
     def checked(self) -> bool:
         return self.text == "true"
+
+    @property
+    def told(self) -> str:
+        """What is said in a group, in a line: its texts, what was chosen, numbers with what they bound."""
+        said = []
+        for part in self.parts:
+            chosen = next((option.label for option in part.options if option.chosen), "")
+            text = chosen or ", ".join(filter(None, part.lines)) or ("" if part.options else part.text)
+            said += [f"{part.label} {text}" if part.schema.get("decimal") else text] if text else []
+        return " · ".join(said)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether anything in it is complained of."""
+        return bool(self.problems) or any(part.wrong for part in (*self.parts, *self.rows))
 
     @property
     def most(self) -> int | None:
@@ -89,7 +104,11 @@ class Control:
 def widget_of(schema: Schema, definitions: Schema) -> Widget:
     """Which control suits a part; whatever has none of its own is written as JSON."""
     if "enum" in schema:
-        short = len(schema["enum"]) <= SEGMENTS and all(len(str(one)) <= 14 for one in schema["enum"])
+        short = (
+            "labels" not in schema
+            and len(schema["enum"]) <= SEGMENTS
+            and all(len(str(one)) <= 14 for one in schema["enum"])
+        )
         return "segments" if short else "select"
     match kind(schema):
         case "string" if schema.get("format") == "date":
@@ -137,9 +156,9 @@ def _control(
     )  # fmt: skip
     match widget:
         case "segments" | "select":
-            return replace(control, options=_options(part["enum"], sent))
+            return replace(control, options=_options(part, sent))
         case "many":
-            return replace(control, options=_options(items["enum"], sent))
+            return replace(control, options=_options(items, sent))
         case "lines":
             return replace(control, lines=tuple(text for text in sent if text.strip()) or ("",))
         case "group":
@@ -167,9 +186,14 @@ def _row(name: str, pointer: str, index: int, token: str, items: Schema, data: D
     return Control(name, child(pointer, index), "", "group", text=token, parts=parts, schema=items)
 
 
-def _options(values: Sequence[Any], sent: Sequence[str]) -> tuple[Option, ...]:
-    texts = [(json.dumps(value, ensure_ascii=False), value) for value in values]
-    return tuple(Option(text, "–" if value is None else str(value), text in sent) for text, value in texts)
+def _options(part: Schema, sent: Sequence[str]) -> tuple[Option, ...]:
+    """The values of an enum, called as the schema's `labels` say where a form of our own has them."""
+    labels = as_schema(part.get("labels"))
+    texts = [(json.dumps(value, ensure_ascii=False), value) for value in part["enum"]]
+    named = (
+        (text, "–" if value is None else str(labels.get(value, value) if labels else value)) for text, value in texts
+    )
+    return tuple(Option(text, name, text in sent) for text, name in named)
 
 
 def pointers(controls: Iterable[Control]) -> Iterable[str]:

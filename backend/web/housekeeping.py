@@ -11,6 +11,7 @@ from features.models import ModelTarget
 from features.runs.usage import used_by_all
 from tenants.actor import Actor
 from tenants.people import names_of
+from tenants.support import support_ends
 from tenants.workshop import customers
 
 from .drawing import money
@@ -66,6 +67,7 @@ def tenant_lines(month: Month, actor: Actor) -> TenantsPage:
     with actor.present():
         used = {row.key: row for row in used_by_all("tenant", since=month.since, until=month.until)}
         rows = list(customers().order_by("name"))
+        looked_at = support_ends()
     total = sum(row.cost for row in used.values())
     lines = [
         TenantLine(
@@ -73,6 +75,7 @@ def tenant_lines(month: Month, actor: Actor) -> TenantsPage:
             cost=money(used[row.slug].cost) if row.slug in used else "",
             share=share_of(used[row.slug].cost if row.slug in used else 0, total),
             limits=_limits(row.requests_per_minute, row.concurrent_runs), since=row.created_at,
+            state=row.state, support_until=looked_at.get(row.id),
         )
         for row in rows
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """Reading a contract as people would: what a part is called, whether it may be left out, what it points to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .words import sentence
@@ -13,10 +13,43 @@ def as_schema(value: Any) -> Schema:
 
 
 def follow(part: Any, definitions: Schema) -> Schema:
-    """Follow a local `$ref` into the definitions; a contract has no other references."""
+    """Follow a local `$ref` into the definitions; a contract has no other references.
+
+    A definition that leads back to itself would be drawn without end: only what it is called is told of it, and its
+    part is written as JSON.
+    """
     schema = as_schema(part)
-    found = definitions.get(str(schema.get("$ref", "")).removeprefix("#/$defs/"))
-    return {**found, **schema} if isinstance(found, Mapping) else schema
+    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    found = definitions.get(name)
+    if not isinstance(found, Mapping):
+        return schema
+    if _leads_back(name, definitions):
+        return {key: value for key, value in {**found, **schema}.items() if key in ("title", "description")}
+    return {**found, **schema}
+
+
+def _leads_back(name: str, definitions: Schema) -> bool:
+    seen, ahead = set[str](), list(_named_in(definitions[name]))
+    while ahead:
+        other = ahead.pop()
+        if other == name:
+            return True
+        if other not in seen and other in definitions:
+            seen.add(other)
+            ahead += _named_in(definitions[other])
+    return False
+
+
+def _named_in(part: Any) -> Iterator[str]:
+    """The definitions that a part refers to, at any depth."""
+    if isinstance(part, Mapping):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"].removeprefix("#/$defs/")
+        for inner in part.values():
+            yield from _named_in(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _named_in(inner)
 
 
 def properties(schema: Schema, definitions: Schema) -> dict[str, Schema]:

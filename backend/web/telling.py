@@ -12,7 +12,7 @@ from features.models import CurrentVersion, Override, Pin, Stage, Version, Withd
 from features.timeline import Happening
 from tenants.actor import Actor
 
-from .words import field_title, plain
+from .words import field_title, plain, sentence, short_digest
 
 SHORT = 40  # characters; a value that long is told, a longer one only named
 Titles = Mapping[str, Any]
@@ -93,6 +93,39 @@ def author_of(event: Happening, versions: Mapping[int, Version], names: Mapping[
 
 def authors(events: Sequence[Happening]) -> set[str]:
     return {str(getattr(event.row, "author", "")) for event in events}
+
+
+def target_words(target: str) -> str:
+    """What an event was done to when it has no name: the kind of thing that it is."""
+    words = {
+        "run": _("A run"), "batch": _("A batch"), "budget": _("A budget"), "export": _("An export"),
+        "apikey": _("A key"), "erasure": _("An erasure"), "delivery": _("A delivery"), "member": _("A member"),
+        "feature": _("A feature"), "tenant": _("An organisation"), "webhook": _("A webhook"),
+        "providerkey": _("A provider key"),
+        "invitation": _("An invitation"), "operatorkey": _("An operator's key"), "rollout": _("A rollout"),
+    }  # fmt: skip
+    kind = target.partition(":")[0]
+    return words.get(kind) or sentence(kind)
+
+
+def detail_words(detail: Mapping[str, Any] | None) -> str:
+    """An event's details in a line: what each is called, and its value; digests in short."""
+    return " · ".join(
+        f"{sentence(name)}: {_short(value)}" for name, value in (detail or {}).items() if value not in ("", None)
+    )
+
+
+def _short(value: Any) -> str:
+    match value:
+        case bool():
+            return _("yes") if value else _("no")
+        case str() if value.startswith("1:"):
+            return short_digest(value)
+        case list():
+            return ", ".join(map(_short, value)) or _("none")
+        case Mapping():
+            return ", ".join(f"{name} {_short(part)}" for name, part in value.items()) or _("none")
+    return str(value)
 
 
 def _operation_words(operation: Operation, titles: Titles) -> str:

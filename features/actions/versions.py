@@ -147,12 +147,17 @@ def highest_number(feature: Feature) -> int:
     return found["highest"] or 0
 
 
+def models_known(using: str) -> list[str]:
+    """The aliases that mean a model now, by name."""
+    return sorted(ModelAlias.objects.using(using).filter(valid_to=None).values_list("alias", flat=True))
+
+
 def check_models(names: list[str], using: str, at: str = "/model.name") -> None:
     """Raise Invalid, pointing `at` its place, when a behavior names a model that no alias means."""
-    known = set(ModelAlias.objects.using(using).filter(valid_to=None).values_list("alias", flat=True))
+    known = models_known(using)
     unknown = [name for name in names if name not in known]
     if unknown:
-        message = f"no model is called so; there are: {', '.join(sorted(known)) or 'none yet'}"
+        message = f"no model is called so; there are: {', '.join(known) or 'none yet'}"
         raise Invalid(
             f"The behavior names a model that is not known: {', '.join(unknown)}.",
             errors=[Problem(at, "model", message)],

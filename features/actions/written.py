@@ -1,5 +1,6 @@
 """A feature as people write it: one YAML document, nested by group. The catalog's files and the editor's text."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ WORDS = ("title", "summary", "verb", "icon")  # of the feature, not of a version
 PARTS = ("behavior", "rules", "titles", "samples")
 KNOWN = {"feature", *WORDS, *PARTS}
 LONGEST = 400_000  # characters of a document
+_COMMENT = re.compile(r"(^|\s)#")
 
 
 class _Loader(yaml.SafeLoader):
@@ -68,6 +70,42 @@ def read_text(text: str) -> dict[str, Any]:
 def write_text(document: Mapping[str, Any]) -> str:
     """Write a document; reading it gives an equal one, its order kept."""
     return yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+
+
+def write_value(value: Any) -> str:
+    """Write a part of a document by itself."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    return text.removesuffix("...\n")  # which ends a document that is one plain scalar
+
+
+def read_value(text: str) -> Any:
+    """Read a part of a document by itself; what is no YAML is the text itself."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, with less
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+
+
+def comments_in(text: str) -> int:
+    """How many lines of a document have a comment, which no reader of YAML keeps. Raises Invalid."""
+    try:
+        tokens = [token for token in yaml.scan(text, Loader=_Loader) if isinstance(token, yaml.ScalarToken)]
+    except yaml.YAMLError as wrong:
+        raise _not_yaml(wrong) from wrong
+    outside, place = list[str](), 0
+    for token in tokens:
+        start, end = token.start_mark.index, token.end_mark.index
+        outside += [text[place:start], _beside_block(text[start:end]) if token.style in ("|", ">") else ""]
+        place = end
+    return sum(1 for line in "".join([*outside, text[place:]]).splitlines() if _COMMENT.search(line))
+
+
+def _beside_block(block: str) -> str:
+    """What PyYAML takes for part of a block and is none: the rest of its first line, lines that stand further left."""
+    first, *lines = block.split("\n")
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines if line.strip()]
+    left = [line for line in lines if line.strip() and len(line) - len(line.lstrip(" ")) < indents[0]]
+    return "\n".join([first, *left, ""])
 
 
 def document_of(feature: Feature, version: Version) -> dict[str, Any]:

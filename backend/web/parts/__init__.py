@@ -16,7 +16,7 @@ from .editor import (
     Row,
     RowGroup,
 )
-from .house import AliasLine, TargetLine, TenantLine, TenantsPage
+from .house import AliasLine, GrantLine, TargetLine, TenantLine, TenantsPage, TenantView
 from .keys import KeyLine, ScopeBox
 from .lanes import Bar, Lane, Picture, Segment, Tick
 from .layer import Layer
@@ -73,6 +73,7 @@ __all__ = [
     "ExampleForms",
     "Failure",
     "Figure",
+    "GrantLine",
     "GuardBox",
     "GuardCard",
     "Head",
@@ -131,6 +132,7 @@ __all__ = [
     "Suggesting",
     "TargetLine",
     "TenantLine",
+    "TenantView",
     "TenantsPage",
     "Tick",
     "Trial",

@@ -6,7 +6,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class AuditLine:
-    """An event: who did what to what, and its details as short text. `who` filters by its author."""
+    """An event: who did what to what, and its details in words. `who` filters by its author.
+
+    `name` says what the target is; `target` and `given` are for whoever looks closer.
+    """
 
     sequence: int
     at: datetime
@@ -14,7 +17,9 @@ class AuditLine:
     who: str
     verb: str
     target: str
+    name: str
     detail: str
+    given: str
     digest: str
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils import timezone
+
 
 @dataclass(frozen=True, slots=True)
 class TargetLine:
@@ -36,6 +38,8 @@ class TenantLine:
     share: str
     limits: str
     since: datetime
+    state: str = "active"
+    support_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +49,37 @@ class TenantsPage:
     months: Sequence[tuple[str, str]]
     lines: Sequence[TenantLine]
     total: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantLine:
+    """Leave that an organisation gave the vendor's support to look, and when it ended before its time."""
+
+    reason: str
+    given: datetime
+    until: datetime
+    ended: datetime | None
+
+    @property
+    def live(self) -> bool:
+        return self.ended is None and self.until > timezone.now()
+
+
+@dataclass(frozen=True, slots=True)
+class TenantView:
+    """An organisation as operators see it. `state` is active, suspended or closed."""
+
+    slug: str
+    name: str
+    since: datetime
+    state: str
+    reason: str
+    state_since: datetime | None
+    requests: int
+    runs: int
+    grants: Sequence[GrantLine]
+
+    @property
+    def looked_at(self) -> GrantLine | None:
+        """The leave in force."""
+        return next((grant for grant in self.grants if grant.live), None)

@@ -1,7 +1,8 @@
-"""What was done in the organisation, and whether the record is whole; its data as a file, and erasing somebody's."""
+"""What was done, by members or operators, and whether the record is whole; an organisation's data, and erasing it."""
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.core import signing
@@ -14,13 +15,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from backend.actors import subject_named
 from backend.web.drawing import size_words
 from backend.web.filled import EraseForm, Filled
-from backend.web.pages import PageRequest, answer, for_members
+from backend.web.pages import PageRequest, answer, for_members, for_people
 from backend.web.parts import AuditLine, JobLine
-from backend.web.telling import author_words
+from backend.web.telling import author_words, detail_words, target_words
+from features.audited import targets_named
 from tenants.actor import Actor
 from tenants.audit import events_of
 from tenants.errors import Conflict, Invalid, Malformed, NotFound
-from tenants.models import AuditEvent
+from tenants.models import AuditEvent, VendorAuditEvent
 from tenants.people import member_called, names_of
 from tenants.privacy import ask_for_export, erase_subject, erasures_of, exports_of, has_expired
 from tenants.privacy_models import Erasure, Export
@@ -34,35 +36,48 @@ PAGE, JOBS = 50, 20
 @for_members
 def audit(request: PageRequest) -> HttpResponseBase:
     """The newest events first. `?verb=` and `?who=` filter, `?before=` goes on, `?verify=1` walks the chain."""
+    request.actor.need("audit.read")
+    return _audit(request, request.actor.tenant_id)
+
+
+@require_safe
+@for_people
+def vendor_audit(request: PageRequest) -> HttpResponseBase:
+    """The same of what operators did."""
+    request.actor.need("audit.vendor")
+    return _audit(request, None)
+
+
+def _audit(request: PageRequest, tenant_id: UUID | None) -> HttpResponseBase:
     actor, asked = request.actor, request.GET
-    actor.need("audit.read")
     before = asked.get("before", "")
     if before and not (before.isascii() and before.isdecimal() and len(before) < 16):
         raise Malformed(_("That is no place in this list."))
     verb, who = asked.get("verb", "")[:60], asked.get("who", "")[:100]
     with actor.present():
-        rows = events_of(actor.tenant_id, verb=verb, who=who, before=int(before or 0) or None, most=PAGE + 1)
+        rows = events_of(tenant_id, verb=verb, who=who, before=int(before or 0) or None, most=PAGE + 1)
         names = names_of({row.actor for row in rows} | ({who} if who else set()), actor)
+        names |= targets_named((row.target for row in rows[:PAGE]), actor)
     context = {
         "here": "audit", "lines": [_line(row, names, actor) for row in rows[:PAGE]], "verb": verb, "who": who,
         "who_words": author_words(who, names, actor) if who else "",
         "more": rows[PAGE - 1].sequence if len(rows) > PAGE else 0,
-        **(_walked(actor, asked["verify"]) if asked.get("verify") else {}),
+        **(_walked(tenant_id, asked["verify"]) if asked.get("verify") else {}),
     }  # fmt: skip
     return answer(request, AUDIT, context, part="list")
 
 
-def _walked(actor: Actor, asked: str) -> dict[str, Any]:
+def _walked(tenant_id: UUID | None, asked: str) -> dict[str, Any]:
     """The next stretch of the chain: the page asks for one after the other, as long as all is well.
 
     Where it goes on is signed: a link that leaves out the beginning cannot make the page say that all of it is whole.
     """
-    signer = signing.Signer(salt=f"audit {actor.tenant_id}")
+    signer = signing.Signer(salt=f"audit {tenant_id}")
     try:
         after = None if asked == "1" else Place.read(*signer.unsign(asked).split("-"))
     except signing.BadSignature:
         raise Malformed(_("Check the record from its beginning.")) from None
-    found = verified(actor.tenant_id, after=after, most=STRETCH)
+    found = verified(tenant_id, after=after, most=STRETCH)
     return {"verified": found, "go_on": signer.sign(f"{found.sequence}-{found.digest}")}
 
 
@@ -120,11 +135,11 @@ def _data(
     return answer(request, DATA, context, part="page", status=status)
 
 
-def _line(row: AuditEvent, names: dict[str, str], actor: Actor) -> AuditLine:
-    detail = json.dumps(row.detail, ensure_ascii=False) if row.detail else ""
+def _line(row: AuditEvent | VendorAuditEvent, names: dict[str, str], actor: Actor) -> AuditLine:
     return AuditLine(
-        row.sequence, row.at, author_words(row.actor, names, actor), row.actor, row.verb, row.target, detail,
-        bytes(row.digest).hex(),
+        row.sequence, row.at, author_words(row.actor, names, actor), row.actor, row.verb, row.target,
+        names.get(row.target) or target_words(row.target), detail_words(row.detail),
+        json.dumps(row.detail, ensure_ascii=False), bytes(row.digest).hex(),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The vendor's house: which models aliases mean and what they cost, who uses how much, and how the machinery is."""
+"""The vendor's house: which models aliases mean and what they cost, and how the machinery is."""
 
 from typing import Any
 
@@ -11,14 +11,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from backend.api.health import parts_away
 from backend.web.confirming import whole
 from backend.web.filled import Filled, TargetForm
-from backend.web.housekeeping import alias_lines, reach_words, tenant_lines
+from backend.web.housekeeping import alias_lines, reach_words
 from backend.web.pages import PageRequest, answer, for_people
-from backend.web.spending import month_asked
 from features.actions.targets import Remapped, add_target, end_target, keep_target, point_alias, rehearse_target
-from features.resolve import clock
 from features.runs.health import health
 from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
-from tenants.isolation import OPERATOR
 
 MODELS = "web/vendor_models.html"
 
@@ -87,17 +84,6 @@ def _models(
         "reach": reach, "refused": refused,
     }  # fmt: skip
     return answer(request, MODELS, context, part="page", status=refused.status if refused else status)
-
-
-@require_safe
-@for_people
-def tenants(request: PageRequest) -> HttpResponseBase:
-    """Every organisation with what it used in a month (`?month=`): counts and money, never content."""
-    request.actor.need("tenant.list")
-    request.actor.need("usage.vendor")
-    month = month_asked(request.GET.get("month"), clock(OPERATOR).date())
-    context = {"here": "tenants", "page": tenant_lines(month, request.actor)}
-    return answer(request, "web/vendor_tenants.html", context)
 
 
 @require_safe

@@ -13,6 +13,7 @@ from features.runs.taking import Asked
 from tenants.actor import Actor
 from tenants.provider_keys import add_provider_key
 from tenants.secrets import Secret
+from tenants.support import grant_support
 from tenants.webhooks import add_webhook, send_test
 from tests.cast import Cast
 
@@ -52,8 +53,10 @@ class LivedIn:
         ]  # fmt: skip
         operator = [
             ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
-            ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_versions", "/vendor/f/greet/versions"),
+            ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_edit", "/vendor/f/greet/edit?from=2&as=form"),
+            ("vendor_new", "/vendor/features/new?as=form"), ("vendor_versions", "/vendor/f/greet/versions"),
             ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
+            ("vendor_tenant", "/vendor/tenants/acme"), ("vendor_audit", "/vendor/audit?verify=1"),
             ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
             ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
             ("rollout", "/vendor/rollouts/{rollout}?tab=changes"), ("rollout", "/vendor/rollouts/{rollout}?tab=log"),
@@ -78,6 +81,7 @@ def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
     )
     send_test(hook, by=cast.ada)
     set_policy(users_may_pin=90, by=cast.ada)
+    grant_support(hours=24, reason="Our greetings sound wrong since Monday", by=cast.ada)
     rollout = begin(cast)
     pause(rollout, why="Lunch", by=cast.operator)
     measure(rollout, "pins_away", [0.0005 * n for n in range(1, 40)], sample=531)

@@ -102,3 +102,11 @@ def test_somebody_is_erased_only_after_it_was_said_twice(at_desk: Sit, cast: Cas
 @pytest.mark.parametrize("path", ["/org/audit", "/org/data"])
 def test_members_see_neither(at_desk: Sit, cast: Cast, path: str) -> None:
     at_desk(cast.alice).see(path, 403)
+
+
+def test_what_it_was_done_to_has_a_name_and_its_id_for_who_looks_closer(at_desk: Sit, cast: Cast) -> None:
+    changed(cast)
+    page = at_desk(cast.ada).see("/org/audit")
+    told = words(page)
+    assert "override.tenant Greet" in told and "member.manage Acme" in told
+    assert f'title="feature:{cast.greet.pk}"' in page and str(cast.greet.pk) not in told

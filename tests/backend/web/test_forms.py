@@ -223,3 +223,16 @@ def test_an_old_input_in_the_form_is_sent_again_unchanged(value):
     again = read_form(SCHEMA, blank_form(SCHEMA, value).data)
     assert again.problems == ()
     assert json.loads(json.dumps(again.value)) == json.loads(json.dumps(value))
+
+
+def test_a_definition_that_leads_back_to_itself_is_written_as_json():
+    node = {
+        "type": "object",
+        "title": "Node",
+        "properties": {"next": {"$ref": "#/$defs/node"}, "name": {"type": "string"}},
+    }
+    schema = {"properties": {"first": {"$ref": "#/$defs/node"}}, "$defs": {"node": node}}
+    value = {"first": {"name": "a", "next": {"name": "b"}}}
+    form = blank_form(schema, value)
+    assert (form.controls[0].widget, form.controls[0].label) == ("json", "Node")
+    assert read_form(schema, form.data).value == value

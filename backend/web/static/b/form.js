@@ -190,6 +190,7 @@ const fold = (output) => {
   form.classList.add("b-foldable");
   form.classList.remove("b-unfolded");
 };
+document.addEventListener("toggle", (event) => event.target.open && dress(event.target), true); // what is folded has no height
 document.addEventListener("htmx:load", (event) => {
   dress(event.detail.elt);
   if (event.detail.elt.id === "output") fold(event.detail.elt);

@@ -19,7 +19,7 @@ const start = async (host) => {
   const area = host.querySelector("textarea");
   const form = area.form;
   const key = KEEP + form.dataset.bDraft;
-  const began = area.value;
+  const began = area.dataset.bBegan ?? area.value; // a text that comes out of the form has begun as another
   const kept = form.querySelector("[data-b-kept]");
   const cm = await import(host.dataset.bCode);
   const colours = cm.HighlightStyle.define([
@@ -41,7 +41,7 @@ const start = async (host) => {
   place.className = "b-code-host";
   const root = place.attachShadow({ mode: "open" });
   area.after(place);
-  const draft = localStorage.getItem(key);
+  const draft = "bBegan" in area.dataset ? area.value : localStorage.getItem(key);
   const view = new cm.EditorView({
     root,
     parent: root,
@@ -68,8 +68,9 @@ const start = async (host) => {
     });
     view.dispatch(cm.setDiagnostics(view.state, found));
   };
-  document.addEventListener("htmx:afterSwap", (event) => event.detail.target.id === "checked" && mark());
+  document.addEventListener("htmx:afterSwap", (event) => event.detail.target.id === "checked" && place.isConnected && mark());
   document.addEventListener("click", (event) => {
+    if (!place.isConnected) return; // the form has taken its place
     const jump = event.target.closest("[data-b-line]");
     if (jump) {
       const at = view.state.doc.line(Math.min(Number(jump.dataset.bLine), view.state.doc.lines));

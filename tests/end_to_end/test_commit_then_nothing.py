@@ -62,7 +62,7 @@ def counted(cast: Cast) -> tuple[int, int, int]:
         return Run.objects.count(), Queued.objects.count(), Ledger.objects.count()
 
 
-@pytest.mark.parametrize("times", [20, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [8, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_door_that_ends_before_it_rings_has_taken_the_run_in(
     cast: Cast, model: FakeModel, api: Any, times: int
 ) -> None:

@@ -34,7 +34,7 @@ from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel
 
 CANARY = "CANARY-GLOBEX"
-RUNS = [pytest.param(150, id="some"), pytest.param(1000, id="all", marks=pytest.mark.slow)]
+RUNS = [pytest.param(80, id="some"), pytest.param(1000, id="all", marks=pytest.mark.slow)]
 ECHO: dict[str, Any] = {
     **GREET,
     "prompt": "{{ tenant.name }}: {{ input.name | fence }}",

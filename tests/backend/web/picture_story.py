@@ -29,9 +29,10 @@ from features.runs.taking import Asked
 from tenants.actions import create_tenant, login_for
 from tenants.actor import Actor
 from tenants.system import system_actor
+from tests.emptying import KEPT
 from tests.fakes.model import Answer
 from tests.outside import until
-from tests.processes import KEPT, Stack
+from tests.processes import Stack
 
 from .vendor_story import CUSTOMERS, measure
 

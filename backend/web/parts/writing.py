@@ -27,8 +27,8 @@ class Written:
 
     `start` is the version that the text began from (`before`), `number` the one that it would become. With nothing
     `wrong` it compiles: `digest` names it and `comparison` tells what differs from `start`. A `form` is shown instead
-    of the text, if there is one, `drawn` from an earlier text; `comments` are the lines with one, when somebody is to be
-    asked whether they may go. `unheld` says why there is no going over to the other.
+    of the text, if there is one, `drawn` from an earlier text; `comments` are the lines with one, when somebody is to
+    be asked whether they may go. `unheld` says why there is no going over to the other.
     """
 
     key: str

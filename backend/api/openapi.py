@@ -123,8 +123,8 @@ _PAGE = """<!doctype html>
 <body>
 <noscript>The document itself is at <a href="openapi.json">openapi.json</a>.</noscript>
 <main id="reference"></main>
-<script src="{bundle}"></script>
-<script src="docs.js"></script>
+<script nonce="{nonce}" src="{bundle}"></script>
+<script nonce="{nonce}" src="docs.js"></script>
 </body>
 </html>
 """
@@ -144,7 +144,9 @@ _DIST = "drf_spectacular_sidecar/swagger-ui-dist"
 def docs(request: HttpRequest) -> HttpResponse:
     """The document to read and try out: Swagger UI from our own files, its start in a file because of our CSP."""
     files = {"style": "swagger-ui.css", "bundle": "swagger-ui-bundle.js", "icon": "favicon-32x32.png"}
-    return HttpResponse(format_html(_PAGE, **{name: static(f"{_DIST}/{file}") for name, file in files.items()}))
+    nonce = request.csp_nonce  # type: ignore[attr-defined]
+    named = {name: static(f"{_DIST}/{file}") for name, file in files.items()}
+    return HttpResponse(format_html(_PAGE, nonce=nonce, **named))
 
 
 @require_safe

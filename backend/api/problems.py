@@ -5,8 +5,9 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.views.defaults import bad_request, page_not_found, server_error
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
+from django.template.loader import render_to_string
+from django.views.defaults import bad_request, page_not_found
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -160,4 +161,5 @@ def broken(request: HttpRequest) -> HttpResponse:
     """A bug of ours, in the API's words or as a page."""
     if request.path.startswith("/api/"):
         return problem(Broken("It is noted under this request id. Nothing was half done."), request)
-    return server_error(request)
+    nonce = {"csp_nonce": getattr(request, "csp_nonce", "")}
+    return HttpResponseServerError(render_to_string("500.html", nonce))  # without a request: nothing is asked for it

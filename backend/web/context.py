@@ -13,8 +13,11 @@ from .words import role_word
 
 
 def shell(request: PageRequest) -> dict[str, object]:
-    """The context processor. Nothing is read until a template asks: sign-in, errors and most parts never do."""
-    return {"shell": SimpleLazyObject(lambda: _shell(request))}
+    """The context processor. Nothing is read until a template asks: sign-in, errors and most parts never do.
+
+    A script runs only with the nonce of its page (CSP Level 3, https://www.w3.org/TR/CSP3/#security-nonces).
+    """
+    return {"shell": SimpleLazyObject(lambda: _shell(request)), "csp_nonce": getattr(request, "csp_nonce", "")}
 
 
 def _shell(request: PageRequest) -> Shell:

@@ -1,5 +1,7 @@
 """An organisation as the vendor sees it: its state, its limits, and whether support may look. Never its content."""
 
+from django.utils.translation import gettext as _
+
 from tenants.actor import Actor
 from tenants.errors import NotFound
 from tenants.limits import requests_of_tenant, runs_of_tenant
@@ -15,7 +17,7 @@ def find_organisation(slug: str, actor: Actor) -> Tenant:
     with actor.present():
         tenant = customers().filter(slug=slug).first()
     if tenant is None:
-        raise NotFound("There is no such organisation.")
+        raise NotFound(_("There is no such organisation."))
     return tenant
 
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from features.actions.written import WORDS, read_value, write_value
 from features.engine.checks import KINDS
 from tenants.errors import Problem
@@ -203,7 +205,7 @@ def _named(part: str, rows: list[Value], base: Mapping[str, Any], problems: list
     for index, row in enumerate(rows):
         name = row.get("name", "").strip()
         if name in found:
-            problems.append(Problem(f"/{part}/{index}/name", "duplicate", f"{part}.{name} is given twice"))
+            problems.append(_twice(f"/{part}/{index}/name", f"{part}.{name}"))
         found[name] = _FROM[part](row, old.get(name))
     return found
 
@@ -269,7 +271,7 @@ def _listed(part: str, rows: Any, read: Callable[[Value], Value], beside: Value,
     for index, row in enumerate(rows):
         field = row.get("field", "").strip()
         if field in found:
-            problems.append(Problem(f"/{part}/{index}/field", "duplicate", f"{field} is given twice"))
+            problems.append(_twice(f"/{part}/{index}/field", field))
         found[field] = read(row)
     return found
 
@@ -330,3 +332,7 @@ def _ordered_like(value: Any, old: Any) -> Any:
     if isinstance(value, list):
         return [_ordered_like(one, then) for one, then in zip(value, _as_long(old, value), strict=True)]
     return value
+
+
+def _twice(pointer: str, name: str) -> Problem:
+    return Problem(pointer, "duplicate", _("%(name)s is given twice") % {"name": name})

@@ -1,5 +1,6 @@
 """Who gets which page, and what every answer carries."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -51,7 +52,11 @@ def test_every_page_opens_and_keeps_the_policy_against_foreign_content(at_desk: 
     answer = at_desk(cast.alice).client.get(path)
     assert answer.status_code == 200
     policy = answer["Content-Security-Policy"]
-    assert "script-src 'self'" in policy and "unsafe" not in policy and "default-src 'none'" in policy
+    [nonce] = re.findall(r"script-src 'nonce-([A-Za-z0-9+/=]{22,})'(?:;|$)", policy)
+    assert "unsafe" not in policy and "default-src 'none'" in policy
+    scripts = re.findall(r"<script\b[^>]*>", answer.content.decode())
+    assert scripts and all(f'nonce="{nonce}"' in script for script in scripts)
+    assert nonce not in at_desk(cast.alice).client.get(path)["Content-Security-Policy"]
     assert "HX-Request" in answer["Vary"] and "no-cache" in answer["Cache-Control"]
 
 

@@ -15,7 +15,7 @@ WEB = Path(__file__).parents[3] / "backend" / "web"
 TEMPLATES = sorted((WEB / "templates").rglob("*.html"))
 SCRIPTS = sorted((WEB / "static" / "b").glob("*.js"))
 VIEWS = sorted(path for path in WEB.rglob("*.py") if path.name != "__init__.py")
-NAMES = {"Bespoke", "JSON", "CSV", "Ctrl ↵", "msg_", "acme, globex", "nbsp"}  # the same in every language
+NAMES = {"Bespoke", "JSON", "YAML", "CSV", "Ctrl ↵", "msg_", "acme, globex", "nbsp"}  # the same in every language
 READ = ("aria-label", "title", "placeholder", "alt")  # attributes that people get to read or hear
 GETTEXT = {"_", "gettext", "ngettext", "gettext_lazy", "ngettext_lazy", "pgettext"}
 PROTOCOL = {"Malformed", "TypeError", "ValueError", "compile", "sub", "fullmatch", "match", "findall", "format_html"}

@@ -74,7 +74,7 @@ class Client:
     async def ask(self, request: Request, heard: Heard) -> None:
         """Send a request and note how long it took. Raises OSError, and ConnectionError for an answer cut short."""
         began = time.perf_counter()
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
+        reader, writer = self._kept() or await asyncio.open_connection(self._host, self._port)
         writer.write(request.wire(f"{self._host}:{self._port}"))
         answer = _Answer(self._first)
         while not answer.done:
@@ -87,6 +87,15 @@ class Client:
         if answer.first_at:
             heard.first.append(answer.first_at - began)
         heard.statuses[answer.status] = heard.statuses.get(answer.status, 0) + 1
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """The connection that was given back last, of those that the server has not closed meanwhile."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
 
     def close(self) -> None:
         for _, writer in self._idle:

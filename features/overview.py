@@ -57,12 +57,11 @@ class Overview:
 
         In a transaction that has written what behavior is chosen by, it is read there and then.
         """
-        kept = None if unsettled() else self._served.get((feature.id, layer))
-        if kept is None:
-            kept = self._serve(feature, layer)
-            if not unsettled():
-                self._served[feature.id, layer] = kept
-        return kept
+        if unsettled():
+            return self._serve(feature, layer)
+        if (feature.id, layer) not in self._served:
+            self._served[feature.id, layer] = self._serve(feature, layer)
+        return self._served[feature.id, layer]
 
     def served_each(self) -> dict[UUID, Served]:
         """What the actor is served of each feature, by its id, without those that serve them nothing."""

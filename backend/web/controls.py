@@ -7,7 +7,7 @@ text sent is the row's token: `in/orders` = `n1`, `in/orders/n1/number` = `A-17`
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -196,10 +196,11 @@ def _options(part: Schema, sent: Sequence[str]) -> tuple[Option, ...]:
     return tuple(Option(text, name, text in sent) for text, name in named)
 
 
-def pointers(controls: Iterable[Control]) -> Iterable[str]:
+def every(controls: Iterable[Control]) -> Iterator[Control]:
+    """Controls, and those within them."""
     for control in controls:
-        yield control.pointer
-        yield from pointers((*control.parts, *control.rows))
+        yield control
+        yield from every((*control.parts, *control.rows))
 
 
 def nearest(pointer: str, known: set[str]) -> str:

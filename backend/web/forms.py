@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from tenants.errors import Problem
 
-from .controls import PREFIX, Control, Data, draw, mark, nearest, pointers, row_tokens, widget_of
+from .controls import PREFIX, Control, Data, draw, every, mark, nearest, row_tokens, widget_of
 from .schema_words import Schema, as_schema, child, follow, kind, nullable, properties
 
 
@@ -72,7 +72,7 @@ def read_form(schema: Any, data: Data, prefix: str = PREFIX) -> InputForm:
 def _form(schema: Schema, data: Data, value: dict[str, Any], problems: tuple[Problem, ...], prefix: str) -> InputForm:
     definitions = as_schema(schema.get("$defs"))
     drawn = draw(schema, prefix, "", data, definitions)
-    known = set(pointers(drawn))
+    known = {control.pointer for control in every(drawn)}
     beside: dict[str, list[str]] = {}
     for problem in problems:
         beside.setdefault(nearest(problem.pointer, known), []).append(problem.message)

@@ -1,6 +1,6 @@
 """The form of a version: drawn from its document, read back as one, problems beside the fields that caused them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from features.actions.written import WORDS, nested
 from features.engine import GROUPS, flatten
 from tenants.errors import Problem
 
-from .controls import PREFIX, Control, Data, nearest
+from .controls import PREFIX, Data, every, nearest
 from .forms import InputForm, blank_form, read_form
 from .version_parts import BEHAVIOR, CONTRACTS, NAMED, Value, differing, document_from, value_of
 from .version_schema import OPEN, forms_of_contracts, schema_of
@@ -43,7 +43,7 @@ class VersionForm:
         return self._name(problem.pointer)
 
     def _name(self, place: str) -> str:
-        names = {control.pointer: control.name for control in _all(self.form.controls)}
+        names = {control.pointer: control.name for control in every(self.form.controls)}
         return names.get(nearest(place, set(names)), "")
 
 
@@ -56,7 +56,7 @@ def draw_version(document: Mapping[str, Any], aliases: Sequence[str], *, new: bo
     base = by_group(document)
     written = _written(base, aliases, new)
     drawn = blank_form(schema_of(base, written, aliases, new=new), value_of(base, written))
-    if sum(1 for _control in _all(drawn.controls)) > MOST_CONTROLS:
+    if sum(1 for _control in every(drawn.controls)) > MOST_CONTROLS:
         return None
     return VersionForm(drawn, base)
 
@@ -167,9 +167,3 @@ def _says(more: Mapping[str, Any], part: str) -> bool:
 
 def _row(rows: list[Value], key: str, name: str) -> int | None:
     return next((index for index, row in enumerate(rows) if row.get(key, "").strip() == name), None)
-
-
-def _all(controls: Iterable[Control]) -> Iterator[Control]:
-    for control in controls:
-        yield control
-        yield from _all((*control.parts, *control.rows))

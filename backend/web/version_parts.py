@@ -37,8 +37,7 @@ def value_of(document: Mapping[str, Any], written: frozenset[str]) -> Value:
     value: Value = {"feature": {name: document.get(name) for name in ("feature", *WORDS)}}
     for part in BEHAVIOR:
         if (given := behavior.get(part)) is not None:
-            drawn = _TO.get(part) if part not in written else None
-            value[part] = drawn(given, kept, written) if drawn else as_code(given)
+            value[part] = _drawn(part, given, kept, written)
     other = {name: given for name, given in behavior.items() if name not in BEHAVIOR}
     value["other"] = as_code(other) if other else ""
     rows = {"rules": _rule_row, "titles": _title_row}
@@ -109,33 +108,6 @@ def _alike(one: Any, other: Any, *, ordered: bool) -> bool:
 # To the form. What does not fit comes back otherwise than it went, and is drawn as text then.
 
 
-def _instructions(given: Any, kept: Value, written: frozenset[str]) -> list[Value]:
-    return [
-        {"name": name, "text": text, "more": _more("instructions", name, kept, written)} for name, text in given.items()
-    ]
-
-
-def _vars(given: Any, kept: Value, written: frozenset[str]) -> list[Value]:
-    return [
-        {"name": name, "value": as_line(value), "more": _more("vars", name, kept, written)}
-        for name, value in given.items()
-    ]
-
-
-def _examples(given: Any, kept: Value, written: frozenset[str]) -> list[Value]:
-    return [
-        {"name": name, **_mapping(value), "more": _more("examples", name, kept, written)}
-        for name, value in given.items()
-    ]
-
-
-def _checks(given: Any, kept: Value, written: frozenset[str]) -> list[Value]:
-    return [
-        {"name": name, **_check(_mapping(check)), "more": _more("checks", name, kept, written)}
-        for name, check in given.items()
-    ]
-
-
 def _check(check: Mapping[str, Any]) -> Value:
     found = {name: check.get(name) for name in ("kind", "at", "message")}
     argument = _argument(check.get("kind"))
@@ -145,23 +117,31 @@ def _check(check: Mapping[str, Any]) -> Value:
     return {**found, "count": as_line(check[argument]) if argument in check else None}
 
 
-def _model(given: Any, _kept: Value, _written: frozenset[str]) -> Value:
+def _model(given: Mapping[str, Any]) -> Value:
     numbers = {name: as_line(value) for name, value in given.items() if name not in ("name", "fallbacks")}
     return {"name": given.get("name"), "fallbacks": given.get("fallbacks"), **numbers}
 
 
-def _limits(given: Any, _kept: Value, _written: frozenset[str]) -> Value:
+def _limits(given: Mapping[str, Any]) -> Value:
     return {name: as_line(value) for name, value in given.items()}
 
 
-def _prompt(given: Any, _kept: Value, _written: frozenset[str]) -> Any:
-    return given
+_ROW: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {
+    "instructions": lambda text: {"text": text},
+    "vars": lambda value: {"value": as_line(value)},
+    "examples": lambda example: _mapping(example),
+    "checks": lambda check: _check(_mapping(check)),
+}
+_BOX: Mapping[str, Callable[[Any], Any]] = {"prompt": lambda text: text, "model": _model, "limits": _limits}
 
 
-_TO: Mapping[str, Callable[[Any, Value, frozenset[str]], Any]] = {
-    "instructions": _instructions, "vars": _vars, "examples": _examples, "checks": _checks, "model": _model,
-    "limits": _limits, "prompt": _prompt,
-}  # fmt: skip
+def _drawn(part: str, given: Any, kept: Value, written: frozenset[str]) -> Any:
+    """A part of the behavior as rows, a box or YAML; what is said of its fields is taken out of what is `kept`."""
+    if part in written or part in CONTRACTS:
+        return as_code(given)
+    if part in _BOX:
+        return _BOX[part](given)
+    return [{"name": name, **_ROW[part](one), "more": _more(part, name, kept, written)} for name, one in given.items()]
 
 
 def _more(group: str, name: Any, kept: Value, written: frozenset[str]) -> Value:
@@ -305,8 +285,11 @@ def _no_constant(name: str) -> Any:
 
 def as_code(value: Any) -> str:
     """A part as YAML. One that could not be read when it was typed is the text that was typed."""
-    kept = isinstance(value, str) and (read_value(value) == value or isinstance(read_value(value), Mapping))
-    return value if kept else write_value(value)
+    if isinstance(value, str):
+        said = read_value(value)
+        if said == value or isinstance(said, Mapping):
+            return value
+    return write_value(value)
 
 
 def from_code(text: str) -> Any:

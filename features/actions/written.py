@@ -69,7 +69,7 @@ def read_text(text: str) -> dict[str, Any]:
 
 def write_text(document: Mapping[str, Any]) -> str:
     """Write a document; reading it gives an equal one, its order kept."""
-    return yaml.dump(dict(document), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
+    return write_value(dict(document))
 
 
 def write_value(value: Any) -> str:

@@ -138,7 +138,7 @@ def _execute(connection: "psycopg.Connection[Any]", statement: str, parameters: 
 def _numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
     """A statement with PostgreSQL's own $1, $2… and the names that they stand for.
 
-    psycopg would find them anew each time: it keeps that for no statement as long as these.
+    psycopg keeps that for statements of up to 4,096 characters, and would read a run's end anew each time.
     """
     names = dict.fromkeys(_NAMED.findall(statement))
     places = {name: f"${place}" for place, name in enumerate(names, 1)}

@@ -1,15 +1,12 @@
 """Olga writes a feature in the form, in real Chromium: from nothing to published, over to the text and back."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.processes import Stack
-
-from .conftest import login
-from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear, sign_in
+from .test_browser import CHROMIUM
+from .test_vendor_browser import olga  # noqa: F401  # a fixture
 
 pytestmark = [
     pytest.mark.browser,
@@ -17,26 +14,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def olga(stack: Stack) -> Iterator[Page]:
-    """Olga in front of Chromium. What the browser complains about, a refused script or style included, fails the test."""
-    person = login("operator@bespoke.example")
-    person.set_password(PASSWORD)
-    person.save(update_fields=["password"])
-    complaints: list[str] = []
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1440, "height": 900}, base_url=stack.base_url)
-        overhear(page, complaints)
-        page.set_default_timeout(15_000)
-        sign_in(page, "operator@bespoke.example")
-        yield page
-        browser.close()
-    # A form that was refused is told as a failed load, as it should be.
-    assert [told for told in complaints if "status of 422" not in told] == []
-
-
-def test_olga_writes_a_feature_in_the_form_and_switches_to_yaml_and_back(olga: Page) -> None:
+def test_olga_writes_a_feature_in_the_form_and_switches_to_yaml_and_back(olga: Page) -> None:  # noqa: F811
     olga.goto("/vendor/features/new")
     olga.get_by_role("link", name="Form", exact=True).click()
     olga.get_by_label("Key", exact=True).fill("condense")

@@ -104,7 +104,7 @@ class FakeModel:
                 answer = fake._next(body, self.headers.get("X-Client-Request-Id", ""), key)
                 answer.begun.set()
                 if answer.kills:
-                    os.kill(process_at(self.client_address[1]), signal.SIGKILL)
+                    os.kill(process_at(self.client_address[1], self.server.server_address[1]), signal.SIGKILL)
                 if answer.mute and not self._held(answer):
                     return
                 if answer.status != 200:
@@ -149,11 +149,14 @@ class FakeModel:
         return Handler
 
 
-def process_at(port: int) -> int:
-    """The process of this machine that has a TCP connection from a local port (Linux: proc(5))."""
+def process_at(port: int, to: int) -> int:
+    """The process of this machine that has a TCP connection from a local port to another (Linux: proc(5)).
+
+    Many can have one from the same port: of connections only both ends together are one of a kind.
+    """
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if int(fields[1].rpartition(":")[2], 16) == port:
+        if [int(end.rpartition(":")[2], 16) for end in fields[1:3]] == [port, to]:
             wanted = f"socket:[{fields[9]}]"
             break
     for link in Path("/proc").glob("[0-9]*/fd/*"):

@@ -43,6 +43,7 @@ def look(page: Page, path: str = "") -> None:
     """Open a page, or look at the present one: it fits its width."""
     if path:
         page.goto(path)
+    page.wait_for_load_state("domcontentloaded")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), page.url
 
 
@@ -95,6 +96,7 @@ def test_ada_invites_makes_a_key_and_locks_her_login(stack: Stack, ada: Page) ->
     ada.get_by_label("Email").fill("ada@acme.example")
     ada.get_by_label("Password").fill(PASSWORD)
     ada.get_by_role("button", name="Sign in").click()
+    expect(ada).to_have_url(re.compile("2fa/authenticate"))
     look(ada)
     ada.get_by_label("Code").fill(code_now(secret, 1))
     ada.get_by_role("button", name="Sign in").click()

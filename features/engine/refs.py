@@ -8,7 +8,7 @@ from tenants.errors import Problem
 from .values import Json, pointer
 
 MAX_OVERLAP = 100  # schemas applied to one and the same part of a value, by weight
-WEIGHTS = {"multipleOf": 30, "uniqueItems": 3}  # besides 1 for each schema: what costs as much as so many others
+WEIGHTS = {"multipleOf": 45, "uniqueItems": 3}  # besides 1 for each schema: what costs as much as so many others
 MAX_STEPS = 50_000  # spent on finding that out
 
 SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")

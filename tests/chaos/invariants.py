@@ -34,6 +34,7 @@ def all_ended(stack: Stack, accepted: Collection[str], patience: float) -> None:
 
 def check(stack: Stack, accepted: Collection[str]) -> None:
     """All six; `accepted` are the runs that callers were promised, all of them and no others."""
+    connections.close_all()  # PostgreSQL may have been another process when they were opened
     each_has_one_end(stack, accepted)
     each_is_billed_once(stack, accepted)
     each_call_has_its_attempt(stack)
@@ -80,7 +81,6 @@ def nothing_is_held(stack: Stack) -> None:
 def tenants_are_apart(stack: Stack) -> None:
     """5: in its transaction the app's role sees all rows of a tenant and none of another's."""
     tables = sorted(tenant_tables() - {"tenants_tenant"})
-    connections[APP].close()  # PostgreSQL may have been another process when it was opened
     for owner in BOUND:
         tenant = getattr(stack.cast, owner).tenant_id
         for table in tables:

@@ -1,7 +1,7 @@
 """The threads in which doors ask the database, each with a connection that it keeps from one request to the next.
 
-What a door does before it waits is one hop to such a thread, and so is what it does after. As many threads as half of
-the pool: the other half is for what Django answers.
+What a door does before it waits is one hop to such a thread, and so is what it does after. They are few, and at most
+half as many as the pool has connections: the rest is for what Django answers.
 """
 
 import contextvars
@@ -22,7 +22,8 @@ KEPT_SECONDS = 1.0  # without use, after which the pool looks whether a connecti
 R = TypeVar("R")
 
 _POOL: dict[str, Any] | None = settings.DATABASES[APP]["OPTIONS"].get("pool")
-_THREADS = ThreadPoolExecutor(max(1, _POOL["max_size"] // 2) if _POOL else 12, thread_name_prefix="door")
+_MOST = min(settings.DOOR_THREADS, max(1, _POOL["max_size"] // 2)) if _POOL else settings.DOOR_THREADS
+_THREADS = ThreadPoolExecutor(_MOST, thread_name_prefix="door")
 _used = threading.local()
 
 

@@ -1,6 +1,7 @@
 """Statements in one round trip: a tenant's own transaction each, on connections that may break and are given back."""
 
 import threading
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -37,6 +38,19 @@ def test_the_statements_of_a_trip_are_carried_out_all_or_none(cast: Cast) -> Non
     assert app_trips.in_tenant(tenant, MINE) == [[(before,)]]
     app_trips.in_tenant(tenant, (MAKE, row))
     assert app_trips.in_tenant(tenant, MINE) == [[(before + 1,)]]
+
+
+def test_a_statement_on_partitions_is_planned_once(cast: Cast, settings: Any) -> None:
+    """PostgreSQL would find a plan for each value's own partition cheaper, and make it anew each time."""
+    settings.PREPARE_AFTER = 2
+    find = "UPDATE runs_run SET author = author WHERE tenant_id = %(tenant)s AND id = %(run)s"
+    plans = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE 'UPDATE runs_run%%'"
+    with app_trips.kept():
+        for _ in range(8):
+            app_trips.in_tenant(cast.alice.tenant_id, (find, {"tenant": cast.alice.tenant_id, "run": uuid4()}))
+        [[(generic, custom)]] = app_trips.send((plans, {}))
+    assert generic >= 6
+    assert custom == 0
 
 
 def test_a_connection_that_broke_meanwhile_is_replaced(cast: Cast) -> None:

@@ -23,6 +23,8 @@ from tenants.errors import Malformed, NotFound
 from .asking import refuse_nul
 from .counting import count, with_limits
 from .fields import Strict, read_time
+from .problems import other_method
+from .queries import refuse_unknown
 
 LIMIT, MOST = 50, 200
 PRIVATE = "private, no-cache"  # one caller's, and asked for anew each time
@@ -36,11 +38,15 @@ class Door(APIView):
         refuse_nul(request._request)
         super().initial(request, *arguments, **named)
         count(request._request, self.actor)
+        refuse_unknown(request._request)
 
     def finalize_response(self, request: Request, response: Any, *arguments: Any, **named: Any) -> Any:
         response = super().finalize_response(request, response, *arguments, **named)
         response.headers.setdefault("Cache-Control", PRIVATE)
         return with_limits(response, request._request)
+
+    def http_method_not_allowed(self, request: Request, *arguments: Any, **named: Any) -> Response:
+        raise other_method(self.allowed_methods)
 
     @property
     def actor(self) -> Actor:

@@ -6,10 +6,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
-from .problems import KINDS
+from .problems import KINDS, reads
 from .runs_openapi import RUN_PATHS
 from .schema import GROUPS, IF_MATCH, SECURITY
 from .shapes import PROBLEM, SCHEMAS, TEXT, Schema
@@ -105,7 +104,7 @@ def _complete(method: str, operation: Schema) -> None:
         operation["responses"].setdefault(str(KINDS[kind].status), told)
 
 
-@require_safe
+@reads
 def openapi(request: HttpRequest) -> HttpResponse:
     """The document."""
     return JsonResponse(document())
@@ -140,7 +139,7 @@ _SCRIPT = """SwaggerUIBundle({
 _DIST = "drf_spectacular_sidecar/swagger-ui-dist"
 
 
-@require_safe
+@reads
 def docs(request: HttpRequest) -> HttpResponse:
     """The document to read and try out: Swagger UI from our own files, its start in a file because of our CSP."""
     files = {"style": "swagger-ui.css", "bundle": "swagger-ui-bundle.js", "icon": "favicon-32x32.png"}
@@ -149,7 +148,7 @@ def docs(request: HttpRequest) -> HttpResponse:
     return HttpResponse(format_html(_PAGE, nonce=nonce, **named))
 
 
-@require_safe
+@reads
 def docs_script(request: HttpRequest) -> HttpResponse:
     """Start Swagger UI."""
     return HttpResponse(_SCRIPT, content_type="text/javascript; charset=utf-8")

@@ -37,7 +37,8 @@ from .asking import read_json, refuse_nul
 from .counting import count, with_limits
 from .door import PRIVATE
 from .fields import Nothing
-from .problems import MethodNotAllowed, answer, unauthenticated
+from .problems import answer, other_method, unauthenticated
+from .queries import refuse_unknown
 from .runs_read import run_json
 
 DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
@@ -53,20 +54,28 @@ Door = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 def door(*methods: str) -> Callable[[View], Door]:
     """Make a view a door: known methods, an actor, and errors as problem details.
 
+    Who may GET may ask for the head alone, and anybody for the methods (RFC 9110, 9.3).
     The view is called in the thread that has authenticated; what it returns to be awaited is awaited outside of it.
     """
 
+    allowed = (*methods, "HEAD", "OPTIONS") if "GET" in methods else (*methods, "OPTIONS")
+
     def wrap(view: View) -> Door:
         def within(request: HttpRequest, arguments: dict[str, Any]) -> Answered:
-            return view(request, _authenticate(request), **arguments)
+            actor = _authenticate(request)
+            refuse_unknown(request)
+            return view(request, actor, **arguments)
 
         async def behind(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
             try:
-                if request.method not in methods:
-                    raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
+                if request.method == "OPTIONS":
+                    return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
+                if request.method not in allowed:
+                    raise other_method(allowed)
                 refuse_nul(request)
                 made = await in_thread(within, request, arguments)
-                return with_limits(await made if isawaitable(made) else made, request)
+                response = with_limits(await made if isawaitable(made) else made, request)
+                return _head_of(response) if request.method == "HEAD" else response
             except Exception as error:  # noqa: BLE001 (raised again when it is none of ours)
                 return with_limits(answer(error, request), request)
 
@@ -75,6 +84,11 @@ def door(*methods: str) -> Callable[[View], Door]:
         return behind
 
     return wrap
+
+
+def _head_of(response: HttpResponseBase) -> HttpResponse:
+    """An answer without its content, of which nothing is worked out."""
+    return HttpResponse(status=response.status_code, headers=dict(response.headers))
 
 
 @door("POST")

@@ -44,6 +44,8 @@ class _Used(Door):
         if by is None:
             raise Malformed(f"by is one of {', '.join(groups)}.")
         since, until = moment(request.query_params.get("from"), "from"), moment(request.query_params.get("to"), "to")
+        if since is not None and until is not None and until <= since:
+            raise Malformed("to lies after from.")
         with self.actor.present():
             found = read(by, since=since, until=until)
         return Response({"by": by, "items": [_json(row) for row in found]})

@@ -184,7 +184,9 @@ class VersionDiff(Door):
     """What differs between two versions."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("to", int, required=True)], responses=answers(DIFF), summary="Compare two versions"
+        parameters=[OpenApiParameter("to", int, required=True, description="the version to compare with")],
+        responses=answers(DIFF),
+        summary="Compare two versions",
     )
     def get(self, request: Request, feature: str, number: int) -> Response:
         to = whole(request.query_params.get("to"), -1)

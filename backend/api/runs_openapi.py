@@ -162,6 +162,8 @@ RUN_PATHS: dict[str, Schema] = {
         "get": {
             "operationId": "get_run_events",
             "summary": "A run's events, as they come",
+            "description": "Server-sent events: `queued`, `started`, `delta` with pieces of the answer's text, `repair` when "
+            "it is asked for again, and last `done`, `failed` or `cancelled` with the whole run.",
             "tags": [_TAG],
             "parameters": [_RUN_ID, *_headers(Last_Event_ID="go on after this event")],
             "responses": {"200": _answer("Events up to the one that ends the run", {EVENTS: _STREAM})},
@@ -171,6 +173,8 @@ RUN_PATHS: dict[str, Schema] = {
         "post": {
             "operationId": "post_run_cancel",
             "summary": "Cancel a run",
+            "description": "One that waits is cancelled at once. One that runs is asked to stop, which its events "
+            "tell; what its calls have cost until then is counted.",
             "tags": [_TAG],
             "parameters": [_RUN_ID],
             "responses": {
@@ -216,6 +220,8 @@ RUN_PATHS: dict[str, Schema] = {
         "get": {
             "operationId": "get_batch_results",
             "summary": "A batch's results so far, a line for each item, in their order",
+            "description": "What has not ended is among them (`queued`, `running`). A transfer that broke goes on with "
+            "`after` the place of the last line that came whole.",
             "tags": ["Batches"],
             "parameters": [
                 _BATCH_ID,
@@ -228,6 +234,7 @@ RUN_PATHS: dict[str, Schema] = {
         "post": {
             "operationId": "post_batch_cancel",
             "summary": "Cancel what has not ended of a batch",
+            "description": "Results that there are stay, and what was spent is counted.",
             "tags": ["Batches"],
             "parameters": [_BATCH_ID],
             "responses": {

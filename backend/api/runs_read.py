@@ -38,8 +38,8 @@ class Runs(Door):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("feature", str),
-            OpenApiParameter("state", str, enum=State.values),
+            OpenApiParameter("feature", str, description="of one feature, by its key"),
+            OpenApiParameter("state", str, enum=State.values, description="in one state"),
             OpenApiParameter("user", str, description="of one subject (admins)"),
             OpenApiParameter("batch", OpenApiTypes.UUID, description="the runs of a batch, which are in no other list"),
             *PAGING,

@@ -23,9 +23,9 @@ F = TypeVar("F", bound=Callable[..., Response])
 def _documented(groups: tuple[str, ...], summary: str) -> Callable[[F], F]:
     return extend_schema(
         parameters=[
-            OpenApiParameter("by", str, enum=groups),
-            OpenApiParameter("from", OpenApiTypes.DATETIME),
-            OpenApiParameter("to", OpenApiTypes.DATETIME),
+            OpenApiParameter("by", str, enum=groups, description="what each row is of"),
+            OpenApiParameter("from", OpenApiTypes.DATETIME, description="from then on; from the beginning if not said"),
+            OpenApiParameter("to", OpenApiTypes.DATETIME, description="before then; up to now if not said"),
         ],
         responses=answers(shape(by=TEXT, items=array(USAGE_ROW))),
         summary=summary,

@@ -37,7 +37,7 @@ def test_every_command_of_the_quick_start_does_and_prints_what_it_says(stack: St
     done = subprocess.run(
         ["bash", str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}{stack.web.said()[-3000:]}"
     assert done.stdout.splitlines() == re.findall(r"^# → (.*)$", SCRIPT, re.MULTILINE)
     left = [stack.knock("ada").get(f"/{things}").json()["items"] for things in ("webhooks", "budgets")]
     assert left == [[], []]

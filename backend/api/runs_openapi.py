@@ -162,8 +162,8 @@ RUN_PATHS: dict[str, Schema] = {
         "get": {
             "operationId": "get_run_events",
             "summary": "A run's events, as they come",
-            "description": "Server-sent events: `queued`, `started`, `delta` with pieces of the answer's text, `repair` when "
-            "it is asked for again, and last `done`, `failed` or `cancelled` with the whole run.",
+            "description": "Server-sent events: `queued`, `started`, `delta` with pieces of the answer's text, "
+            "`repair` when it is asked for again, and last `done`, `failed` or `cancelled` with the whole run.",
             "tags": [_TAG],
             "parameters": [_RUN_ID, *_headers(Last_Event_ID="go on after this event")],
             "responses": {"200": _answer("Events up to the one that ends the run", {EVENTS: _STREAM})},

@@ -1,6 +1,6 @@
 """What a request may look like, by operation, and what an answer does, by shape: the reference shows them.
 
-Tests hold every one against its schema, and send those of customers and vendor to their doors.
+Tests hold every one against its schema, and send every request to its door.
 """
 
 from typing import Any

@@ -46,7 +46,7 @@ class Door(APIView):
         response.headers.setdefault("Cache-Control", PRIVATE)
         return with_limits(response, request._request)
 
-    def http_method_not_allowed(self, request: Request, *arguments: Any, **named: Any) -> Response:
+    def http_method_not_allowed(self, request: HttpRequest, *arguments: Any, **named: Any) -> Response:
         raise other_method(self.allowed_methods)
 
     @property

@@ -27,7 +27,7 @@ are not known are refused with 400.
 **Lists** come newest first, a page at a time: `next` of one page is the `cursor` of the one after, null on the last.
 
 **Retries**: after a 429 or a 503 send the same again once `Retry-After` seconds are over; with an `Idempotency-Key` a
-run or a batch is never made twice.
+run, a replay, a suggestion or a batch is never made twice. Other writes do not read it: look before you repeat them.
 
 **Writes over what others may write too** take `If-Match` with the ETag last seen; over a newer state they are 412.
 

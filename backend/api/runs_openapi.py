@@ -27,6 +27,13 @@ _ITEM: Schema = {
 _FEATURE = {"name": "feature", "in": "path", "required": True, "schema": TEXT}
 _LOCATION = {"Location": {"schema": TEXT, "description": "where the run is"}}
 _REPLAYED = {"Idempotency-Replayed": {"schema": TEXT, "description": "`true`: the key has made this run before"}}
+_SUNSET = {
+    "Sunset": {
+        "schema": TEXT,
+        "example": "Sun, 31 Jan 2027 12:00:00 GMT",
+        "description": "only where the feature is to be retired: from then on nothing of it runs (RFC 8594)",
+    }
+}
 _STREAM = {
     "schema": TEXT,
     "example": 'id: 1772530200000-0\nevent: done\ndata: {"id": "…", "state": "succeeded"}\n\n',
@@ -81,8 +88,8 @@ _ASKING = _headers(
     "run, and another one with this key is refused with 422",
 )
 _TAKEN_IN: Schema = {
-    "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED),
-    "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED),
+    "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED, **_SUNSET),
+    "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED, **_SUNSET),
 }
 
 _SUGGEST: Schema = {

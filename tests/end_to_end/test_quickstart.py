@@ -35,7 +35,7 @@ def test_every_command_of_the_quick_start_does_and_prints_what_it_says(stack: St
         "ADMIN_KEY": stack.cast.key(stack.cast.ada),
     }
     done = subprocess.run(
-        ["bash", str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        ["bash", str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}{stack.web.said()[-3000:]}"
     assert done.stdout.splitlines() == re.findall(r"^# → (.*)$", SCRIPT, re.MULTILINE)

@@ -12,7 +12,7 @@ from .audit import record
 from .errors import Forbidden, NotFound, Suspended
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
-from .roles import ALL_SCOPES, OPERATORS, VERBS, WHILE_SUSPENDED
+from .roles import ALL_SCOPES, OPERATORS, VERBS, WHILE_SUSPENDED, Role
 from .subjects import Who
 
 
@@ -91,7 +91,7 @@ class Actor:
                 f"Operators belong to no organisation and may not do this ({verb}). Use a member's or a service key."
             )
         if verb not in self.can:
-            raise Forbidden(f"The role {self.role} may not do this ({verb}).")
+            raise Forbidden(f"The role {self.role} may not do this ({verb}). {_who_may(verb, self.role)}")
 
     def _lacks(self, verb: str) -> NoReturn:
         """Raise Forbidden for an operator, saying whether a role or the key's scopes are in the way."""
@@ -131,6 +131,14 @@ class Actor:
             record(event)
             if dry_run:
                 transaction.set_rollback(True, using=self.db)
+
+
+def _who_may(verb: str, role: str) -> str:
+    """What somebody of a role can do about a verb that it does not have."""
+    if role == "service" and verb in VERBS["service for a user"]:
+        return "Name the user that you act for in the header Bespoke-User."
+    holding = [str(other) for other in Role if verb in VERBS[other]]
+    return f"Roles that may: {', '.join(holding)}." if holding else "It is the vendor's."
 
 
 def note_for(tenant: Tenant, verb: str, detail: dict[str, Any], *, by: Actor) -> None:

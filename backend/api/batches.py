@@ -83,7 +83,7 @@ class Batches(Door):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("feature", str),
+            OpenApiParameter("feature", str, description="of one feature, by its key"),
             OpenApiParameter("user", str, description="of one subject (admins)"),
             *PAGING,
         ],

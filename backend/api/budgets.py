@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,7 +13,7 @@ from features.runs.budgets import Spending, add_budget, change_budget, find_budg
 from features.runs.models import Budget
 
 from .door import Door, paged
-from .fields import Strict, Text, Truth, Whole
+from .fields import Choice, Strict, Text, Truth, Whole
 from .runs_read import cost_json
 from .schema import PAGING
 from .shapes import BUDGET, answers, listed
@@ -32,7 +31,7 @@ class AmountsBody(Strict):
 class BudgetBody(AmountsBody):
     """A budget: for all, one user (by key) or each user; on one feature or all together."""
 
-    period = serializers.ChoiceField(Budget.Period.values)
+    period = Choice(Budget.Period.values)
     feature = Text(max_length=64, required=False, allow_null=True)
     user = Text(max_length=200, required=False, allow_null=True)
     each_user = Truth(required=False)
@@ -71,7 +70,7 @@ class Budgets(Door):
 class OneBudget(Budgets):
     """One budget."""
 
-    http_method_names = ["get", "put", "delete"]
+    http_method_names = ["get", "put", "delete", "head", "options"]
 
     @extend_schema(parameters=[], responses=answers(BUDGET), summary="A budget, and what of it is gone (admins)")
     def get(self, request: Request, budget_id: UUID) -> Response:  # type: ignore[override]

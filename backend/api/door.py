@@ -23,9 +23,12 @@ from tenants.errors import Malformed, NotFound
 from .asking import refuse_nul
 from .counting import count, with_limits
 from .fields import Strict, read_time
+from .problems import other_method
+from .queries import refuse_unknown
 
 LIMIT, MOST = 50, 200
 PRIVATE = "private, no-cache"  # one caller's, and asked for anew each time
+_NO_CURSOR = "That is no cursor of this list: use `next` of the page before."
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -36,11 +39,15 @@ class Door(APIView):
         refuse_nul(request._request)
         super().initial(request, *arguments, **named)
         count(request._request, self.actor)
+        refuse_unknown(request._request)
 
     def finalize_response(self, request: Request, response: Any, *arguments: Any, **named: Any) -> Any:
         response = super().finalize_response(request, response, *arguments, **named)
         response.headers.setdefault("Cache-Control", PRIVATE)
         return with_limits(response, request._request)
+
+    def http_method_not_allowed(self, request: HttpRequest, *arguments: Any, **named: Any) -> Response:
+        raise other_method(self.allowed_methods)
 
     @property
     def actor(self) -> Actor:
@@ -81,10 +88,7 @@ def paged(
     request: Request, rows: QuerySet[Any], as_json: Callable[[list[Any]], list[Any]], *, actor: Actor, by: str = "id"
 ) -> Response:
     """As `page`, where the rows of a page are told together."""
-    limit = whole(request.query_params.get("limit"), LIMIT)
-    if not 1 <= limit <= MOST:
-        raise Malformed(f"limit is a whole number from 1 to {MOST}.")
-    cursor = request.query_params.get("cursor")
+    limit, cursor = _limit(request), request.query_params.get("cursor")
     rows = rows.order_by(f"-{by}")
     if cursor:
         rows = rows.filter(**{f"{by}__lt": _cursor(cursor, by)})
@@ -93,6 +97,24 @@ def paged(
         items = as_json(seen[:limit])
     more = str(getattr(seen[limit - 1], by)) if len(seen) > limit else None
     return Response({"items": items, "next": more})
+
+
+def page_of(request: Request, items: list[dict[str, Any]], shown: Callable[[dict[str, Any]], bool]) -> Response:
+    """As `page`, of a list that is worked out as a whole and whose items have ids; `shown` says which are asked for."""
+    limit, cursor = _limit(request), request.query_params.get("cursor")
+    ids = [item["id"] for item in items]
+    if cursor and cursor not in ids:
+        raise Malformed(_NO_CURSOR)
+    left = [item for item in items[ids.index(cursor) + 1 if cursor else 0 :] if shown(item)]
+    more = left[limit - 1]["id"] if len(left) > limit else None
+    return Response({"items": left[:limit], "next": more})
+
+
+def _limit(request: Request) -> int:
+    limit = whole(request.query_params.get("limit"), LIMIT)
+    if not 1 <= limit <= MOST:
+        raise Malformed(f"limit is a whole number from 1 to {MOST}.")
+    return limit
 
 
 def expected_of(request: Request, *, required: bool = False) -> Expected:
@@ -152,7 +174,7 @@ def _cursor(text: str, by: str) -> Any:
     try:
         return UUID(text) if by == "id" else _number(text)
     except ValueError:
-        raise Malformed("That is no cursor of this list: use `next` of the page before.") from None
+        raise Malformed(_NO_CURSOR) from None
 
 
 def _number(text: str) -> int:

@@ -1,11 +1,10 @@
 """What each kind of error means to a caller, and what to do about it: where the `type` of a problem leads."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.views.decorators.http import require_safe
 
 from tenants.errors import NotFound
 
-from .problems import KINDS, problem
+from .problems import KINDS, problem, reads
 
 ADVICE = {
     "malformed": "Read `detail` and `errors`: JSON that cannot be read, a field or a query parameter that is not known "
@@ -46,7 +45,7 @@ ADVICE = {
 }
 
 
-@require_safe
+@reads
 def error_type(request: HttpRequest, name: str) -> HttpResponse:
     """Tell of one kind of error."""
     kind = KINDS.get(name)

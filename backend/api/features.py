@@ -23,7 +23,7 @@ from tenants.errors import Malformed
 from tenants.subjects import tenant_itself
 
 from .door import Door, flag, moment, page, whole
-from .fields import Object, Strict, Text, Whole
+from .fields import Choice, Object, Strict, Text, Whole
 from .schema import DRY_RUN, PAGING
 from .shapes import BEHAVIOR, CURRENT, DIFF, FEATURE, VERSION, VERSION_ROW, answers, listed
 
@@ -56,7 +56,7 @@ class NewVersion(Strict):
     titles = Object(required=False)
     samples = serializers.ListField(child=serializers.JSONField(), max_length=50, required=False)
     message = Text(max_length=500, required=False, allow_blank=True)
-    publish = serializers.ChoiceField(["current", "none"], default="none")
+    publish = Choice(["current", "none"], default="none")
 
 
 class Current(Strict):
@@ -184,7 +184,9 @@ class VersionDiff(Door):
     """What differs between two versions."""
 
     @extend_schema(
-        parameters=[OpenApiParameter("to", int, required=True)], responses=answers(DIFF), summary="Compare two versions"
+        parameters=[OpenApiParameter("to", int, required=True, description="the version to compare with")],
+        responses=answers(DIFF),
+        summary="Compare two versions",
     )
     def get(self, request: Request, feature: str, number: int) -> Response:
         to = whole(request.query_params.get("to"), -1)

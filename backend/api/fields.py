@@ -85,6 +85,15 @@ class Object(serializers.DictField):
     """A JSON object, whose inside is read elsewhere."""
 
 
+class Choice(serializers.ChoiceField):
+    """One of some words; another one is told which there are."""
+
+    default_error_messages = {"invalid_choice": "must be one of {choices}"}
+
+    def fail(self, key: str, **given: Any) -> NoReturn:
+        super().fail(key, **given, choices=", ".join(map(str, self.choices)))
+
+
 @extend_schema_field(OpenApiTypes.DATETIME)
 class Moment(serializers.Field[datetime, str, str, Any]):
     """An RFC 3339 time with its zone."""
@@ -116,5 +125,5 @@ class Scopes(serializers.ListField):
     """What a key is for: one scope or more."""
 
     def __init__(self, **options: Any) -> None:
-        scopes = serializers.ChoiceField([scope.value for scope in Scope])
+        scopes = Choice([scope.value for scope in Scope])
         super().__init__(child=scopes, allow_empty=False, max_length=len(Scope), **options)

@@ -18,7 +18,7 @@ from tenants.errors import Malformed
 from tenants.isolation import OPERATOR
 
 from .door import Door, page
-from .fields import Strict, Text, Whole
+from .fields import Choice, Strict, Text, Whole
 from .runs import patience
 from .schema import PAGING, header
 from .shapes import IMPACT, IMPACT_ROW, answers, listed
@@ -36,7 +36,7 @@ class Question(Strict):
     to = Whole(min_value=1)
     percent = serializers.FloatField(min_value=0, max_value=100, required=False)
     tenants = serializers.ListField(child=Text(max_length=50), max_length=MOST_TENANTS, required=False)
-    unit = serializers.ChoiceField(Rollout.Unit.values, required=False)
+    unit = Choice(Rollout.Unit.values, required=False)
     withdraw = Whole(min_value=1, required=False)
 
 

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,7 +12,7 @@ from tenants.models import Invitation
 from tenants.roles import Role
 
 from .door import Door, page
-from .fields import Address, Strict
+from .fields import Address, Choice, Strict
 from .schema import PAGING
 from .shapes import INVITATION, answers, listed
 
@@ -22,7 +21,7 @@ class InvitationBody(Strict):
     """Whom to invite, and as what."""
 
     email = Address()
-    role = serializers.ChoiceField([role.value for role in Role])
+    role = Choice([role.value for role in Role])
 
 
 class Invitations(Door):

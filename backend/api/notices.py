@@ -10,8 +10,9 @@ from rest_framework.response import Response
 
 from features.notices import Notice, inbox, mark_read
 
-from .door import Door, flag
+from .door import Door, flag, page_of
 from .fields import Nothing
+from .schema import PAGING
 from .shapes import NOTICE, answers, listed
 
 UNREAD = OpenApiParameter("unread", OpenApiTypes.BOOL, description="only what was not read yet")
@@ -20,12 +21,14 @@ UNREAD = OpenApiParameter("unread", OpenApiTypes.BOOL, description="only what wa
 class Notices(Door):
     """The inbox."""
 
-    @extend_schema(parameters=[UNREAD], responses=answers(listed(NOTICE)), summary="What there is to know or to decide")
+    @extend_schema(
+        parameters=[UNREAD, *PAGING], responses=answers(listed(NOTICE)), summary="What there is to know or to decide"
+    )
     def get(self, request: Request) -> Response:
         self.actor.acting_for()
         unread = flag(request, "unread")
-        notices = [notice_json(notice) for notice in inbox(self.actor) if not (unread and notice.read)]
-        return Response({"items": notices, "next": None})  # a few of each feature at most: one page has them all
+        notices = [notice_json(notice) for notice in inbox(self.actor)]
+        return page_of(request, notices, lambda notice: not (unread and notice["read"]))
 
 
 class ReadNotice(Door):

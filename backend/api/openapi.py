@@ -1,19 +1,38 @@
 """The OpenAPI document, complete: what DRF's doors and the plain run doors say, and what holds for all of them."""
 
+from copy import deepcopy
 from functools import lru_cache
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
-from .problems import KINDS
+from .examples import REQUESTS
+from .examples import SHAPES as SHOWN
+from .problems import KINDS, reads
 from .runs_openapi import RUN_PATHS
 from .schema import GROUPS, IF_MATCH, SECURITY
-from .shapes import PROBLEM, SCHEMAS, TEXT, Schema
+from .shapes import JSON, PROBLEM, SCHEMAS, TEXT, Schema
 
+ABOUT = """Features that are behavior: run them, shape them for yourself, put them back.
+
+**Who asks**: `Authorization: Bearer bsk_…`. With a service key, `Bespoke-User` names the user that you act for.
+
+**Errors** are `application/problem+json` (RFC 9457): `type` is stable and leads to what it means, `errors` points into
+what you sent, `request` is the id that is also in `Bespoke-Request` and in the logs. Fields and query parameters that
+are not known are refused with 400.
+
+**Lists** come newest first, a page at a time: `next` of one page is the `cursor` of the one after, null on the last.
+
+**Retries**: after a 429 or a 503 send the same again once `Retry-After` seconds are over; with an `Idempotency-Key` a
+run, a replay, a suggestion or a batch is never made twice. Other writes do not read it: look before you repeat them.
+
+**Writes over what others may write too** take `If-Match` with the ETag last seen; over a newer state they are 412.
+
+Times are RFC 3339 in UTC, money is whole millionths of the currency. Answers may get new fields at any time.
+"""
 METHODS = ("get", "post", "put", "patch", "delete")
 BESPOKE_REQUEST = {"schema": TEXT, "description": "an id that is also in the logs"}
 LIMITS = {
@@ -37,13 +56,18 @@ BESPOKE_USER = {
 }
 PATH_WORDS: dict[str, Schema] = {
     "feature": {"description": "the feature's key"},
-    "layer": {"schema": {"type": "string", "enum": ["tenant", "user"]}},
+    "layer": {
+        "schema": {"type": "string", "enum": ["tenant", "user"]},
+        "description": "whose changes: the organisation's (admins), or those of whom the caller acts for",
+    },
+    "slug": {"description": "the organisation's short name"},
     "number": {"description": "a version's number"},
     "field": {"description": "a field's name, such as `vars.tone`"},
     "subject": {"description": "an end user's key, or `member:<id>`"},
     "alias": {"description": "the name that behavior calls a model by"},
     "revision": {"description": "the number of one of its targets"},
 }
+DONE = {"200": "Done", "201": "Made", "202": "Taken in, and goes on", "204": "Done, and nothing to say"}
 ALWAYS = (
     "malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "address-too-long", "headers-too-large",
     "too-many", "unavailable",
@@ -62,9 +86,12 @@ def document() -> dict[str, Any]:
         if name.endswith("Request"):  # unknown fields are refused
             schema["additionalProperties"] = False
     components["schemas"] = {**components.get("schemas", {}), **SCHEMAS}
+    for name, example in SHOWN.items():
+        components["schemas"][name] = {**components["schemas"][name], "examples": [example]}
     components["responses"] = {name: _problem(name) for name in KINDS}
     components["securitySchemes"] = SECURITY
-    made["paths"] = dict(sorted({**made["paths"], **RUN_PATHS}.items()))
+    made["paths"] = dict(sorted({**made["paths"], **deepcopy(RUN_PATHS)}.items()))
+    made["info"] |= {"description": ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     made["tags"] = [{"name": name} for name in dict.fromkeys(GROUPS.values())]
     for path in made["paths"].values():
         for method in METHODS:
@@ -89,15 +116,22 @@ def _complete(method: str, operation: Schema) -> None:
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
         if parameter["in"] == "path":
-            parameter.update(PATH_WORDS.get(parameter["name"], {}))
+            noun = parameter["name"].removesuffix("_id").replace("_", " ")
+            parameter.update(PATH_WORDS.get(parameter["name"], {"description": f"the {noun}'s id"}))
     if operation["tags"] != [GROUPS["vendor"]]:
         parameters.append(BESPOKE_USER)
     operation["security"] = [{name: []} for name in SECURITY]
+    if operation["operationId"] in REQUESTS:
+        operation["requestBody"]["content"][JSON]["example"] = REQUESTS[operation["operationId"]]
     conditional = any(parameter["name"] == IF_MATCH.name for parameter in parameters)
-    for answer in operation["responses"].values():
-        answer.setdefault("headers", {}).update({"Bespoke-Request": BESPOKE_REQUEST, **LIMITS})
-        if conditional or operation["operationId"] in ("get_override", "get_pin"):
-            answer["headers"]["ETag"] = {"schema": TEXT, "description": "the state that this is: what If-Match names"}
+    headers: dict[str, Schema] = {"Bespoke-Request": BESPOKE_REQUEST, **LIMITS}
+    if conditional or operation["operationId"] in ("get_override", "get_pin"):
+        headers["ETag"] = {"schema": TEXT, "description": "the state that this is: what If-Match names"}
+    operation["responses"] = {  # anew: the run doors share theirs
+        status: {**answer, "description": answer.get("description") or DONE[status],
+                 "headers": {**answer.get("headers", {}), **headers}}
+        for status, answer in operation["responses"].items()
+    }  # fmt: skip
     kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",)), *(("stale",) if conditional else ())]
     kinds += ["over-budget"] if operation["operationId"] in SPENDING else []
     for kind in kinds:
@@ -105,7 +139,7 @@ def _complete(method: str, operation: Schema) -> None:
         operation["responses"].setdefault(str(KINDS[kind].status), told)
 
 
-@require_safe
+@reads
 def openapi(request: HttpRequest) -> HttpResponse:
     """The document."""
     return JsonResponse(document())
@@ -140,7 +174,7 @@ _SCRIPT = """SwaggerUIBundle({
 _DIST = "drf_spectacular_sidecar/swagger-ui-dist"
 
 
-@require_safe
+@reads
 def docs(request: HttpRequest) -> HttpResponse:
     """The document to read and try out: Swagger UI from our own files, its start in a file because of our CSP."""
     files = {"style": "swagger-ui.css", "bundle": "swagger-ui-bundle.js", "icon": "favicon-32x32.png"}
@@ -149,7 +183,7 @@ def docs(request: HttpRequest) -> HttpResponse:
     return HttpResponse(format_html(_PAGE, nonce=nonce, **named))
 
 
-@require_safe
+@reads
 def docs_script(request: HttpRequest) -> HttpResponse:
     """Start Swagger UI."""
     return HttpResponse(_SCRIPT, content_type="text/javascript; charset=utf-8")

@@ -33,7 +33,7 @@ from tenants.subjects import Who
 
 from .door import Door, expected_of, flag, page
 from .features import change_json
-from .fields import Moment, Strict, Text, Whole
+from .fields import Choice, Moment, Strict, Text, Whole
 from .schema import CONDITIONS, DRY_RUN, PAGING
 from .shapes import MOVED, PIN, PIN_LISTED, RESTORED, answers, listed, maybe, shape
 
@@ -41,7 +41,7 @@ from .shapes import MOVED, PIN, PIN_LISTED, RESTORED, answers, listed, maybe, sh
 class PinBody(Strict):
     """Stay on a version, or on exactly what is served now."""
 
-    kind = serializers.ChoiceField(["base", "snapshot"], default="base")
+    kind = Choice(["base", "snapshot"], default="base")
     version = Whole(min_value=1, required=False)
     reason = Text(max_length=500, required=False, allow_blank=True)
     until = Moment(required=False, allow_null=True)
@@ -64,7 +64,7 @@ class RestoreBody(Strict):
     pin = serializers.UUIDField(required=False)
     reason = Text(max_length=500, required=False, allow_blank=True)
     until = Moment(required=False, allow_null=True)
-    layer = serializers.ChoiceField(["user", "tenant"], default="user")
+    layer = Choice(["user", "tenant"], default="user")
 
     def validate(self, attrs: Any) -> Any:
         """One moment, said in one way."""

@@ -29,7 +29,7 @@ from tenants.errors import Invalid, Problem, UnsupportedMedia
 from .asking import read_json
 from .door import Door
 from .features import change_json
-from .fields import Moment, Object, Strict, Text, Whole
+from .fields import Choice, Moment, Object, Strict, Text, Whole
 from .pins import PinBody
 from .runs import door, json_answer, patience, patiently, threaded
 from .runs_read import cost_json
@@ -65,7 +65,7 @@ class PreviewRestore(Strict):
 class PreviewBody(Strict):
     """One change to try, or none to try following the vendor again; and on what."""
 
-    layer = serializers.ChoiceField(["user", "tenant"], default="user")
+    layer = Choice(["user", "tenant"], default="user")
     override = PreviewOverride(required=False)
     version = Whole(min_value=1, required=False)
     pin = PinBody(required=False)

@@ -1,12 +1,15 @@
 """Errors as RFC 9457 problem details: the one place where the API words them."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseServerError, JsonResponse
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
+from django.urls import Resolver404, resolve
 from django.views.defaults import bad_request, page_not_found
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -91,10 +94,8 @@ def as_app_error(error: Exception) -> AppError | None:
             return Malformed(str(error.detail))
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return unauthenticated()
-        case exceptions.MethodNotAllowed():
-            return MethodNotAllowed(str(error.detail))
         case exceptions.NotAcceptable():
-            return NotAcceptable()
+            return NotAcceptable("Send `Accept: application/json`, or no Accept at all.")
         case exceptions.UnsupportedMediaType():
             return UnsupportedMedia("Send application/json.")
         case exceptions.Throttled():
@@ -102,6 +103,25 @@ def as_app_error(error: Exception) -> AppError | None:
         case PermissionDenied() | exceptions.PermissionDenied():
             return Forbidden(str(error) or "")
     return None
+
+
+def other_method(allowed: Sequence[str]) -> AppError:
+    """What a caller gets whose method is none of these: the ones to use, and Allow (RFC 9110, 15.5.6)."""
+    useful = [method for method in allowed if method not in ("HEAD", "OPTIONS")]
+    return MethodNotAllowed(f"Use {' or '.join(useful)}.", headers={"Allow": ", ".join(allowed)})
+
+
+def reads(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """A plain view that is only read: every other method is a problem, as at all other doors."""
+
+    def behind(request: HttpRequest, **named: Any) -> HttpResponseBase:
+        if request.method not in ("GET", "HEAD"):
+            return problem(other_method(("GET", "HEAD")), request)
+        return view(request, **named)
+
+    behind.csrf_exempt = True  # type: ignore[attr-defined]  # nothing is written
+    behind.__doc__, behind.__name__ = view.__doc__, view.__name__
+    return behind
 
 
 def unauthenticated() -> AppError:
@@ -129,9 +149,11 @@ def answer(error: Exception, request: HttpRequest) -> HttpResponse:
 
 
 def problem(error: AppError, request: HttpRequest) -> HttpResponse:
-    """Return an error as a response."""
-    body = error.body(getattr(request, "id", ""))
-    return JsonResponse(body, status=error.status, headers=error.headers, content_type=CONTENT_TYPE)
+    """Return an error as a response, written as DRF writes it."""
+    body, written = error.body(getattr(request, "id", "")), {"ensure_ascii": False, "separators": (",", ":")}
+    return JsonResponse(
+        body, status=error.status, headers=error.headers, content_type=CONTENT_TYPE, json_dumps_params=written
+    )
 
 
 def _problems(detail: Any, place: str = "") -> list[Problem]:
@@ -146,8 +168,18 @@ def _problems(detail: Any, place: str = "") -> list[Problem]:
 def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponse:
     """No address is so, in the API's words or as a page."""
     if request.path.startswith("/api/"):
-        return problem(NotFound("There is no such address. The reference is at /api/v1/docs."), request)
+        return problem(NotFound(_near(request.path)), request)
     return page_not_found(request, exception)
+
+
+def _near(path: str) -> str:
+    """What to ask instead of an address that is not there."""
+    shorter = path.rstrip("/")
+    try:
+        resolve(shorter)
+    except Resolver404:
+        return "There is no such address. The reference is at /api/v1/docs."
+    return f"Addresses do not end in a slash here: ask for {shorter}."
 
 
 def unreadable(request: HttpRequest, exception: Exception) -> HttpResponse:

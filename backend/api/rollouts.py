@@ -26,7 +26,7 @@ from features.rollouts import (
 )
 
 from .door import Door, flag, page, paged
-from .fields import Object, Strict, Text, Whole
+from .fields import Choice, Object, Strict, Text, Whole
 from .schema import DRY_RUN, PAGING
 from .shapes import GUARD_POINTS, PLACE, ROLLOUT, ROLLOUT_EVENT, ROLLOUT_NOW, answers, array, listed, shape
 
@@ -69,7 +69,7 @@ class NewRollout(Strict):
     to = Whole(min_value=1)
     steps = Steps()
     guards = Guards(required=False)
-    unit = serializers.ChoiceField(Rollout.Unit.values, default=Rollout.Unit.TENANT.value)
+    unit = Choice(Rollout.Unit.values, default=Rollout.Unit.TENANT.value)
     message = Text(max_length=500, required=False, allow_blank=True)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import http_date
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
@@ -19,6 +20,7 @@ from backend.listening import Gone, listening
 from backend.threads import in_thread
 from features.engine import pointer
 from features.find import find_feature
+from features.models import Feature
 from features.resolve import serve_known
 from features.runs.accept import accept, find_run
 from features.runs.bells import ring_soon
@@ -37,7 +39,8 @@ from .asking import read_json, refuse_nul
 from .counting import count, with_limits
 from .door import PRIVATE
 from .fields import Nothing
-from .problems import MethodNotAllowed, answer, unauthenticated
+from .problems import answer, other_method, unauthenticated
+from .queries import refuse_unknown
 from .runs_read import run_json
 
 DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
@@ -53,20 +56,28 @@ Door = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 def door(*methods: str) -> Callable[[View], Door]:
     """Make a view a door: known methods, an actor, and errors as problem details.
 
+    Who may GET may ask for the head alone, and anybody for the methods (RFC 9110, 9.3).
     The view is called in the thread that has authenticated; what it returns to be awaited is awaited outside of it.
     """
 
+    allowed = (*methods, "HEAD", "OPTIONS") if "GET" in methods else (*methods, "OPTIONS")
+
     def wrap(view: View) -> Door:
         def within(request: HttpRequest, arguments: dict[str, Any]) -> Answered:
-            return view(request, _authenticate(request), **arguments)
+            actor = _authenticate(request)
+            refuse_unknown(request)
+            return view(request, actor, **arguments)
 
         async def behind(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
             try:
-                if request.method not in methods:
-                    raise MethodNotAllowed(f"Use {' or '.join(methods)}.", headers={"Allow": ", ".join(methods)})
+                if request.method == "OPTIONS":
+                    return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
+                if request.method not in allowed:
+                    raise other_method(allowed)
                 refuse_nul(request)
                 made = await in_thread(within, request, arguments)
-                return with_limits(await made if isawaitable(made) else made, request)
+                response = with_limits(await made if isawaitable(made) else made, request)
+                return _head_of(response) if request.method == "HEAD" else response
             except Exception as error:  # noqa: BLE001 (raised again when it is none of ours)
                 return with_limits(answer(error, request), request)
 
@@ -75,6 +86,11 @@ def door(*methods: str) -> Callable[[View], Door]:
         return behind
 
     return wrap
+
+
+def _head_of(response: HttpResponseBase) -> HttpResponse:
+    """An answer without its content, of which nothing is worked out."""
+    return HttpResponse(status=response.status_code, headers=dict(response.headers))
 
 
 @door("POST")
@@ -86,7 +102,7 @@ def create_run(request: HttpRequest, actor: Actor, feature: str) -> Answered:
     served = serve_known(known, actor.tenant_id, actor.acting_for()) if known else None
     found = served.feature if served else find_feature(feature, actor)
     accepted = accept(found, body["input"], idempotency_key=key, asked=asked, by=actor)
-    return _taken_in(request, actor, accepted, feature, wait)
+    return _taken_in(request, actor, accepted, found, wait)
 
 
 @door("POST")
@@ -96,12 +112,12 @@ def replay_run(request: HttpRequest, actor: Actor, run_id: UUID) -> Answered:
     on, key, wait = _on(request), idempotency_key(request), patience(request)
     run = _found(run_id, actor)
     accepted = replay(run, on, idempotency_key=key, by=actor)
-    return _taken_in(request, actor, accepted, run.feature.key, wait)
+    return _taken_in(request, actor, accepted, run.feature, wait)
 
 
-def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: str, wait: float) -> Answered:
+def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: Feature, wait: float) -> Answered:
     """Ring for a run that is new, and answer: with what it has come to, or when it has ended, or with its events."""
-    headers = {"Location": f"/api/v1/runs/{accepted.run_id}"}
+    headers = {"Location": f"/api/v1/runs/{accepted.run_id}", **sunset(feature)}
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     elif not accepted.ended:
@@ -110,9 +126,14 @@ def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: s
         new = not (accepted.replayed or accepted.ended)
         return _stream(request, actor, accepted.run_id, "0", headers, just_taken_in=new)
     if accepted.ended or not wait:
-        return _told(actor, accepted, feature, headers)
+        return _told(actor, accepted, feature.key, headers)
     ended = until_ended(accepted.run_id, has_ended(actor, accepted.run_id), wait)
-    return _in_the_end(request, actor, ended, lambda: _told(actor, accepted, feature, headers))
+    return _in_the_end(request, actor, ended, lambda: _told(actor, accepted, feature.key, headers))
+
+
+def sunset(feature: Feature) -> dict[str, str]:
+    """The header that says from when on nothing of a feature runs any more (RFC 8594), where that is announced."""
+    return {} if feature.retires_at is None else {"Sunset": http_date(feature.retires_at.timestamp())}
 
 
 async def _in_the_end(

@@ -27,6 +27,13 @@ _ITEM: Schema = {
 _FEATURE = {"name": "feature", "in": "path", "required": True, "schema": TEXT}
 _LOCATION = {"Location": {"schema": TEXT, "description": "where the run is"}}
 _REPLAYED = {"Idempotency-Replayed": {"schema": TEXT, "description": "`true`: the key has made this run before"}}
+_SUNSET = {
+    "Sunset": {
+        "schema": TEXT,
+        "example": "Sun, 31 Jan 2027 12:00:00 GMT",
+        "description": "only where the feature is to be retired: from then on nothing of it runs (RFC 8594)",
+    }
+}
 _STREAM = {
     "schema": TEXT,
     "example": 'id: 1772530200000-0\nevent: done\ndata: {"id": "…", "state": "succeeded"}\n\n',
@@ -81,8 +88,8 @@ _ASKING = _headers(
     "run, and another one with this key is refused with 422",
 )
 _TAKEN_IN: Schema = {
-    "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED),
-    "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED),
+    "200": _answer("The run has ended", {**_RUN, EVENTS: _STREAM}, **_LOCATION, **_REPLAYED, **_SUNSET),
+    "202": _answer("It is taken in, and goes on", _RUN, **_LOCATION, **_REPLAYED, **_SUNSET),
 }
 
 _SUGGEST: Schema = {
@@ -162,6 +169,8 @@ RUN_PATHS: dict[str, Schema] = {
         "get": {
             "operationId": "get_run_events",
             "summary": "A run's events, as they come",
+            "description": "Server-sent events: `queued`, `started`, `delta` with pieces of the answer's text, "
+            "`repair` when it is asked for again, and last `done`, `failed` or `cancelled` with the whole run.",
             "tags": [_TAG],
             "parameters": [_RUN_ID, *_headers(Last_Event_ID="go on after this event")],
             "responses": {"200": _answer("Events up to the one that ends the run", {EVENTS: _STREAM})},
@@ -171,6 +180,8 @@ RUN_PATHS: dict[str, Schema] = {
         "post": {
             "operationId": "post_run_cancel",
             "summary": "Cancel a run",
+            "description": "One that waits is cancelled at once. One that runs is asked to stop, which its events "
+            "tell; what its calls have cost until then is counted.",
             "tags": [_TAG],
             "parameters": [_RUN_ID],
             "responses": {
@@ -216,6 +227,8 @@ RUN_PATHS: dict[str, Schema] = {
         "get": {
             "operationId": "get_batch_results",
             "summary": "A batch's results so far, a line for each item, in their order",
+            "description": "What has not ended is among them (`queued`, `running`). A transfer that broke goes on with "
+            "`after` the place of the last line that came whole.",
             "tags": ["Batches"],
             "parameters": [
                 _BATCH_ID,
@@ -228,6 +241,7 @@ RUN_PATHS: dict[str, Schema] = {
         "post": {
             "operationId": "post_batch_cancel",
             "summary": "Cancel what has not ended of a batch",
+            "description": "Results that there are stay, and what was spent is counted.",
             "tags": ["Batches"],
             "parameters": [_BATCH_ID],
             "responses": {

@@ -19,7 +19,7 @@ from features.runs.models import Run, State
 from tenants.errors import Malformed, NotFound
 
 from .door import Door, page
-from .fields import Strict, Text
+from .fields import Choice, Strict, Text
 from .runs_shapes import RUN
 from .schema import PAGING
 from .shapes import answers, listed
@@ -28,7 +28,7 @@ from .shapes import answers, listed
 class Feedback(Strict):
     """What a person says of an output."""
 
-    verdict = serializers.ChoiceField(["good", "bad"])
+    verdict = Choice(["good", "bad"])
     correction = serializers.JSONField(required=False)
     note = Text(max_length=2000, required=False, allow_blank=True)
 
@@ -38,8 +38,8 @@ class Runs(Door):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("feature", str),
-            OpenApiParameter("state", str, enum=State.values),
+            OpenApiParameter("feature", str, description="of one feature, by its key"),
+            OpenApiParameter("state", str, enum=State.values, description="in one state"),
             OpenApiParameter("user", str, description="of one subject (admins)"),
             OpenApiParameter("batch", OpenApiTypes.UUID, description="the runs of a batch, which are in no other list"),
             *PAGING,

@@ -7,7 +7,6 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,7 +20,7 @@ from tenants.errors import UnsupportedMedia
 
 from .asking import read_json
 from .door import Door
-from .fields import Strict, Text
+from .fields import Choice, Strict, Text
 from .runs import door, fresh, has_ended, idempotency_key, json_answer, patience, threaded
 from .runs_read import cost_json
 from .runs_shapes import SUGGESTION
@@ -32,7 +31,7 @@ class SuggestBody(Strict):
     """What one wants changed, and for whom."""
 
     request = Text(max_length=LONGEST)
-    layer = serializers.ChoiceField(["user", "tenant"], default="user")
+    layer = Choice(["user", "tenant"], default="user")
 
 
 @door("POST")

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -28,7 +27,7 @@ from tenants.roles import Role
 from tenants.rotation import rotate_key
 
 from .door import Door, found, page, shown_once
-from .fields import Address, MayPin, Moment, Scopes, Strict, Text, Truth, Whole
+from .fields import Address, Choice, MayPin, Moment, Scopes, Strict, Text, Truth, Whole
 from .schema import PAGING
 from .shapes import EVENT, KEY, ME, MEMBER, NEW_KEY, SUBJECT, TENANT, answers, listed
 
@@ -56,14 +55,14 @@ class MemberBody(Strict):
     """A person to add."""
 
     email = Address()
-    role = serializers.ChoiceField([role.value for role in Role])
+    role = Choice([role.value for role in Role])
     name = Text(max_length=200, required=False, allow_blank=True)
 
 
 class RoleBody(Strict):
     """Another role."""
 
-    role = serializers.ChoiceField([role.value for role in Role])
+    role = Choice([role.value for role in Role])
 
 
 class LimitsBody(Strict):
@@ -76,7 +75,7 @@ class LimitsBody(Strict):
 class KeyBody(LimitsBody):
     """A key to make."""
 
-    kind = serializers.ChoiceField(ApiKey.Kind.values)
+    kind = Choice(ApiKey.Kind.values)
     name = Text(max_length=100)
     scopes = Scopes(required=False)
     expires = Moment(required=False, allow_null=True)

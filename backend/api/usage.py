@@ -23,9 +23,9 @@ F = TypeVar("F", bound=Callable[..., Response])
 def _documented(groups: tuple[str, ...], summary: str) -> Callable[[F], F]:
     return extend_schema(
         parameters=[
-            OpenApiParameter("by", str, enum=groups),
-            OpenApiParameter("from", OpenApiTypes.DATETIME),
-            OpenApiParameter("to", OpenApiTypes.DATETIME),
+            OpenApiParameter("by", str, enum=groups, description="what each row is of"),
+            OpenApiParameter("from", OpenApiTypes.DATETIME, description="from then on; from the beginning if not said"),
+            OpenApiParameter("to", OpenApiTypes.DATETIME, description="before then; up to now if not said"),
         ],
         responses=answers(shape(by=TEXT, items=array(USAGE_ROW))),
         summary=summary,
@@ -44,6 +44,8 @@ class _Used(Door):
         if by is None:
             raise Malformed(f"by is one of {', '.join(groups)}.")
         since, until = moment(request.query_params.get("from"), "from"), moment(request.query_params.get("to"), "to")
+        if since is not None and until is not None and until <= since:
+            raise Malformed("to lies after from.")
         with self.actor.present():
             found = read(by, since=since, until=until)
         return Response({"by": by, "items": [_json(row) for row in found]})

@@ -26,7 +26,7 @@ from tenants.privacy import erase_tenant
 from tenants.workshop import customers
 
 from .door import Door, flag, page, whole
-from .fields import Address, Moment, Object, Strict, Text, Whole
+from .fields import Address, Choice, Moment, Object, Strict, Text, Whole
 from .privacy import AFTER, erasure_json, walked
 from .privacy_shapes import ERASURE, VERIFIED
 from .schema import DRY_RUN, PAGING
@@ -79,7 +79,7 @@ class NewTenant(Strict):
 class TenantBody(LimitsBody):
     """What the vendor sets of an organisation; what is not given stays. A state that is not active takes a reason."""
 
-    state = serializers.ChoiceField(Tenant.State.values, required=False)
+    state = Choice(Tenant.State.values, required=False)
     reason = Text(max_length=500, required=False, allow_blank=True)
 
     def validate(self, attrs: Any) -> Any:

@@ -28,7 +28,7 @@ from tenants.webhooks import (
 )
 
 from .door import Door, page
-from .fields import Nothing, Strict, Text, Truth, Whole
+from .fields import Choice, Nothing, Strict, Text, Truth, Whole
 from .outbound_shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK
 from .schema import PAGING
 from .shapes import answers, listed
@@ -42,7 +42,7 @@ class WebhookChange(Strict):
     """What can be changed of a webhook; what is not given stays."""
 
     url = Text(max_length=2000, required=False)
-    events = serializers.ListField(child=serializers.ChoiceField(list(EVENTS)), allow_empty=False, required=False)
+    events = serializers.ListField(child=Choice(list(EVENTS)), allow_empty=False, required=False)
     description = Text(max_length=200, required=False, allow_blank=True)
     enabled = Truth(required=False)
 
@@ -51,7 +51,7 @@ class WebhookBody(Strict):
     """An address to tell, and of what."""
 
     url = Text(max_length=2000)
-    events = serializers.ListField(child=serializers.ChoiceField(list(EVENTS)), allow_empty=False)
+    events = serializers.ListField(child=Choice(list(EVENTS)), allow_empty=False)
     description = Text(max_length=200, required=False, allow_blank=True)
 
 

@@ -35,6 +35,7 @@ from .costs import MICRO, most_input, most_output
 from .dispatch import ring
 from .models import FINAL, Preview, Queued, Run, State
 from .replay import on_version
+from .reservations import in_currency
 from .sides import newest_saved, side_of
 
 MOST_INPUTS = 10
@@ -122,7 +123,7 @@ def begin(
     plan = Plan(feature, layer, who, tenant_id, before, after, newest, questions, most=0)
     plan = replace(plan, most=_worst_cost(plan, tenant_name))
     if plan.most > settings.PREVIEW_COST:
-        told = f"could cost {plan.most / 1e6:g} {settings.CURRENCY}; a preview may cost {settings.PREVIEW_COST / 1e6:g}"
+        told = f"could cost {in_currency(plan.most)}; a preview may cost {in_currency(settings.PREVIEW_COST)}"
         wrong = [Problem("/inputs", "cost", told)]
         raise Invalid(f"This preview {told}. Try fewer or shorter inputs.", errors=wrong)
     with tenant_tx(tenant_id):

@@ -7,6 +7,7 @@ which budgets; whoever has that row settles or releases it. Rows of budgets are 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -155,12 +156,17 @@ def settle(payer: Payer, hold: Hold, cost: int) -> None:
         cursor.execute(_GIVE_BACK, payer.parameters(budgets=list(hold.budgets), amount=hold.amount, cost=cost))
 
 
+def in_currency(micro: int) -> str:
+    """An amount in millionths, as people write it: `12.5 EUR`, never rounded."""
+    return f"{(Decimal(micro) / 1_000_000).normalize():f} {settings.CURRENCY}"
+
+
 def _short(payer: Payer, amount: int, rows: Sequence[tuple[UUID, bool, int, str, date]]) -> Short:
     _, _, hard, period, _ = rows[0]
-    told = f"of {hard / 1e6:g} {settings.CURRENCY} a {period} is spent or held: not enough is left for"
+    told = f"of {in_currency(hard)} a {period} is spent or held: not enough is left for"
     again = "tomorrow" if period == "day" else "on the first of next month"
     return Short(
-        f"A budget {told} a call that may cost {amount / 1e6:g} {settings.CURRENCY}. It begins anew {again} (UTC);"
+        f"A budget {told} a call that may cost {in_currency(amount)}. It begins anew {again} (UTC);"
         " an admin of your organisation can raise it.",
         payer, [row[0] for row in rows], period,
     )  # fmt: skip

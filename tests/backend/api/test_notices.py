@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from tests.cast import Cast
 
-from .acts import FIRST, GREETING, MINE, OURS, kind, publish
+from .acts import FIRST, GREETING, MINE, OURS, behavior, kind, publish
 from .conftest import Caller
 
 ROLE = "instructions.role"
@@ -61,3 +61,20 @@ def test_a_customers_software_has_the_inbox_of_its_user(api: Caller, cast: Cast)
     assert kind(api(cast.acme_service, Bespoke_User="u2").post(path)) == (404, "not-found")
     assert api(cast.acme_service, Bespoke_User="u1").post(path).status_code == 204
     assert items(api, cast.acme_service, "?unread=1", Bespoke_User="u1") == []
+
+
+def test_the_inbox_comes_a_page_at_a_time_and_what_is_read_meanwhile_moves_no_page(api: Caller, cast: Cast) -> None:
+    pin = {"version": 1, "until": (timezone.now() + timedelta(days=2)).isoformat()}
+    alice = api(cast.alice)
+    for key in ("one", "two"):
+        body = {"feature": key, "title": key, "behavior": behavior()}
+        assert api(cast.operator).post("/features", body).status_code == 201
+    for key in ("greet", "one", "two"):
+        assert alice.put(f"/features/{key}/pin/user", pin).status_code == 200
+    whole = [notice["id"] for notice in items(api, cast.alice)]
+    first = alice.get("/notices?unread=true&limit=2").json()
+    assert ([notice["id"] for notice in first["items"]], first["next"]) == (whole[:2], whole[1])
+    assert alice.post(f"/notices/{first['next']}/read").status_code == 204
+    assert [notice["id"] for notice in items(api, cast.alice, f"?unread=true&cursor={first['next']}")] == whole[2:]
+    assert len(whole) == 3
+    assert kind(alice.get("/notices?cursor=x")) == (400, "malformed")

@@ -1,5 +1,6 @@
 """The reference: complete, well formed, true (every answer in these tests is held against it), and readable offline."""
 
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -14,10 +15,14 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 from django.test import Client
 from django.urls import URLPattern, get_resolver
+from schemathesis.openapi import from_dict
 
 from backend.api import openapi
+from backend.api.examples import REQUESTS, SHAPES
 from backend.api.problems import KINDS
 from tests.cast import Cast
+
+from .conftest import validator
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 CHROMIUM = Path("/usr/bin/chromium")
@@ -112,6 +117,35 @@ def test_headers_that_count_are_named(operation: tuple[str, str], document: dict
 def test_what_may_spend_may_be_refused_for_a_budget(document: dict[str, Any]) -> None:
     with_402 = {operation["operationId"] for _, _, operation in operations(document) if "402" in operation["responses"]}
     assert with_402 == {"post_run", "post_run_replay", "post_batch", "post_preview", "post_suggest"}
+
+
+def test_every_operation_says_what_it_does_takes_and_gives(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        assert operation["description"], (path, method)
+        for parameter in operation["parameters"]:
+            assert parameter.get("description"), (path, method, parameter["name"])
+        for status, answer in operation["responses"].items():
+            assert "$ref" in answer or answer["description"], (path, method, status)
+
+
+def test_every_body_has_an_example_that_its_schema_takes(document: dict[str, Any]) -> None:
+    with_body = {o["operationId"]: o["requestBody"] for _, _, o in operations(document) if "requestBody" in o}
+    assert with_body.keys() == REQUESTS.keys()
+    for body in with_body.values():
+        shown = body["content"]["application/json"]
+        validator(json.dumps(shown["schema"])).validate(shown["example"])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_an_answer_s_example_is_of_its_shape(name: str, document: dict[str, Any]) -> None:
+    [example] = document["components"]["schemas"][name]["examples"]
+    validator(json.dumps({"$ref": f"#/components/schemas/{name}"})).validate(example)
+
+
+def test_it_is_openapi_3_1_by_the_standard_s_own_schema(document: dict[str, Any]) -> None:
+    from_dict(json.loads(json.dumps(document))).validate()
+    with pytest.raises(jsonschema_rs.ValidationError):
+        from_dict({"openapi": "3.1.1", "info": {"title": "no version"}, "paths": {}}).validate()
 
 
 def test_every_kind_of_error_is_a_component(document: dict[str, Any]) -> None:

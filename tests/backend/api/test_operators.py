@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from features.runs.tasks import look
 from tenants.actions import login_for
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR, operator_tx
-from tenants.models import Operator, SupportGrant, VendorAuditEvent
+from tenants.models import Operator, OperatorKey, SupportGrant, VendorAuditEvent
 from tenants.operators import create_operator_key, set_roles
 from tenants.roles import OPERATORS
 from tenants.system import system_actor
@@ -86,6 +87,20 @@ def test_the_first_operator_is_made_by_a_command(committed: None) -> None:
     assert Operator.objects.using(OPERATOR).get().roles == ["read", "support"]
     with pytest.raises(CommandError, match="must be some of"):
         call_command("operator", "olga@vendor.example", roles="king")
+
+
+def test_the_first_operator_s_first_key_is_printed_once_and_opens_the_api(committed: None) -> None:
+    said = StringIO()
+    with pytest.raises(CommandError):
+        call_command("operator", "olga@vendor.example", roles="king", key="laptop")
+    assert not OperatorKey.objects.using(OPERATOR).exists()
+    call_command("operator", "olga@vendor.example", roles="read,support", key="laptop", stdout=said)
+    knock = Knock(said.getvalue().split()[-1], {})
+    assert [key["name"] for key in knock.get("/operator/keys").json()["items"]] == ["laptop"]
+    made = knock.post("/tenants", {"slug": "initech", "name": "Initech", "owner": "bill@initech.example"})
+    assert made.status_code == 201
+    call_command("operator", "olga@vendor.example", roles="read", stdout=said)
+    assert said.getvalue().count("bsk_") == 1
 
 
 # Two operators

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import OperationalError
 from django.test import Client
 
+from backend.api.examples import REQUESTS
 from backend.api.openapi import document
 from tenants.models import User
 from tests.cast import Cast
@@ -262,6 +263,28 @@ def send(api: Caller, cast: Cast, method: str, path: str, body: bytes, content_t
 
 SOME_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 PLACES = defaultdict(lambda: SOME_ID, feature="greet", layer="user", alias="standard", number="1", revision="1")
+
+
+def test_every_example_of_the_reference_is_read_by_its_door(cast: Cast, api: Caller) -> None:
+    """Many find nothing at such an address, or are too early; none is a request that its door does not understand."""
+    sent = set()
+    for path, item in document()["paths"].items():
+        for method, operation in item.items():
+            if operation["operationId"] not in REQUESTS:
+                continue
+            filled = path.removeprefix("/api/v1").format_map(PLACES)
+            filled += "?dry_run=true" if any(p["name"] == "dry_run" for p in operation["parameters"]) else ""
+            asked = [
+                api(who).request(method, filled, REQUESTS[operation["operationId"]], **FIRST)
+                for who in (cast.ada, cast.operator)
+            ]
+            [answer, *_] = [answer for answer in asked if answer.status_code != 403]
+            assert answer.status_code not in (400, 415), (path, method, answer.content)
+            errors = answer.json().get("errors", ()) if answer.content else ()  # their inputs are those of `reply`
+            wrong = {error["rule"] for error in errors if "/input/" not in error["pointer"]}
+            assert not wrong & {"required", "invalid", "invalid_choice", "unknown"}, (path, method, answer.content)
+            sent.add(operation["operationId"])
+    assert sent == REQUESTS.keys()
 
 
 def test_no_write_takes_a_column_that_it_does_not_name(cast: Cast, api: Caller) -> None:

@@ -71,7 +71,32 @@ def test_every_service_is_checked_and_comes_back(services: Any) -> None:
 
 def test_the_product_s_variables_are_ones_that_it_reads(services: Any) -> None:
     given = set().union(*(services[name]["environment"] for name in PRODUCT))
-    assert given <= names_read(), given - names_read()
+    of_libraries = {name for name in given if name.startswith(("OTEL_", "PROMETHEUS_"))}
+    assert given - of_libraries <= names_read(), given - names_read()
+
+
+def test_every_setting_in_the_env_file_reaches_the_product(services: Any) -> None:
+    """One that is left out would be off without a word: the second operator, a limit, the pool's size."""
+    apart = {"DATABASE_OWNER_URL"}  # the migrate job's alone
+    for name in PRODUCT:
+        assert names_read() - apart <= services[name]["environment"].keys(), name
+    shown = compose("config", "--format", "json", **SECRETS, BESPOKE_SECOND_APPROVAL="1")
+    assert json.loads(shown.stdout)["services"]["web"]["environment"]["BESPOKE_SECOND_APPROVAL"] == "1"
+    assert services["web"]["environment"]["BESPOKE_SECOND_APPROVAL"] is None  # not set at all, so the default counts
+
+
+def test_logs_do_not_fill_the_disk_and_whoever_is_served_may_finish(services: Any) -> None:
+    for name, service in services.items():
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+    patience = re.search(r'"--graceful-timeout", "(\d+)"', (ROOT / "deploy/Dockerfile").read_text())
+    assert patience and seconds(services["web"]["stop_grace_period"]) > int(patience[1])
+
+
+def seconds(duration: str) -> int:
+    """A duration as Compose writes it, such as 1m0s."""
+    found = re.fullmatch(r"(?:(\d+)m)?(\d+)s", duration)
+    assert found
+    return 60 * int(found[1] or 0) + int(found[2])
 
 
 def test_only_the_migrate_job_may_act_as_the_owner(services: Any) -> None:

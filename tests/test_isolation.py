@@ -661,6 +661,10 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 302", {"act": "current", "version": 1}),
     ],
+    "vendor/f/<str:key>/availability": [
+        Row("get", "/vendor/f/greet/availability", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/f/greet/availability", "302 302 403 403 403 403 302 422", {"act": "caching", "how": "for"}),
+    ],
     "vendor/tenants": [
         Row("get", "/vendor/tenants", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/tenants", "302 302 403 403 403 403 302 422", {"slug": "a b"}),

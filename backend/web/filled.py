@@ -42,8 +42,8 @@ class Filled(forms.Form):
     def refuse(self, error: AppError) -> None:
         """Take over what an action found wrong: beside the field that a pointer names, else above the form."""
         for problem in error.errors:
-            field = problem.pointer.rpartition("/")[2]
-            self.add_error(field if field in self.fields else None, _sentence(problem.message))
+            named = [part for part in problem.pointer.split("/") if part in self.fields]  # of a list's item its list
+            self.add_error(named[-1] if named else None, _sentence(problem.message))
         if not error.errors:
             self.add_error(None, error.detail)
 

@@ -38,6 +38,8 @@ def feature_line(row: Published) -> VendorFeature:
         published=newest.created_at if newest else None,
         withdrawn=sorted(row.withdrawn),
         rollout=open_line(row.rollout),
+        listed_only=row.feature.listed_only,
+        ends=row.feature.retires_at,
     )
 
 

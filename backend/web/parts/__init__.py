@@ -47,7 +47,7 @@ from .suggest import SuggestedLine, Suggesting
 from .timeline import Confirmation, Difference, Event, Moment, Stay
 from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
 from .usage import BudgetLine, Figure, UsagePage, UsedLine
-from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
+from .vendor import Comparison, Offer, OfferChange, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
 from .writing import Written, Wrong
 
 __all__ = [
@@ -97,6 +97,8 @@ __all__ = [
     "NewExample",
     "NewSection",
     "NoticeLine",
+    "Offer",
+    "OfferChange",
     "OpenRollout",
     "OriginRow",
     "OwnLine",

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from django.utils import timezone
+
 from backend.web.words import short_digest
 
 from .timeline import Difference
@@ -34,6 +36,13 @@ class VendorFeature:
     published: datetime | None
     withdrawn: Sequence[int] = ()
     rollout: OpenRollout | None = None
+    listed_only: bool = False
+    ends: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is retired by now."""
+        return self.ends is not None and self.ends <= timezone.now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +100,33 @@ class VersionAct:
     problems: Sequence[str] = ()
     may: bool = True
     impact_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Who has a feature, how long its outputs answer equal runs and when it ends, each in a sentence.
+
+    `listed` are the organisations on its list, (slug, name), which count while `listed_only`.
+    """
+
+    listed_only: bool
+    listed: Sequence[tuple[str, str]]
+    who: str
+    caching: str
+    ends: datetime | None = None
+    ended: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferChange:
+    """What a change of that would do, said before it is done. `typed` and `seen` (what was said) go along with the yes."""
+
+    act: str
+    title: str
+    verb: str
+    effects: Sequence[str]
+    typed: Sequence[tuple[str, str]]
+    seen: str
+    ends: bool = False
+    problem: str = ""

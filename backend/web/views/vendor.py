@@ -23,7 +23,7 @@ from tenants.people import names_of
 @require_safe
 @for_people
 def features(request: PageRequest) -> HttpResponseBase:
-    """Every feature with its current version, and the rollout that is under way. Publishing goes through the API."""
+    """Every feature with its current version, the rollout that is under way, and who has it."""
     context = {"here": "vendor", "features": [feature_line(row) for row in published(request.actor)]}
     return answer(request, "web/vendor_features.html", context)
 

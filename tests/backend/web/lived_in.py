@@ -55,6 +55,7 @@ class LivedIn:
             ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
             ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_edit", "/vendor/f/greet/edit?from=2&as=form"),
             ("vendor_new", "/vendor/features/new?as=form"), ("vendor_versions", "/vendor/f/greet/versions"),
+            ("vendor_availability", "/vendor/f/greet/availability"),
             ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
             ("vendor_tenant", "/vendor/tenants/acme"), ("vendor_audit", "/vendor/audit?verify=1"),
             ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),

@@ -597,8 +597,8 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/me", "302 302 400 400 400 400 302 400", {"act": "nothing"}),
     ],
     "me/keys": [
-        Row("get", "/me/keys", "302 302 200 200 200 200 302 302"),
-        Row("post", "/me/keys", "302 302 404 404 404 404 302 302", {"act": "revoke", "id": "{key}"}),
+        Row("get", "/me/keys", "302 302 200 200 200 200 302 200"),
+        Row("post", "/me/keys", "302 302 404 404 404 404 302 404", {"act": "revoke", "id": "{key}"}),
     ],
     "org/keys": [
         Row("get", "/org/keys", "302 302 403 200 403 403 302 302"),
@@ -664,6 +664,13 @@ TABLE: dict[str, list[Row]] = {
     "vendor/f/<str:key>/availability": [
         Row("get", "/vendor/f/greet/availability", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/f/greet/availability", "302 302 403 403 403 403 302 422", {"act": "caching", "how": "for"}),
+    ],
+    "vendor/f/<str:key>/impacts": [
+        Row("get", "/vendor/f/greet/impacts", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/f/greet/impacts", "302 302 403 403 403 403 302 422", {"reach": "everybody", "to": "9"}),
+    ],
+    "vendor/impacts/<uuid:impact_id>": [
+        Row("get", f"/vendor/impacts/{RANDOM}", "302 302 403 403 403 403 302 404"),
     ],
     "vendor/tenants": [
         Row("get", "/vendor/tenants", "302 302 403 403 403 403 302 200"),

@@ -122,7 +122,7 @@ class RetireForm(Filled):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         zone = timezone.get_current_timezone_name()
-        self.fields["at"].help_text = _("Your time zone: %(zone)s.") % {"zone": zone}
+        self.fields["at"].help_text = _("Time zone: %(zone)s.") % {"zone": zone}
 
     def change(self) -> dict[str, Any]:
         """Return what `retire` takes."""

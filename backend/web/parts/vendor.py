@@ -120,7 +120,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class OfferChange:
-    """What a change of that would do, said before it is done. `typed` and `seen` (what was said) go along with the yes."""
+    """What a change of that would do, said before it is done. `typed` and `seen`, what was said, go with the yes."""
 
     act: str
     title: str

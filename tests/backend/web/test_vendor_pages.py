@@ -22,6 +22,7 @@ from features.models import CurrentVersion, Rollout, Withdrawal
 from features.resolve import serve
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
+from tenants.models import Operator
 from tests.cast import GREET, Cast
 
 from .conftest import Person, words
@@ -158,6 +159,29 @@ def test_while_a_rollout_is_under_way_the_current_version_cannot_be_moved(olga: 
     refused = olga.send(VERSIONS, htmx=False, act="current", version="2")
     assert refused.status_code == 409 and "is being rolled out to version 2" in words(refused)
     assert "Version 2, step 1 of 4" in words(olga.see("/vendor/features"))
+
+
+# --- a new rollout
+
+
+def test_without_a_feature_one_chooses_the_version_to_move_to(olga: Person, cast: Cast) -> None:
+    page = olga.see("/vendor/rollouts/new")
+    assert "Choose the version that everyone is to move to" in words(page)
+    assert re.findall(r'href="\?feature=(\w+)&amp;to=(\d)"', page) == [("greet", "2")]  # not the current one
+    assert "version 1 to 2" in words(olga.see(NEW))
+    assert 'href="/vendor/rollouts/new"' in olga.see("/vendor/rollouts")
+    withdraw(cast.greet, 2, replacement=1, reason="x", by=cast.operator)
+    assert "There is no other version." in words(olga.see("/vendor/rollouts/new?feature=greet"))
+    assert "There is no feature nothing." in words(olga.see("/vendor/rollouts/new?feature=nothing", 404))
+
+
+def test_where_a_rollout_is_under_way_it_is_led_to_instead(olga: Person, cast: Cast) -> None:
+    begin(cast)
+    page = olga.see("/vendor/rollouts/new")
+    assert "Version 2 is on its way" in words(page) and "to=2" not in page
+    Operator.objects.using(OPERATOR).update(roles=["read"])
+    olga.see("/vendor/rollouts/new", 403)
+    assert "New rollout" not in words(olga.see("/vendor/rollouts"))
 
 
 # --- whom it would reach

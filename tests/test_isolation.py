@@ -681,6 +681,16 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/vendor/tenants/nobody", "302 302 403 403 403 403 302 404"),
         Row("post", "/vendor/tenants/acme", "302 302 403 403 403 403 302 422", {"act": "limits", "concurrent_runs": 0}),
     ],
+    "vendor/tenants/<slug:slug>/look": [
+        Row("get", "/vendor/tenants/acme/look", "302 302 403 403 403 403 302 403"),
+        Row("get", "/vendor/tenants/nobody/look", "302 302 403 403 403 403 302 404"),
+    ],
+    "vendor/tenants/<slug:slug>/look/runs/<uuid:run_id>": [
+        Row("get", "/vendor/tenants/acme/look/runs/{run}", "302 302 403 403 403 403 302 403"),
+    ],
+    "vendor/tenants/<slug:slug>/look/f/<str:key>": [
+        Row("get", "/vendor/tenants/acme/look/f/greet?user={subject}", "302 302 403 403 403 403 302 403"),
+    ],
     "vendor/audit": [
         Row("get", "/vendor/audit", "302 302 403 403 403 403 302 200"),
     ],

@@ -101,6 +101,7 @@ def _one(
         "erase": EraseTenantForm(), **(typed or {}),
     }  # fmt: skip
     may = {verb: f"tenant.{verb}" in request.actor.can for verb in ("state", "limits", "erase")}
+    may["look"] = "support.enter" in request.actor.can
     context = {
         "here": "tenants", "one": organisation_view(tenant, request.actor), "forms": forms, "may": may,
         "confirmation": confirmation(tenant),

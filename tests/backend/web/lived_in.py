@@ -60,9 +60,12 @@ class LivedIn:
             ("vendor_availability", "/vendor/f/greet/availability"),
             ("vendor_impacts", "/vendor/f/greet/impacts"), ("vendor_impact", "/vendor/impacts/{impact}"),
             ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
-            ("vendor_tenant", "/vendor/tenants/acme"), ("vendor_audit", "/vendor/audit?verify=1"),
+            ("vendor_tenant", "/vendor/tenants/acme"), ("vendor_look", "/vendor/tenants/acme/look"),
+            ("vendor_look_run", "/vendor/tenants/acme/look/runs/{run}"),
+            ("vendor_look_run", "/vendor/tenants/acme/look/runs/{failed}"),
+            ("vendor_look_behavior", "/vendor/tenants/acme/look/f/greet?user={subject}"), ("vendor_audit", "/vendor/audit?verify=1"),
             ("my_keys", "/me/keys"), ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
-            ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
+            ("rollout_new", "/vendor/rollouts/new"), ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
             ("rollout", "/vendor/rollouts/{rollout}?tab=changes"), ("rollout", "/vendor/rollouts/{rollout}?tab=log"),
         ]  # fmt: skip
         people = {"alice": member, "ada": owner, "operator": operator}

@@ -48,7 +48,17 @@ from .suggest import SuggestedLine, Suggesting
 from .timeline import Confirmation, Difference, Event, Moment, Stay
 from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
 from .usage import BudgetLine, Figure, UsagePage, UsedLine
-from .vendor import Comparison, Offer, OfferChange, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
+from .vendor import (
+    Comparison,
+    Offer,
+    OfferChange,
+    OpenRollout,
+    Stopped,
+    VendorFeature,
+    VendorVersion,
+    VersionAct,
+    VersionInFull,
+)
 from .writing import Written, Wrong
 
 __all__ = [
@@ -148,6 +158,7 @@ __all__ = [
     "VendorVersion",
     "Verdict",
     "VersionAct",
+    "VersionInFull",
     "WebhookLine",
     "Written",
     "Wrong",

@@ -77,6 +77,16 @@ class VendorVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionInFull:
+    """A version's fields in order: title, text, and its rule in words where there is one; how many samples it has."""
+
+    number: int
+    digest: str
+    fields: Sequence[tuple[str, str, str]]
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two versions side by side."""
 

@@ -59,7 +59,7 @@ class LivedIn:
             ("vendor_new", "/vendor/features/new?as=form"), ("vendor_versions", "/vendor/f/greet/versions"),
             ("vendor_availability", "/vendor/f/greet/availability"),
             ("vendor_impacts", "/vendor/f/greet/impacts"), ("vendor_impact", "/vendor/impacts/{impact}"),
-            ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
+            ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_versions", "/vendor/f/greet/versions?show=2"), ("vendor_tenants", "/vendor/tenants"),
             ("vendor_tenant", "/vendor/tenants/acme"), ("vendor_look", "/vendor/tenants/acme/look"),
             ("vendor_look_run", "/vendor/tenants/acme/look/runs/{run}"),
             ("vendor_look_run", "/vendor/tenants/acme/look/runs/{failed}"),

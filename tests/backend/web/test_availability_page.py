@@ -7,6 +7,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+import time_machine
 
 from features.actions.availability import retire, set_available, set_caching
 from features.models import Feature
@@ -97,6 +98,17 @@ def test_retiring_names_who_uses_it_and_it_can_go_on_after_all(at_desk: Sit, cas
     assert "It ends on" in words(olga.see(PAGE)) and "ends 1 Jan 2099" in words(olga.see("/vendor/features"))
     confirmed(olga, olga.client.post(PAGE, GO_ON))
     assert greet().retires_at is None and "It has no end." in words(olga.see(PAGE))
+
+
+def test_people_are_told_of_the_end_with_the_feature(at_desk: Sit, cast: Cast) -> None:
+    alice = at_desk(cast.alice)
+    assert "ends on" not in words(alice.see("/f/greet"))
+    retire(cast.greet, at=datetime(2099, 1, 1, tzinfo=UTC), message="Use greet-2.", by=cast.operator)
+    for path in ("/f/greet", "/f/greet/mine", "/f/greet/timeline"):
+        assert "Greet ends on 1 Jan 2099, 00:00. Use greet-2." in words(alice.see(path))
+    assert "Ends 1 Jan" in words(alice.see("/"))
+    with time_machine.travel(datetime(2099, 1, 2, tzinfo=UTC), tick=False):
+        assert "Greet was retired on" in words(at_desk(cast.bob).see("/f/greet"))
 
 
 def test_times_are_those_of_ones_own_zone(at_desk: Sit, cast: Cast) -> None:

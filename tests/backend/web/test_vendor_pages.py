@@ -111,6 +111,17 @@ def test_a_changed_rule_is_a_difference_too(olga: Person, cast: Cast) -> None:
     assert "Rule for Tone" in page and "locked" in page
 
 
+def test_a_version_is_read_in_full_by_every_operator_and_written_by_who_publishes(olga: Person, cast: Cast) -> None:
+    for role, may in (("read", False), ("support", False), ("publish", True)):
+        Operator.objects.using(OPERATOR).update(roles=[role])
+        page = words(olga.see(f"{VERSIONS}?show=2"))
+        assert "Version 2 in full" in page and "Opening Begin with the time of day." in page
+        assert '{"edit":"locked"}' in page
+        assert ("Write the next version" in page) == may and ("Begin with it" in page) == may
+        assert ("New feature" in words(olga.see("/vendor/features"))) == may
+    olga.see(f"{VERSIONS}?show=9", 404)
+
+
 def test_making_a_version_current_says_first_what_happens(olga: Person, cast: Cast) -> None:
     page = words(olga.see(f"{VERSIONS}?confirm=current&version=2"))
     assert "Everyone who follows the vendor moves from version 1 to version 2 at once" in page

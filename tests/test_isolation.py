@@ -691,6 +691,9 @@ TABLE: dict[str, list[Row]] = {
     "vendor/tenants/<slug:slug>/look/f/<str:key>": [
         Row("get", "/vendor/tenants/acme/look/f/greet?user={subject}", "302 302 403 403 403 403 302 403"),
     ],
+    "vendor/usage": [
+        Row("get", "/vendor/usage?by=model", "302 302 403 403 403 403 302 200"),
+    ],
     "vendor/audit": [
         Row("get", "/vendor/audit", "302 302 403 403 403 403 302 200"),
     ],

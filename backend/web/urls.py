@@ -86,6 +86,7 @@ urlpatterns = [
     path("vendor/tenants/<slug:slug>/look", lookin.look, name="vendor_look"),
     path("vendor/tenants/<slug:slug>/look/runs/<uuid:run_id>", lookin.run, name="vendor_look_run"),
     path("vendor/tenants/<slug:slug>/look/f/<str:key>", lookin.behavior, name="vendor_look_behavior"),
+    path("vendor/usage", usage.vendor_usage, name="vendor_usage"),
     path("vendor/audit", audit.vendor_audit, name="vendor_audit"),
     path("vendor/models", house.models, name="vendor_models"),
     path("vendor/system", house.system, name="vendor_system"),

@@ -64,6 +64,7 @@ class LivedIn:
             ("vendor_look_run", "/vendor/tenants/acme/look/runs/{run}"),
             ("vendor_look_run", "/vendor/tenants/acme/look/runs/{failed}"),
             ("vendor_look_behavior", "/vendor/tenants/acme/look/f/greet?user={subject}"), ("vendor_audit", "/vendor/audit?verify=1"),
+            ("vendor_usage", "/vendor/usage"), ("vendor_usage", "/vendor/usage?by=day"),
             ("my_keys", "/me/keys"), ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
             ("rollout_new", "/vendor/rollouts/new"), ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
             ("rollout", "/vendor/rollouts/{rollout}?tab=changes"), ("rollout", "/vendor/rollouts/{rollout}?tab=log"),

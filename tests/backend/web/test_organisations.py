@@ -52,7 +52,8 @@ def test_only_a_closed_organisation_is_erased_and_only_by_its_name(at_desk: Sit,
     erasure = Erasure.objects.using(OPERATOR).get(tenant_id=acme().pk, subject=None)
     page = olga.see("/vendor/tenants")
     assert "acme You, just now At work" in words(page).split("Erased")[1] and str(erasure.id) not in page
-    Erasure.objects.using(OPERATOR).filter(pk=erasure.pk).update(state="done", report={"counts": {"runs_run": 7}})
+    with cast.ada.present():
+        Erasure.objects.filter(pk=erasure.pk).update(state="done", report={"counts": {"runs_run": 7}})
     page = olga.see("/vendor/tenants")
     assert "7 rows deleted" in words(page) and f'href="/api/v1/erasures/{erasure.id}"' in page
 

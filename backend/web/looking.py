@@ -10,9 +10,8 @@ from django.utils.translation import gettext_lazy
 from features.engine import BUCKETS
 from features.models import Impact, Rollout
 from tenants.actor import Actor
-from tenants.isolation import OPERATOR
-from tenants.models import Tenant
 from tenants.people import names_of
+from tenants.workshop import customers
 
 from .availability_forms import slugs_in
 from .bars import Part, laid_out
@@ -128,5 +127,5 @@ def _who(row: Impact, named: Mapping[str, str]) -> str:
 def _named(rows: Sequence[Impact]) -> dict[str, str]:
     """The names of the organisations that their stages name, by id."""
     ids = {tenant for row in rows if row.stage for tenant in row.stage.get("tenants", ())}
-    found = Tenant.objects.using(OPERATOR).filter(pk__in=ids).values_list("id", "name") if ids else ()
+    found = customers().filter(pk__in=ids).values_list("id", "name") if ids else ()
     return {str(tenant_id): name for tenant_id, name in found}

@@ -9,10 +9,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from features.models import Feature
+from features.availability import features_for
 from features.runs.usage import Used, VendorBy, used_by_all
 from tenants.actor import Actor
-from tenants.isolation import OPERATOR
 from tenants.workshop import customers
 
 from .drawing import money
@@ -54,15 +53,15 @@ def _used(month: Month, by: VendorBy, actor: Actor) -> tuple[list[Used], dict[st
     actor.need("usage.vendor")
     with actor.present():
         rows = used_by_all(by, since=month.since, until=month.until)
-        return rows, _titles(rows, by)
+        return rows, _titles(rows, by, actor)
 
 
-def _titles(rows: Sequence[Used], by: VendorBy) -> dict[str, str]:
+def _titles(rows: Sequence[Used], by: VendorBy, actor: Actor) -> dict[str, str]:
     keys = [row.key for row in rows]
     if by == "tenant":
         return dict(customers().filter(slug__in=keys).values_list("slug", "name"))
     if by == "feature":
-        return dict(Feature.objects.using(OPERATOR).filter(key__in=keys).values_list("key", "title"))
+        return dict(features_for(actor).filter(key__in=keys).values_list("key", "title"))
     if by == "day":
         return {key: date_format(date.fromisoformat(key), "j F") for key in keys}
     return {"": _("No model was asked")}

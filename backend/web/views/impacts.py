@@ -14,11 +14,11 @@ from backend.web.pages import PageRequest, answer, for_people
 from backend.web.publishing import titles_for
 from backend.web.reaching import impact_csv, impact_view
 from backend.web.tables import csv_answer
-from features.find import current_number, find_feature
+from features.find import find_feature
 from features.impact import find_impact, impacts_of, look
-from features.models import Feature, Version
+from features.models import Feature
+from features.overview import published
 from tenants.errors import Conflict, Invalid, Malformed, NotFound
-from tenants.isolation import OPERATOR
 
 LIST, ONE = "web/vendor_impacts.html", "web/vendor_impact.html"
 PAGE = 30
@@ -44,12 +44,10 @@ def impacts(request: PageRequest, key: str) -> HttpResponseBase:
 
 
 def _form(request: PageRequest, feature: Feature, data: Any = None) -> AskForm:
-    with request.actor.present():
-        numbers = Version.objects.using(OPERATOR).filter(feature=feature).order_by("-number")
-        current = current_number(feature, OPERATOR)
-        versions = list(numbers.values_list("number", flat=True))
-    to = next((number for number in versions if number != current), current)
-    return AskForm(data, versions=versions, initial={"to": to, "withdraw": current})
+    row = published(request.actor, feature)[0]
+    versions = [version.number for version in row.versions]
+    to = next((number for number in versions if number != row.current), row.current)
+    return AskForm(data, versions=versions, initial={"to": to, "withdraw": row.current})
 
 
 def _list(

@@ -27,8 +27,10 @@ from features.impact.by_tenant import newest_look
 from features.models import Feature, Impact, Rollout, Version
 from features.overview import published
 from features.rollouts import events_of, find_rollout, named_in, open_rollout, rollouts_of
-from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
+from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed, NotFound
 from tenants.people import names_of
+
+from .approvals import asked_for
 
 NEW_TABS, TABS = ("changes", "impact", "steps"), ("live", "impact", "changes", "log")
 LISTED = 50
@@ -94,6 +96,8 @@ def _start(request: PageRequest, feature: Feature, version: Version) -> HttpResp
     data = request.POST.dict()
     try:
         begun = start_rollout(feature, to=version.number, **read_rollout(data), by=request.actor)
+    except ApprovalNeeded as asked:
+        return asked_for(request, asked)
     except (Invalid, Conflict) as refused:
         return _new(request, feature, version, "steps", form=data, refused=refused)
     messages.success(request, _("The rollout of version %(n)d has begun.") % {"n": version.number})

@@ -16,8 +16,10 @@ from features.actions.withdrawals import lift, withdraw
 from features.find import find_feature, find_version
 from features.models import Feature
 from features.overview import published
-from tenants.errors import AppError, Conflict, Invalid, Malformed
+from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed
 from tenants.people import names_of
+
+from .approvals import asked_for
 
 
 @require_safe
@@ -89,6 +91,8 @@ def _act(request: PageRequest, feature: Feature) -> HttpResponseBase:
                 told = _("Version %(n)d is served again.")
             case _:
                 raise Malformed("Say what to do: current, withdraw or lift.")
+    except ApprovalNeeded as asked:
+        return asked_for(request, asked)
     except (Conflict, Invalid) as refused:
         return _show(request, feature, {**post.dict(), "confirm": act}, refused=refused)
     messages.success(request, told % words)

@@ -172,6 +172,24 @@ def test_while_a_rollout_is_under_way_the_current_version_cannot_be_moved(olga: 
     assert "Version 2, step 1 of 4" in words(olga.see("/vendor/features"))
 
 
+@pytest.mark.parametrize(
+    ("path", "asked", "told"),
+    [
+        (VERSIONS, {"act": "current", "version": "2"}, "Make version 2 current"),
+        (VERSIONS, {"act": "withdraw", "version": "1", "replacement": "2", "reason": "Wrong"}, "Withdraw version 1 for 2"),
+        ("/vendor/rollouts/new", form(), "Roll out version 2"),
+    ],
+)  # fmt: skip
+def test_where_it_takes_two_one_is_led_to_what_waits_for_the_other(
+    path: str, asked: dict[str, str], told: str, olga: Person, cast: Cast, settings: Any
+) -> None:
+    settings.SECOND_APPROVAL = True
+    answer = olga.client.post(path, asked)
+    assert answer["Location"] == "/vendor/approvals" and current(cast) == 1 and served_to(cast, cast.alice) == 1
+    page = words(olga.see("/vendor/approvals"))
+    assert told in page and "approves it within a day" in page and "Take back" in page
+
+
 # --- a new rollout
 
 

@@ -10,13 +10,14 @@ import time_machine
 from django.utils import timezone
 
 from features.actions.overrides import ANY, save_operation
+from features.actions.versions import publish
 from features.runs.accept import accept
 from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 from tenants.models import AuditEvent, Operator, VendorAuditEvent
 from tenants.support import end_support, grant_support
-from tests.cast import Cast
+from tests.cast import GREET, Cast
 from tests.fakes.model import FakeModel, greeting
 
 from .conftest import Person, words
@@ -85,6 +86,20 @@ def test_what_was_served_then_is_seen_beside_what_is_served_now(sue: Person, cas
     assert "Tone formal Theirs" in words(sue.see(path))
     assert "Tone warm Theirs" in words(sue.see(f"{path}&at={quote(then)}"))
     sue.see(f"{path}&at=yesterday", 400)
+
+
+def test_what_the_vendor_hides_from_customers_now_is_not_shown_of_then_either(
+    sue: Person, cast: Cast, run: str
+) -> None:
+    granted(cast)
+    then = quote(timezone.now().isoformat())
+    assert "Never promise anything." in words(sue.see(f"{LOOK}/f/greet"))
+    publish(
+        cast.greet, behavior=GREET, rules={"instructions.safety": {"hidden": True}}, make_current=True, by=cast.operator
+    )
+    for path in (f"{LOOK}/f/greet", f"{LOOK}/f/greet?at={then}"):
+        page = words(sue.see(path))
+        assert "Never promise anything." not in page and "1 field is in force, but not shown to customers." in page
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """From a session or a key to an Actor: the only place that authenticates."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
@@ -244,7 +244,7 @@ def _operator_of_key(key: KeyText) -> Actor:
 
 
 def _supporting(operator: Actor, slug: str, request: HttpRequest) -> Actor:
-    """An operator within an organisation that lets the vendor's support look, for this request; both audits tell."""
+    """An operator within an organisation that lets the vendor's support look, for this request."""
     operator.need("support.enter")
     found = open_to_support(slug)
     if found is None:
@@ -252,7 +252,14 @@ def _supporting(operator: Actor, slug: str, request: HttpRequest) -> Actor:
         raise Forbidden(f"No organisation called {slug} {told}")
     if request.method not in READS:
         raise Forbidden("Support access is for looking: it changes nothing.")
-    tenant, until = found
+    return looking_in(operator, *found, request)
+
+
+def looking_in(operator: Actor, tenant: Tenant, until: datetime, request: HttpRequest) -> Actor:
+    """The operator as who looks into an organisation that is open to support (`open_to_support`); both audits tell.
+
+    Whoever calls has asked for the verb support.enter first, before saying whether it is open.
+    """
     detail = {"path": request.path, "until": until.isoformat()}
     note_for(tenant, "support.read", detail, by=operator)
     note_for_vendor(tenant, "support.read", detail, by=operator)

@@ -597,8 +597,8 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/me", "302 302 400 400 400 400 302 400", {"act": "nothing"}),
     ],
     "me/keys": [
-        Row("get", "/me/keys", "302 302 200 200 200 200 302 302"),
-        Row("post", "/me/keys", "302 302 404 404 404 404 302 302", {"act": "revoke", "id": "{key}"}),
+        Row("get", "/me/keys", "302 302 200 200 200 200 302 200"),
+        Row("post", "/me/keys", "302 302 404 404 404 404 302 404", {"act": "revoke", "id": "{key}"}),
     ],
     "org/keys": [
         Row("get", "/org/keys", "302 302 403 200 403 403 302 302"),
@@ -661,6 +661,17 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/f/greet/versions", "302 302 403 403 403 403 302 302", {"act": "current", "version": 1}),
     ],
+    "vendor/f/<str:key>/availability": [
+        Row("get", "/vendor/f/greet/availability", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/f/greet/availability", "302 302 403 403 403 403 302 422", {"act": "caching", "how": "for"}),
+    ],
+    "vendor/f/<str:key>/impacts": [
+        Row("get", "/vendor/f/greet/impacts", "302 302 403 403 403 403 302 200"),
+        Row("post", "/vendor/f/greet/impacts", "302 302 403 403 403 403 302 422", {"reach": "everybody", "to": "9"}),
+    ],
+    "vendor/impacts/<uuid:impact_id>": [
+        Row("get", f"/vendor/impacts/{RANDOM}", "302 302 403 403 403 403 302 404"),
+    ],
     "vendor/tenants": [
         Row("get", "/vendor/tenants", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/tenants", "302 302 403 403 403 403 302 422", {"slug": "a b"}),
@@ -669,6 +680,19 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/vendor/tenants/acme", "302 302 403 403 403 403 302 200"),
         Row("get", "/vendor/tenants/nobody", "302 302 403 403 403 403 302 404"),
         Row("post", "/vendor/tenants/acme", "302 302 403 403 403 403 302 422", {"act": "limits", "concurrent_runs": 0}),
+    ],
+    "vendor/tenants/<slug:slug>/look": [
+        Row("get", "/vendor/tenants/acme/look", "302 302 403 403 403 403 302 403"),
+        Row("get", "/vendor/tenants/nobody/look", "302 302 403 403 403 403 302 404"),
+    ],
+    "vendor/tenants/<slug:slug>/look/runs/<uuid:run_id>": [
+        Row("get", "/vendor/tenants/acme/look/runs/{run}", "302 302 403 403 403 403 302 403"),
+    ],
+    "vendor/tenants/<slug:slug>/look/f/<str:key>": [
+        Row("get", "/vendor/tenants/acme/look/f/greet?user={subject}", "302 302 403 403 403 403 302 403"),
+    ],
+    "vendor/usage": [
+        Row("get", "/vendor/usage?by=model", "302 302 403 403 403 403 302 200"),
     ],
     "vendor/audit": [
         Row("get", "/vendor/audit", "302 302 403 403 403 403 302 200"),

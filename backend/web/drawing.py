@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -55,6 +56,9 @@ def head_of(feature: Feature, served: Served, titles: Mapping[str, Any] | None =
         held_by=held.by if held else "",
         held_fields=joined([field_title(field, titles) for field in held.fields]) if held else "",
         version=choice.base,
+        ends=feature.retires_at,
+        ended=feature.retires_at is not None and feature.retires_at <= timezone.now(),
+        retiring=feature.retiring,
     )
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from features.runs.models import Budget
@@ -42,8 +44,8 @@ class Filled(forms.Form):
     def refuse(self, error: AppError) -> None:
         """Take over what an action found wrong: beside the field that a pointer names, else above the form."""
         for problem in error.errors:
-            field = problem.pointer.rpartition("/")[2]
-            self.add_error(field if field in self.fields else None, _sentence(problem.message))
+            named = [part for part in problem.pointer.split("/") if part in self.fields]  # of a list's item its list
+            self.add_error(named[-1] if named else None, _sentence(problem.message))
         if not error.errors:
             self.add_error(None, error.detail)
 
@@ -172,6 +174,29 @@ class TargetForm(Filled):
         given = dict(self.cleaned_data)
         parameter = given.pop("max_tokens_parameter") or "max_completion_tokens"
         return {**given, "capabilities": {"max_tokens_parameter": parameter}}
+
+
+class EndForm(Filled):
+    """When a target ends, and what its alias means from then on where it means this one now."""
+
+    columns = True
+    ends = forms.DateTimeField(
+        label=_("It ends at"), required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+    )  # fmt: skip
+    replacement = forms.TypedChoiceField(
+        label=_("The alias means from now on"), coerce=int, help_text=_("It means the one that ends.")
+    )
+
+    def __init__(self, *arguments: Any, others: Any = (), **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        zone = timezone.get_current_timezone_name()
+        self.fields["ends"].help_text = gettext("Empty: now. Time zone: %(zone)s.") % {"zone": zone}
+        if not others:
+            del self.fields["replacement"]
+            return
+        choices: Any = self.fields["replacement"]
+        choices.choices = others
 
 
 class EraseForm(Filled):

@@ -31,6 +31,15 @@ def alias_lines(actor: Actor) -> list[AliasLine]:
     ]
 
 
+def other_targets(alias: str, revision: int, actor: Actor) -> list[tuple[int, str]]:
+    """What an alias that means a target could mean instead, the newest first; nothing where it means another."""
+    for name, current, targets in targets_by_alias(actor):
+        if name == alias and current == revision:
+            rest = (target for target in targets if target.revision != revision and target.ends_at is None)
+            return [(one.revision, f"{one.revision}: {one.model}") for one in rest]
+    return []
+
+
 def _target(target: ModelTarget, current: bool, names: dict[str, str]) -> TargetLine:
     prices = (target.input_price, target.cached_input_price, target.output_price)
     return TargetLine(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,11 +10,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from tenants.actions import keys_seen_by
+from tenants.actions import create_key, keys_seen_by, revoke_key
 from tenants.actor import Actor
-from tenants.models import ApiKey
-from tenants.people import names_of
+from tenants.models import ApiKey, OperatorKey
+from tenants.operators import create_operator_key, keys_of_operator, oneself, revoke_operator_key
 from tenants.roles import Scope
+from tenants.rotation import rotate_key, rotate_operator_key
 
 from .parts import KeyLine, ScopeBox
 
@@ -33,6 +35,20 @@ WORDS = {
 }
 
 
+OPERATORS_WORDS = {
+    Scope.READ: (
+        gettext_lazy("Read"),
+        gettext_lazy("features, impacts, rollouts, organisations, usage; what support may look at"),
+    ),
+    Scope.RUN: (gettext_lazy("Run"), gettext_lazy("try versions on the vendor's own samples")),
+    Scope.ADMIN: (
+        gettext_lazy("Administer"),
+        gettext_lazy("all the rest that your roles may: publish, roll out, withdraw, organisations, models"),
+    ),
+}
+Key = ApiKey | OperatorKey
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where keys stand: of which kind one makes there, and what they can be for."""
@@ -40,55 +56,96 @@ class Place:
     here: str
     kind: str
     scopes: Sequence[Scope]
+    words: Mapping[Scope, tuple[Any, Any]]
 
-    def rows(self, actor: Actor) -> QuerySet[ApiKey]:
+    def make(self, name: str, scopes: Sequence[str], ends: datetime | None, actor: Actor) -> tuple[Any, str]:
+        """Make a key. Returns the row and the text, shown once. Raises Invalid and Forbidden."""
+        return create_key(kind=self.kind, name=name, scopes=scopes, expires_at=ends, by=actor)
+
+    def rotate(self, row: Any, actor: Actor) -> tuple[Any, str]:
+        """Make a key like another, which ends in a day. Raises Conflict, Forbidden and NotFound."""
+        return rotate_key(row, by=actor)
+
+    def revoke(self, row: Any, actor: Actor) -> None:
+        """End a key at once."""
+        revoke_key(row, by=actor)
+
+    def rows(self, actor: Actor) -> QuerySet[Any]:
         """The keys that are shown here to somebody."""
         keys = keys_seen_by(actor).select_related("member__user")
         return keys.filter(member_id=actor.acting_for().id) if self.kind == ApiKey.Kind.MEMBER else keys
 
-    def find(self, actor: Actor, key_id: UUID) -> ApiKey | None:
-        """One of them."""
+    def find(self, actor: Actor, key_id: UUID) -> Any:
+        """One of them, or None."""
         with actor.present():
             return self.rows(actor).filter(pk=key_id).first()
 
-    def line(self, row: ApiKey, actor: Actor, names: Mapping[str, str] | None = None) -> KeyLine:
-        """A key as a line of the page."""
+    def whose(self, row: Any, actor: Actor) -> tuple[str, bool]:
+        """Who acts by a key, and whether whoever looks may rotate it."""
         own = row.member_id == actor.acting_for().id
+        return str(row.member.user) if row.member_id and row.member else "", own or row.member_id is None
+
+    def line(self, row: Any, actor: Actor) -> KeyLine:
+        """A key as a line of the page."""
+        holder, may = self.whose(row, actor)
         return KeyLine(
             id=str(row.id),
             name=row.name,
-            holder=str(row.member.user) if row.member_id and row.member else "",
-            maker=(names or {}).get(row.created_by, ""),
+            holder=holder,
             scopes=[str(WORDS[Scope(scope)][0]) for scope in row.scopes],
             created=row.created_at,
             expires=row.expires_at,
             used=row.last_used_at,
             state=_state(row),
-            may_rotate=row.replaced_by is None and (own or row.member_id is None),
+            may_rotate=row.replaced_by is None and may,
         )
 
     def context(self, actor: Actor) -> dict[str, Any]:
         """What the page is drawn from."""
         with actor.present():
-            rows = list(self.rows(actor)[:MOST])
-            names = names_of([row.created_by for row in rows], actor)
-            lines = [self.line(row, actor, names) for row in rows]
+            lines = [self.line(row, actor) for row in self.rows(actor)[:MOST]]
         return {
             "here": self.here,
             "tab": "keys",
-            "own": self.kind == ApiKey.Kind.MEMBER,
+            "own": self.kind != ApiKey.Kind.SERVICE,
             "lines": [line for line in lines if line.live],
             "ended": [line for line in lines if not line.live],
-            "boxes": [ScopeBox(scope.value, str(WORDS[scope][0]), str(WORDS[scope][1])) for scope in self.scopes],
+            "boxes": [ScopeBox(scope.value, *map(str, self.words[scope])) for scope in self.scopes],
             "lasts": [(key, days) for key, days in LASTS.items()],
         }
 
 
-OWN = Place("me", ApiKey.Kind.MEMBER, tuple(Scope))
-ORGANISATION = Place("keys", ApiKey.Kind.SERVICE, (Scope.READ, Scope.RUN, Scope.CUSTOMISE))
+class OperatorsPlace(Place):
+    """Where the vendor's staff have theirs: everybody their own alone."""
+
+    def make(self, name: str, scopes: Sequence[str], ends: datetime | None, actor: Actor) -> tuple[Any, str]:
+        return create_operator_key(oneself(actor), name=name, scopes=scopes, expires_at=ends, by=actor)
+
+    def rotate(self, row: Any, actor: Actor) -> tuple[Any, str]:
+        return rotate_operator_key(row, by=actor)
+
+    def revoke(self, row: Any, actor: Actor) -> None:
+        revoke_operator_key(row, by=actor)
+
+    def rows(self, actor: Actor) -> QuerySet[Any]:
+        actor.need("operator_key.own")
+        return keys_of_operator(actor)
+
+    def whose(self, row: Any, actor: Actor) -> tuple[str, bool]:
+        return actor.name, True
 
 
-def _state(row: ApiKey) -> str:
+OWN = Place("me", ApiKey.Kind.MEMBER, tuple(Scope), WORDS)
+ORGANISATION = Place("keys", ApiKey.Kind.SERVICE, (Scope.READ, Scope.RUN, Scope.CUSTOMISE), WORDS)
+OPERATORS = OperatorsPlace("me", "operator", tuple(OPERATORS_WORDS), OPERATORS_WORDS)
+
+
+def own_place(actor: Actor) -> Place:
+    """Where somebody's own keys stand."""
+    return OWN if actor.tenant is not None else OPERATORS
+
+
+def _state(row: Key) -> str:
     if row.revoked_at is not None:
         return "revoked"
     if row.expires_at is not None and row.expires_at <= timezone.now():

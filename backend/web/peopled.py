@@ -1,9 +1,12 @@
 """People as pages show them: what of each feature is theirs, what they stay on, exactly what they are served."""
 
+from collections.abc import Sequence
+
 from django.utils.translation import gettext as _
 
 from features.explain import hidden_fields, titles_of
 from features.people import Own, Person
+from features.served import Served
 from tenants.actor import Actor
 
 from .parts import Asked, Looked, OriginRow, OwnLine, PersonLine, StayBadge
@@ -27,10 +30,18 @@ def line_of_person(person: Person, actor: Actor) -> PersonLine:
 
 def looked_at(own: Own, actor: Actor) -> Looked:
     """Exactly what they are served, field by field with whose it is, as far as an admin may see it."""
-    served = own.served
+    stay = _stay(own)
     with actor.present():
-        hidden = hidden_fields(served, "tenant", today=served)
-        titles = titles_of(own.feature, served.choice.base)
+        return in_full(own.served, notes=[stay.words] if stay else [])
+
+
+def in_full(served: Served, *, today: Served | None = None, notes: Sequence[str] = ()) -> Looked:
+    """What is served, field by field, as far as the organisation's admins see it; within its transaction.
+
+    `today` is what is served now, where the other is of the past: what is hidden now is not shown of then.
+    """
+    hidden = hidden_fields(served, "tenant", today=today or served)
+    titles = titles_of(served.feature, served.choice.base)
     rows = []
     for field, value in served.effective.fields.items():
         if field in hidden:
@@ -38,20 +49,17 @@ def looked_at(own: Own, actor: Actor) -> Looked:
         origin = served.effective.origins[field]
         text = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
         rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing")))
-    stay = _stay(own)
     asleep = [field_title(item.operation.field, titles) for item in served.effective.suspended if item.layer == "user"]
-    notes = [stay.words] if stay else []
-    notes += [_("%(field)s is not in force.") % {"field": field} for field in asleep]
     return Looked(
-        key=own.feature.key,
-        title=own.feature.title,
+        key=served.feature.key,
+        title=served.feature.title,
         version=served.choice.base,
         tenant=served.receipt.tenant,
         user=served.receipt.user,
         digest=served.digest,
         rows=sorted(rows, key=lambda row: ("user", "tenant", "base").index(row.layer)),
         hidden=len(hidden & served.effective.fields.keys()),
-        notes=notes,
+        notes=[*notes, *(_("%(field)s is not in force.") % {"field": field} for field in asleep)],
     )
 
 

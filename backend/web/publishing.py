@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 from features.actions.versions import set_current
 from features.actions.withdrawals import lift, withdraw
-from features.engine import diff
+from features.engine import diff, dumps
 from features.find import find_version
 from features.models import Feature, Rollout, Version
 from features.overview import Published
@@ -17,8 +17,17 @@ from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid
 
 from .comparing import pieces
-from .parts import Comparison, Difference, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
-from .words import field_title, joined
+from .parts import (
+    Comparison,
+    Difference,
+    OpenRollout,
+    Stopped,
+    VendorFeature,
+    VendorVersion,
+    VersionAct,
+    VersionInFull,
+)
+from .words import field_title, joined, plain, readable
 
 Names = Mapping[str, str]
 REHEARSED = "…"  # a reason, for asking what a withdrawal would do before one was typed
@@ -38,6 +47,8 @@ def feature_line(row: Published) -> VendorFeature:
         published=newest.created_at if newest else None,
         withdrawn=sorted(row.withdrawn),
         rollout=open_line(row.rollout),
+        listed_only=row.feature.listed_only,
+        ends=row.feature.retires_at,
     )
 
 
@@ -94,6 +105,16 @@ def compared(before: Version, after: Version) -> Comparison:
             title = _("Rule for %(field)s") % {"field": field_title(field, titles)}
             told.append(Difference(title, pieces(old, new)))
     return Comparison(before.number, after.number, told)
+
+
+def version_in_full(version: Version) -> VersionInFull:
+    """Everything that a version says, for operators: nothing is hidden from them."""
+    told = []
+    for field, value in version.behavior.items():
+        rule = version.rules.get(field)
+        words = dumps(rule) if isinstance(rule, dict) else str(rule or "")
+        told.append((field_title(field, version.titles), plain(readable(field, value)) or _("Nothing"), words))
+    return VersionInFull(version.number, version.digest, told, len(version.samples))
 
 
 def rehearse(

@@ -40,9 +40,7 @@ def impact_view(impact: Impact, asked: Mapping[str, str], actor: Actor, titles: 
     most = min(MOST, int(asked["show"])) if asked.get("show", "").isdecimal() else PAGE
     rows, total = impact_by_tenant(impact, actor, only=only, find=find, most=most)
     opened = _uuid(asked.get("org"))
-    outcomes, moving = impact.counts.get("outcomes", {}), impact.counts.get("moving", {})
-    plain = moving.get("members", 0) + moving.get("users", 0) + moving.get("tenants", 0)
-    counts = {key: outcomes.get(key, 0) + (plain if key == "unaffected" else 0) for key, *_rest in CLASSES}
+    counts = counts_of(impact)
 
     def url(**change: str) -> str:
         kept = {key: asked[key] for key in ("feature", "to", "tab", "class", "find") if asked.get(key)} | change
@@ -60,7 +58,7 @@ def impact_view(impact: Impact, asked: Mapping[str, str], actor: Actor, titles: 
     return ImpactView(
         id=str(impact.id),
         state=impact.state,  # type: ignore[arg-type]  # one of its states
-        title=_title(counts, moving),
+        title=_title(counts, impact.counts.get("moving", {})),
         note=_note(impact),
         done=impact.tenants_done,
         all=impact.tenants_all,
@@ -77,6 +75,13 @@ def impact_view(impact: Impact, asked: Mapping[str, str], actor: Actor, titles: 
         decide=asked.get("class") == "decide",
         numbers_url=url(format="csv"),
     )
+
+
+def counts_of(impact: Impact) -> dict[str, int]:
+    """How many come to each class: who has changed nothing and simply moves is unaffected."""
+    outcomes, moving = impact.counts.get("outcomes", {}), impact.counts.get("moving", {})
+    plain = moving.get("members", 0) + moving.get("users", 0) + moving.get("tenants", 0)
+    return {key: outcomes.get(key, 0) + (plain if key == "unaffected" else 0) for key, *_rest in CLASSES}
 
 
 def impact_csv(impact: Impact, actor: Actor) -> str:

@@ -108,17 +108,23 @@ def used_lines(rows: Sequence[Used], by: By, overview: Overview) -> list[UsedLin
     titles = _titles(rows, by, overview)
     total = sum(row.cost for row in rows)
     ordered = rows if by == "day" else sorted(rows, key=lambda row: (-row.cost, -row.runs, row.key))
-    return [_line(row, by, titles.get(row.key, row.key), total, actor) for row in ordered]
+    return [
+        used_line(
+            row, titles.get(row.key, row.key), total, href=_runs_of(row, by),
+            layers=_layers(row, actor) if by == "layer" else (),
+        )
+        for row in ordered
+    ]  # fmt: skip
 
 
-def _line(row: Used, by: By, title: str, total: int, actor: Actor) -> UsedLine:
+def used_line(row: Used, title: str, total: int, *, href: str = "", layers: Sequence[tuple[int, str]] = ()) -> UsedLine:
+    """One row of what was used, whose cost is a share of a total in micro-units."""
     asked = row.runs - row.cached
     return UsedLine(
         key=row.key, title=title, runs=row.runs, cached=share_of(row.cached, row.runs),
         tokens=f"{(row.input_tokens + row.output_tokens) // asked:,}" if asked else "–",
         repaired=share_of(row.repaired, row.runs, places=1), each=money(row.cost // asked) if asked else "",
-        cost=money(row.cost), share=f"{row.cost * 100 / total:.1f}%" if total else "0%", href=_runs_of(row, by),
-        layers=_layers(row, actor) if by == "layer" else (),
+        cost=money(row.cost), share=f"{row.cost * 100 / total:.1f}%" if total else "0%", href=href, layers=layers,
     )  # fmt: skip
 
 

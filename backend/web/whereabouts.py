@@ -15,7 +15,7 @@ from features.rollouts import WHERE, Place, Where, place_counts, places_of, plac
 
 from .bars import Part, laid_out
 from .parts import PlaceLine, Places
-from .words import joined
+from .words import few
 
 PAGE, MOST = 15, 2_000  # organisations listed at first; how many are put in order
 
@@ -111,19 +111,14 @@ def _early(rollout: Rollout) -> list[str]:
 
 
 def _named(found: Whereabouts, where: tuple[Where, ...]) -> str:
-    return _few([place.name for place in found.places if place.where in where])
+    return _colon([place.name for place in found.places if place.where in where])
 
 
 def _newly(found: Whereabouts, then: Whereabouts) -> str:
     pairs = zip(found.places, then.places, strict=True)
-    return _few([after.name for before, after in pairs if after.where == "to" and before.where != "to"])
+    return _colon([after.name for before, after in pairs if after.where == "to" and before.where != "to"])
 
 
-def _few(names: list[str], most: int = 5) -> str:
-    """`: Acme and Globex`, or the first few and how many more; nothing for nobody."""
-    if not names:
-        return ""
-    rest = len(names) - most
-    if rest <= 0:
-        return f": {joined(names)}"
-    return ": " + _("%(names)s and %(n)d more") % {"names": ", ".join(names[:most]), "n": rest}
+def _colon(names: list[str]) -> str:
+    """`: Acme and Globex`; nothing for nobody."""
+    return f": {few(names)}" if names else ""

@@ -120,6 +120,16 @@ def joined(names: Sequence[str]) -> str:
     return _("%(first)s and %(last)s") % {"first": ", ".join(names[:-1]), "last": names[-1]}
 
 
+def few(names: Sequence[str], most: int = 5) -> str:
+    """The first few of many names, and how many more there are."""
+    rest = len(names) - most
+    return (
+        joined(names)
+        if rest <= 0
+        else _("%(names)s and %(n)s more") % {"names": ", ".join(names[:most]), "n": f"{rest:,}"}
+    )
+
+
 def layer_of_key(key: str, tenant: str) -> str:
     """The latest layer that took part in a run, as a row of usage is called."""
     words = {

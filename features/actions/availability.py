@@ -58,9 +58,9 @@ def set_available(
     return {**told, "served_before": before, "served": after, "dry_run": dry_run}
 
 
-def set_caching(feature: Feature, seconds: int | None, *, by: Actor) -> dict[str, int | None]:
+def set_caching(feature: Feature, seconds: int | None, *, by: Actor, dry_run: bool = False) -> dict[str, int | None]:
     """Say how long an output of the feature answers equal runs: 0 never, None as long as the setting says."""
-    with by.doing("feature.manage", feature) as event:
+    with by.doing("feature.manage", feature, dry_run=dry_run) as event:
         bump_vendor(feature.id)
         feature = _locked(feature)
         event.detail = {"cache_seconds": [feature.cache_seconds, seconds]}

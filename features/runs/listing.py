@@ -73,6 +73,13 @@ def runs_listed(actor: Actor) -> QuerySet[Run]:
     return _mine(actor).filter(batch=None)
 
 
+def runs_of_all(actor: Actor, of: Who | None = None) -> QuerySet[Run]:
+    """Everybody's runs that lists show, or one subject's, for who may see others'. Raises Forbidden."""
+    actor.need("run.others")
+    rows = Run.objects.filter(tenant_id=actor.tenant_id, preview=None, batch=None)
+    return rows if of is None else rows.filter(subject_id=of.id)
+
+
 def my_counts_since(actor: Actor, moment: datetime) -> dict[UUID, int]:
     """How often the actor ran each feature since a moment; run ids carry the time, so old partitions stay unread."""
     rows = _mine(actor).filter(id__gte=floor_of(moment)).values_list("feature_id").annotate(Count("id"))

@@ -36,17 +36,20 @@ class Sought:
     until: datetime | None = None
 
 
-def sought_runs(actor: Actor, sought: Sought, *, before: UUID | None = None, most: int) -> list[Run]:
-    """The actor's newest runs that are as sought, before a given one if told; without outputs.
+def sought_runs(
+    actor: Actor, sought: Sought, *, before: UUID | None = None, most: int, among: QuerySet[Run] | None = None
+) -> list[Run]:
+    """The actor's newest runs that are as sought, before a given one if told; or those `among` others. Without outputs.
 
     Words are looked for in the texts of inputs and outputs, whatever their case, among the LOOKED_THROUGH newest runs
     that are otherwise as sought. Within the actor's transaction.
     """
-    rows = _narrowed(runs_listed(actor), sought)
+    every = runs_listed(actor) if among is None else among
+    rows = _narrowed(every, sought)
     if before is not None:
         rows = rows.filter(id__lt=before)
     if sought.words.strip():
-        newest = _narrowed(runs_listed(actor), sought).order_by("-id").values("id")[:LOOKED_THROUGH]
+        newest = _narrowed(every, sought).order_by("-id").values("id")[:LOOKED_THROUGH]
         path = _path(sought.words.strip()[:LONGEST])
         rows = rows.filter(id__in=newest).filter(Q(_says("input", path)) | Q(_says("output", path)))
     return list(rows.select_related("feature").defer("output").order_by("-id")[:most])

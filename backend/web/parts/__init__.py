@@ -28,6 +28,7 @@ from .rollouts import (
     ClassLine,
     GuardBox,
     GuardCard,
+    ImpactLine,
     ImpactSubject,
     ImpactTenant,
     ImpactView,
@@ -47,7 +48,17 @@ from .suggest import SuggestedLine, Suggesting
 from .timeline import Confirmation, Difference, Event, Moment, Stay
 from .upgrade import Decision, Kept, Side, Trial, Tried, Upgrade, Verdict
 from .usage import BudgetLine, Figure, UsagePage, UsedLine
-from .vendor import Comparison, OpenRollout, Stopped, VendorFeature, VendorVersion, VersionAct
+from .vendor import (
+    Comparison,
+    Offer,
+    OfferChange,
+    OpenRollout,
+    Stopped,
+    VendorFeature,
+    VendorVersion,
+    VersionAct,
+    VersionInFull,
+)
 from .writing import Written, Wrong
 
 __all__ = [
@@ -77,6 +88,7 @@ __all__ = [
     "GuardBox",
     "GuardCard",
     "Head",
+    "ImpactLine",
     "ImpactSubject",
     "ImpactTenant",
     "ImpactView",
@@ -97,6 +109,8 @@ __all__ = [
     "NewExample",
     "NewSection",
     "NoticeLine",
+    "Offer",
+    "OfferChange",
     "OpenRollout",
     "OriginRow",
     "OwnLine",
@@ -144,6 +158,7 @@ __all__ = [
     "VendorVersion",
     "Verdict",
     "VersionAct",
+    "VersionInFull",
     "WebhookLine",
     "Written",
     "Wrong",

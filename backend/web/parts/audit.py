@@ -25,7 +25,10 @@ class AuditLine:
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """An export or an erasure. `state` is queued, running, done, failed or expired; `told` what it came to."""
+    """An export or an erasure. `state` is queued, running, done, failed or expired; `told` what it came to.
+
+    `name` is the organisation's that was erased whole.
+    """
 
     id: str
     state: str
@@ -33,6 +36,7 @@ class JobLine:
     asked: datetime
     told: str
     ends: datetime | None = None
+    name: str = ""
 
     @property
     def going(self) -> bool:

@@ -21,7 +21,6 @@ class KeyLine:
     id: str
     name: str
     holder: str
-    maker: str
     scopes: Sequence[str]
     created: datetime
     expires: datetime | None

@@ -217,3 +217,18 @@ class RolloutForm:
     units: Sequence[Choice]
     message: str
     problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactLine:
+    """An impact in its feature's list: which move it is about, whom that includes, what came of looking, as a bar."""
+
+    id: str
+    title: str
+    kind: str
+    who: str
+    state: Literal["queued", "running", "done", "failed"]
+    asked: datetime
+    by: str
+    parts: Sequence[Part] = ()
+    rollout: str = ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from backend.web.words import initials
 
@@ -47,7 +48,8 @@ class Head:
 
     `mine` counts the fields that the person has changed, `ours` those that come from their organisation, and `shared`
     all that the organisation has changed, whether or not the person has something else. `waiting` is the version that
-    a stay or a hold keeps from them, with `held` because of whose changes (`held_by`) on which fields.
+    a stay or a hold keeps from them, with `held` because of whose changes (`held_by`) on which fields. `ends` is when
+    the vendor retires it, and `retiring` what it says of that.
     """
 
     key: str
@@ -64,6 +66,9 @@ class Head:
     held_by: str = ""
     held_fields: str = ""
     version: int = 0
+    ends: datetime | None = None
+    ended: bool = False
+    retiring: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from django.utils import timezone
+
 from backend.web.words import short_digest
 
 from .timeline import Difference
@@ -34,6 +36,13 @@ class VendorFeature:
     published: datetime | None
     withdrawn: Sequence[int] = ()
     rollout: OpenRollout | None = None
+    listed_only: bool = False
+    ends: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is retired by now."""
+        return self.ends is not None and self.ends <= timezone.now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,16 @@ class VendorVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionInFull:
+    """A version's fields in order: title, text, and its rule in words where there is one; how many samples it has."""
+
+    number: int
+    digest: str
+    fields: Sequence[tuple[str, str, str]]
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two versions side by side."""
 
@@ -91,3 +110,33 @@ class VersionAct:
     problems: Sequence[str] = ()
     may: bool = True
     impact_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Who has a feature, how long its outputs answer equal runs and when it ends, each in a sentence.
+
+    `listed` are the organisations on its list, (slug, name), which count while `listed_only`.
+    """
+
+    listed_only: bool
+    listed: Sequence[tuple[str, str]]
+    who: str
+    caching: str
+    ends: datetime | None = None
+    ended: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferChange:
+    """What a change of that would do, said before it is done. `typed` and `seen`, what was said, go with the yes."""
+
+    act: str
+    title: str
+    verb: str
+    effects: Sequence[str]
+    typed: Sequence[tuple[str, str]]
+    seen: str
+    ends: bool = False
+    problem: str = ""

@@ -3,14 +3,16 @@
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
 
 from backend.actors import session_uuid
 from backend.web.pages import PageRequest, answer, for_people
 from features.actions.approvals import approve, refuse
 from tenants.approvals import approval_lines, find_approval
-from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
+from tenants.errors import AppError, ApprovalNeeded, Conflict, Forbidden, Invalid, Malformed, NotFound
 
 TEMPLATE = "web/approvals.html"
 
@@ -34,6 +36,12 @@ def approvals(request: PageRequest) -> HttpResponseBase:
         return _show(request, error=error, status=error.status)
     messages.success(request, _("Approved, and done.") if act == "approve" else _("Refused."))
     return redirect(request.path)
+
+
+def asked_for(request: PageRequest, asked: ApprovalNeeded) -> HttpResponseBase:
+    """Go to where what was just asked for waits for another operator, and say so."""
+    messages.info(request, asked.detail)
+    return HttpResponseClientRedirect(reverse("web:approvals")) if request.htmx else redirect("web:approvals")
 
 
 def _show(request: PageRequest, *, error: AppError | None = None, status: int = 200) -> HttpResponseBase:

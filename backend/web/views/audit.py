@@ -9,14 +9,13 @@ from django.core import signing
 from django.http import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.actors import subject_named
-from backend.web.drawing import size_words
 from backend.web.filled import EraseForm, Filled
+from backend.web.jobs import SHOWN, erasure_line, export_line
 from backend.web.pages import PageRequest, answer, for_members, for_people
-from backend.web.parts import AuditLine, JobLine
+from backend.web.parts import AuditLine
 from backend.web.telling import author_words, detail_words, target_words
 from features.audited import targets_named
 from tenants.actor import Actor
@@ -24,12 +23,11 @@ from tenants.audit import events_of
 from tenants.errors import Conflict, Invalid, Malformed, NotFound
 from tenants.models import AuditEvent, VendorAuditEvent
 from tenants.people import member_called, names_of
-from tenants.privacy import ask_for_export, erase_subject, erasures_of, exports_of, has_expired
-from tenants.privacy_models import Erasure, Export
+from tenants.privacy import ask_for_export, erase_subject, erasures_of, exports_of
 from tenants.walking import STRETCH, Place, verified
 
 AUDIT, DATA = "web/audit.html", "web/data.html"
-PAGE, JOBS = 50, 20
+PAGE = 50
 
 
 @require_safe
@@ -123,11 +121,11 @@ def _data(
 ) -> HttpResponseBase:
     actor = request.actor
     with actor.present():
-        exports = list(exports_of(actor).order_by("-id").defer("manifest")[:JOBS])
-        erasures = list(erasures_of(actor).order_by("-id")[:JOBS])
+        exports = list(exports_of(actor).order_by("-id").defer("manifest")[:SHOWN])
+        erasures = list(erasures_of(actor).order_by("-id")[:SHOWN])
         names = names_of({row.author for row in (*exports, *erasures)}, actor)
-    made = [_export(row, names, actor) for row in exports]
-    gone = [_erasure(row, names, actor) for row in erasures]
+    made = [export_line(row, names, actor) for row in exports]
+    gone = [erasure_line(row, names, actor) for row in erasures]
     context = {
         "here": "audit", "exports": made, "erasures": gone, "form": form or EraseForm(), "oob": oob,
         "going": any(line.going for line in (*made, *gone)),
@@ -141,16 +139,3 @@ def _line(row: AuditEvent | VendorAuditEvent, names: dict[str, str], actor: Acto
         names.get(row.target) or target_words(row.target), detail_words(row.detail),
         json.dumps(row.detail, ensure_ascii=False), bytes(row.digest).hex(),
     )  # fmt: skip
-
-
-def _export(row: Export, names: dict[str, str], actor: Actor) -> JobLine:
-    state = "expired" if has_expired(row) else row.state
-    told = size_words(row.bytes) if state == "done" else ""
-    return JobLine(str(row.id), state, author_words(row.author, names, actor), row.created_at, told, row.expires_at)
-
-
-def _erasure(row: Erasure, names: dict[str, str], actor: Actor) -> JobLine:
-    counts = (row.report or {}).get("counts", {})
-    rows = sum(count for name, count in counts.items() if " " not in name)
-    told = ngettext("%(n)d row deleted", "%(n)d rows deleted", rows) % {"n": rows} if row.state == "done" else ""
-    return JobLine(str(row.id), row.state, author_words(row.author, names, actor), row.created_at, told)

@@ -11,21 +11,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from backend.actors import session_uuid
-from backend.web.key_lines import LASTS, ORGANISATION, OWN, Place
-from backend.web.pages import PageRequest, answer, for_members
-from tenants.actions import create_key, revoke_key
+from backend.web.key_lines import LASTS, ORGANISATION, Key, Place, own_place
+from backend.web.pages import PageRequest, answer, for_members, for_people
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
-from tenants.models import ApiKey
-from tenants.rotation import rotate_key
 
 TEMPLATE = "web/keys.html"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_members
+@for_people
 def my_keys(request: PageRequest) -> HttpResponseBase:
-    """One's own keys, which act as oneself. `?revoke=` a key's id asks before it is done."""
-    return _page(request, OWN)
+    """One's own keys, which act as oneself; operators' too. `?revoke=` a key's id asks before it is done."""
+    return _page(request, own_place(request.actor))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,7 +41,7 @@ def _page(request: PageRequest, place: Place) -> HttpResponseBase:
             case "make":
                 row, text = _made(request, place)
             case "rotate":
-                row, text = rotate_key(_key(request, place, request.POST.get("id")), by=request.actor)
+                row, text = place.rotate(_key(request, place, request.POST.get("id")), request.actor)
             case "revoke":
                 return _revoked(request, place)
             case _:
@@ -56,7 +53,7 @@ def _page(request: PageRequest, place: Place) -> HttpResponseBase:
     return shown
 
 
-def _made(request: PageRequest, place: Place) -> tuple[ApiKey, str]:
+def _made(request: PageRequest, place: Place) -> tuple[Key, str]:
     post = request.POST
     name = post.get("name", "").strip()
     if not 1 <= len(name) <= 100:
@@ -66,12 +63,12 @@ def _made(request: PageRequest, place: Place) -> tuple[ApiKey, str]:
     days = LASTS[post["lasts"]]
     ends = timezone.now() + timedelta(days=days) if days else None
     scopes = [scope for scope in place.scopes if scope in post.getlist("scope")]
-    return create_key(kind=place.kind, name=name, scopes=scopes, expires_at=ends, by=request.actor)
+    return place.make(name, scopes, ends, request.actor)
 
 
 def _revoked(request: PageRequest, place: Place) -> HttpResponseBase:
     row = _key(request, place, request.POST.get("id"))
-    revoke_key(row, by=request.actor)
+    place.revoke(row, request.actor)
     messages.success(request, _("“%(name)s” is revoked. It is refused from now on.") % {"name": row.name})
     return redirect(request.path) if not request.htmx else _show(request, place, oob=True)
 
@@ -94,9 +91,9 @@ def _show(
     return answer(request, TEMPLATE, context, part="keys", status=status)
 
 
-def _key(request: PageRequest, place: Place, text: str | None) -> ApiKey:
+def _key(request: PageRequest, place: Place, text: str | None) -> Key:
     key_id = session_uuid(text)
-    row = place.find(request.actor, key_id) if key_id else None
+    row: Key | None = place.find(request.actor, key_id) if key_id else None
     if row is None:
         raise NotFound
     return row

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from backend.web.filled import Filled
 from backend.web.housekeeping import tenant_lines
+from backend.web.jobs import erased_organisations
 from backend.web.organisation_forms import EraseTenantForm, LimitsForm, NewTenantForm, StateForm
 from backend.web.organisations import find_organisation, organisation_view
 from backend.web.pages import PageRequest, answer, for_people
@@ -50,7 +51,10 @@ def organisations(request: PageRequest) -> HttpResponseBase:
 def _list(request: PageRequest, form: Filled, *, status: int = 200) -> HttpResponseBase:
     month = month_asked(request.GET.get("month"), clock(OPERATOR).date())
     may = "tenant.create" in request.actor.can
-    context = {"here": "tenants", "page": tenant_lines(month, request.actor), "form": form, "may_create": may}
+    context = {
+        "here": "tenants", "page": tenant_lines(month, request.actor), "form": form, "may_create": may,
+        "erasures": erased_organisations(request.actor),
+    }  # fmt: skip
     return answer(request, LIST, context, status=status)
 
 
@@ -101,6 +105,7 @@ def _one(
         "erase": EraseTenantForm(), **(typed or {}),
     }  # fmt: skip
     may = {verb: f"tenant.{verb}" in request.actor.can for verb in ("state", "limits", "erase")}
+    may["look"] = "support.enter" in request.actor.can
     context = {
         "here": "tenants", "one": organisation_view(tenant, request.actor), "forms": forms, "may": may,
         "confirmation": confirmation(tenant),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.web.confirming import whole
 from backend.web.pages import PageRequest, answer, for_people
-from backend.web.publishing import compare, compared, titles_for
+from backend.web.publishing import compare, compared, feature_line, titles_for, version_line
 from backend.web.reaching import impact_csv, impact_view
 from backend.web.rolling import head_of, live_of, log_of
 from backend.web.rollout_form import START, changed, drawn, read_rollout
@@ -25,12 +25,16 @@ from features.find import current_number, find_feature, find_version
 from features.impact import impact_of_rollout, look
 from features.impact.by_tenant import newest_look
 from features.models import Feature, Impact, Rollout, Version
+from features.overview import published
 from features.rollouts import events_of, find_rollout, named_in, open_rollout, rollouts_of
-from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
+from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed, NotFound
 from tenants.people import names_of
+
+from .approvals import asked_for
 
 NEW_TABS, TABS = ("changes", "impact", "steps"), ("live", "impact", "changes", "log")
 LISTED = 50
+OFFERED = 5  # versions of a feature to choose from, the newest; its page has all of them
 
 
 @require_safe
@@ -44,17 +48,23 @@ def rollouts(request: PageRequest) -> HttpResponseBase:
         names = names_of({row.author for row in rows}, actor)
         named = named_in(*(row for row in rows if row.state == Rollout.State.RUNNING))
         heads = [head_of(row, names, named) for row in rows]
-    context = {"here": "rollouts", "rollouts": sorted(heads, key=lambda head: not head.open)}
+    may = "rollout.manage" in actor.can
+    context = {"here": "rollouts", "rollouts": sorted(heads, key=lambda head: not head.open), "may": may}
     return answer(request, "web/rollouts.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def new(request: PageRequest) -> HttpResponseBase:
-    """A rollout before it is one, in three tabs by address: what changes, whom it reaches, steps and guards."""
+    """A rollout before it is one, in three tabs by address: what changes, whom it reaches, steps and guards.
+
+    Without a feature and a version in the address these are chosen first.
+    """
     actor = request.actor
     actor.need("rollout.manage")
     asked = request.POST if request.method == "POST" else request.GET
+    if request.method != "POST" and not (asked.get("feature") and asked.get("to")):
+        return _choose(request, asked.get("feature", ""))
     feature, to = find_feature(asked.get("feature", ""), actor), whole(asked.get("to"))
     version = find_version(feature, to, actor)
     if request.method != "POST":
@@ -70,10 +80,24 @@ def new(request: PageRequest) -> HttpResponseBase:
     raise Malformed("Say what to do: look or start.")
 
 
+def _choose(request: PageRequest, key: str) -> HttpResponseBase:
+    """Which version of which feature it is to be: of all of them, or of the one in the address."""
+    actor = request.actor
+    rows = published(actor, find_feature(key, actor) if key else None)
+    lines = [
+        (feature_line(row), [version for version in (version_line(v, row, {}, actor) for v in row.versions)
+                             if version.may_roll_out][:OFFERED])
+        for row in rows
+    ]  # fmt: skip
+    return answer(request, "web/rollout_choose.html", {"here": "rollouts", "lines": lines})
+
+
 def _start(request: PageRequest, feature: Feature, version: Version) -> HttpResponseBase:
     data = request.POST.dict()
     try:
         begun = start_rollout(feature, to=version.number, **read_rollout(data), by=request.actor)
+    except ApprovalNeeded as asked:
+        return asked_for(request, asked)
     except (Invalid, Conflict) as refused:
         return _new(request, feature, version, "steps", form=data, refused=refused)
     messages.success(request, _("The rollout of version %(n)d has begun.") % {"n": version.number})

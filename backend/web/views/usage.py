@@ -10,9 +10,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.actors import session_uuid, subject_named
 from backend.web.filled import AmountsForm, BudgetForm, Filled
-from backend.web.pages import PageRequest, answer, for_members, overview_of
+from backend.web.pages import PageRequest, answer, for_members, for_people, overview_of
 from backend.web.spending import GROUPS, Month, budget_lines, month_asked, typed, usage_page, used_lines
 from backend.web.tables import csv_answer, table
+from backend.web.vendor_spending import GROUPS as VENDOR_GROUPS
+from backend.web.vendor_spending import vendor_usage_csv, vendor_usage_page
 from features.find import find_feature
 from features.resolve import clock
 from features.runs.budgets import add_budget, budgets_of, change_budget, find_budget, remove_budget, spendings
@@ -20,6 +22,7 @@ from features.runs.models import Budget
 from features.runs.usage import By, used
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, Malformed, NotFound
+from tenants.isolation import OPERATOR
 from tenants.people import member_called
 from tenants.subjects import Who
 
@@ -59,6 +62,21 @@ def _asked(request: PageRequest) -> tuple[Month, By]:
     if by is None:
         raise Malformed(_("Usage is shown by feature, user, model, layer or day."))
     return month, by
+
+
+@require_safe
+@for_people
+def vendor_usage(request: PageRequest) -> HttpResponseBase:
+    """A month of every organisation, for operators: `?month=`, `?by=` tenant, feature, model or day, `?format=csv`."""
+    request.actor.need("usage.vendor")
+    month = month_asked(request.GET.get("month"), clock(OPERATOR).date())
+    by = next((one for one in VENDOR_GROUPS if one == request.GET.get("by", "tenant")), None)
+    if by is None:
+        raise Malformed(_("Usage is shown by tenant, feature, model or day."))
+    if request.GET.get("format") == "csv":
+        return csv_answer(f"usage-{month.key}-by-{by}", vendor_usage_csv(month, by, request.actor))
+    shown = vendor_usage_page(month, by, request.actor)
+    return answer(request, "web/vendor_usage.html", {"here": "tenants", "usage": shown}, part="where")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -10,28 +10,31 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.web.confirming import whole
 from backend.web.pages import PageRequest, answer, for_people
-from backend.web.publishing import compare, feature_line, open_line, rehearse, version_line
+from backend.web.publishing import compare, feature_line, open_line, rehearse, version_in_full, version_line
 from features.actions.versions import set_current
 from features.actions.withdrawals import lift, withdraw
-from features.find import find_feature
+from features.find import find_feature, find_version
 from features.models import Feature
 from features.overview import published
-from tenants.errors import AppError, Conflict, Invalid, Malformed
+from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed
 from tenants.people import names_of
+
+from .approvals import asked_for
 
 
 @require_safe
 @for_people
 def features(request: PageRequest) -> HttpResponseBase:
-    """Every feature with its current version, and the rollout that is under way. Publishing goes through the API."""
-    context = {"here": "vendor", "features": [feature_line(row) for row in published(request.actor)]}
+    """Every feature with its current version, the rollout that is under way, and who has it."""
+    may = "feature.create" in request.actor.can
+    context = {"here": "vendor", "features": [feature_line(row) for row in published(request.actor)], "may_create": may}
     return answer(request, "web/vendor_features.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def versions(request: PageRequest, key: str) -> HttpResponseBase:
-    """A feature's versions; `?a=&b=` compares two, `?confirm=&version=` says what an act would do before it is done."""
+    """A feature's versions; `?a=&b=` compares two, `?show=` is one in full, `?confirm=&version=` rehearses an act."""
     request.actor.need("version.read")
     feature = find_feature(key, request.actor)
     if request.method == "POST":
@@ -61,6 +64,8 @@ def _show(
         "versions": [version_line(version, row, names, actor) for version in row.versions],
         "comparison": comparison,
         "act": act,
+        "shown": version_in_full(find_version(feature, whole(asked["show"]), actor)) if asked.get("show") else None,
+        "may_write": "version.publish" in actor.can,
         "error": refused if refused and act is None else None,
     }
     return answer(request, "web/vendor_versions.html", context, status=refused.status if refused else 200)
@@ -86,6 +91,8 @@ def _act(request: PageRequest, feature: Feature) -> HttpResponseBase:
                 told = _("Version %(n)d is served again.")
             case _:
                 raise Malformed("Say what to do: current, withdraw or lift.")
+    except ApprovalNeeded as asked:
+        return asked_for(request, asked)
     except (Conflict, Invalid) as refused:
         return _show(request, feature, {**post.dict(), "confirm": act}, refused=refused)
     messages.success(request, told % words)

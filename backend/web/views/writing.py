@@ -22,6 +22,8 @@ from features.models import Feature
 from features.runs.trying import SAMPLES, start_sample_preview
 from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed, NotFound, OverBudget, TooMany
 
+from .approvals import asked_for
+
 TEMPLATE = "web/vendor_edit.html"
 
 
@@ -103,8 +105,7 @@ def _publish(request: PageRequest, feature: Feature | None, written: Written, *,
     try:
         made, version = published(written, feature, move=move, by=request.actor)
     except ApprovalNeeded as asked:
-        messages.info(request, asked.detail)
-        return HttpResponseClientRedirect(reverse("web:approvals")) if request.htmx else redirect("web:approvals")
+        return asked_for(request, asked)
     except (Invalid, Conflict) as error:
         found = checked(as_typed(written, request.actor), feature, request.actor)
         return _show(request, replace(found, refused=error.detail), status=error.status)

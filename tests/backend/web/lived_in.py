@@ -6,6 +6,8 @@ from typing import Any
 
 from features.actions.policy import set_policy
 from features.actions.rollouts import pause
+from features.impact import look as ask
+from features.impact.work import work_through
 from features.runs.accept import accept, find_run
 from features.runs.budgets import add_budget
 from features.runs.finish import rate
@@ -55,10 +57,16 @@ class LivedIn:
             ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
             ("vendor_edit", "/vendor/f/greet/edit?from=2"), ("vendor_edit", "/vendor/f/greet/edit?from=2&as=form"),
             ("vendor_new", "/vendor/features/new?as=form"), ("vendor_versions", "/vendor/f/greet/versions"),
-            ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_tenants", "/vendor/tenants"),
-            ("vendor_tenant", "/vendor/tenants/acme"), ("vendor_audit", "/vendor/audit?verify=1"),
-            ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
-            ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
+            ("vendor_availability", "/vendor/f/greet/availability"),
+            ("vendor_impacts", "/vendor/f/greet/impacts"), ("vendor_impact", "/vendor/impacts/{impact}"),
+            ("vendor_versions", "/vendor/f/greet/versions?a=1&b=2"), ("vendor_versions", "/vendor/f/greet/versions?show=2"), ("vendor_tenants", "/vendor/tenants"),
+            ("vendor_tenant", "/vendor/tenants/acme"), ("vendor_look", "/vendor/tenants/acme/look"),
+            ("vendor_look_run", "/vendor/tenants/acme/look/runs/{run}"),
+            ("vendor_look_run", "/vendor/tenants/acme/look/runs/{failed}"),
+            ("vendor_look_behavior", "/vendor/tenants/acme/look/f/greet?user={subject}"), ("vendor_audit", "/vendor/audit?verify=1"),
+            ("vendor_usage", "/vendor/usage"), ("vendor_usage", "/vendor/usage?by=day"),
+            ("my_keys", "/me/keys"), ("vendor_models", "/vendor/models"), ("approvals", "/vendor/approvals"), ("vendor_system", "/vendor/system"), ("rollouts", "/vendor/rollouts"),
+            ("rollout_new", "/vendor/rollouts/new"), ("rollout_new", "/vendor/rollouts/new?feature=greet&to=2"), ("rollout", "/vendor/rollouts/{rollout}"),
             ("rollout", "/vendor/rollouts/{rollout}?tab=changes"), ("rollout", "/vendor/rollouts/{rollout}?tab=log"),
         ]  # fmt: skip
         people = {"alice": member, "ada": owner, "operator": operator}
@@ -82,12 +90,15 @@ def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
     send_test(hook, by=cast.ada)
     set_policy(users_may_pin=90, by=cast.ada)
     grant_support(hours=24, reason="Our greetings sound wrong since Monday", by=cast.ada)
+    impact = ask(cast.greet, to=2, by=cast.operator)
+    while work_through():
+        pass
     rollout = begin(cast)
     pause(rollout, why="Lunch", by=cast.operator)
     measure(rollout, "pins_away", [0.0005 * n for n in range(1, 40)], sample=531)
     ids: dict[str, Any] = {
         "run": runs[0], "second": runs[1], "failed": failed, "subject": cast.alice.acting_for().key, "budget": budget.id,
-        "webhook": hook.id, "rollout": rollout.id,
+        "webhook": hook.id, "rollout": rollout.id, "impact": impact.id,
     }  # fmt: skip
     return LivedIn({name: str(value) for name, value in ids.items()})
 

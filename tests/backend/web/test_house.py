@@ -1,15 +1,19 @@
 """The vendor's house: models and what they cost, organisations and what they use, the machinery."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from features.actions.targets import current_revision
+from features.models import ModelTarget
 from features.runs.accept import accept
 from features.runs.dispatch import say_gone, say_present
 from features.runs.tasks import look
 from tenants.actor import Actor
+from tenants.isolation import OPERATOR
+from tenants.models import Operator
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
 
@@ -65,6 +69,56 @@ def test_olga_sees_who_uses_how_much_and_never_what(at_desk: Sit, cast: Cast, mo
     told = api(cast.operator).get("/operator/usage?by=model").json()["items"]
     assert [(row["key"], row["runs"], row["cost"]["micro"]) for row in told] == [("standard", 1, 140)]
     assert api(cast.operator).get("/operator/usage?by=user").status_code == 400
+
+
+def test_a_target_ends_at_a_moment_and_the_meant_one_with_what_takes_its_place(at_desk: Sit, cast: Cast) -> None:
+    olga = at_desk(cast.operator)
+    olga.send("/vendor/models", act="add", **NEW)
+    asked = words(olga.see("/vendor/models?confirm=end&alias=standard&revision=2"))
+    assert "End target 2 of standard?" in asked and "1: scripted" in asked and "Time zone: UTC" in asked
+    late = olga.send(
+        "/vendor/models", act="end", alias="standard", revision="2", ends="2020-01-01T00:00", replacement="1"
+    )
+    assert late.status_code == 422 and "Must be in the future" in words(late) and current_revision("standard") == 2
+    assert 'value="2020-01-01T00:00"' in late.content.decode()
+    olga.send("/vendor/models", act="end", alias="standard", revision="2", ends="2099-01-01T00:00", replacement="1")
+    ended = ModelTarget.objects.using(OPERATOR).get(alias="standard", revision=2)
+    assert current_revision("standard") == 1 and ended.ends_at == datetime(2099, 1, 1, tzinfo=UTC)
+    assert "ends 1 Jan 2099" in words(olga.see("/vendor/models"))
+
+
+@pytest.mark.parametrize(
+    ("by", "told", "leads"),
+    [
+        ("tenant", "Acme 1 0%", "/vendor/tenants/acme"), ("feature", "Greet 1 0%", "/vendor/f/greet/versions"),
+        ("model", "standard 1 0%", ""), ("day", " 1 0%", ""),
+    ],
+)  # fmt: skip
+def test_a_month_is_told_by_organisation_feature_model_and_day(
+    by: str, told: str, leads: str, at_desk: Sit, cast: Cast, model: FakeModel
+) -> None:
+    model.script(greeting("CANARY-OUT"))
+    accept(cast.greet, {"name": "CANARY-IN"}, by=cast.alice)
+    look()
+    olga = at_desk(cast.operator)
+    page = olga.see(f"/vendor/usage?by={by}")
+    assert told in words(page) and "0.000140 EUR 100.0%" in words(page) and "CANARY" not in page
+    assert not leads or f'href="{leads}"' in page
+    part = olga.part(f"/vendor/usage?by={by}")
+    assert "<html" not in part.content.decode() and told in words(part)
+    taken = olga.client.get(f"/vendor/usage?by={by}&format=csv")
+    assert taken["Content-Type"].startswith("text/csv") and taken.content.decode().splitlines()[1].endswith(",140")
+
+
+@pytest.mark.parametrize("role", ["read", "publish", "support"])
+def test_every_operator_sees_the_usage(role: str, at_desk: Sit, cast: Cast) -> None:
+    Operator.objects.using(OPERATOR).update(roles=[role])
+    olga = at_desk(cast.operator)
+    assert "No runs in" in words(olga.see("/vendor/usage")) and "By feature, model, day" in words(
+        olga.see("/vendor/tenants")
+    )
+    olga.see("/vendor/usage?by=user", 400)
+    at_desk(cast.ada).see("/vendor/usage", 403)
 
 
 def test_olga_sees_what_waits_and_who_works(at_desk: Sit, cast: Cast, model: FakeModel) -> None:

@@ -49,7 +49,13 @@ def test_only_a_closed_organisation_is_erased_and_only_by_its_name(at_desk: Sit,
     wrong = olga.send(ACME, act="erase", confirm="acme")
     assert wrong.status_code == 422 and "Must be 'erase acme'" in words(wrong)
     olga.send(ACME, act="erase", confirm="erase acme")
-    assert Erasure.objects.using(OPERATOR).filter(tenant_id=acme().pk, subject=None).count() == 1
+    erasure = Erasure.objects.using(OPERATOR).get(tenant_id=acme().pk, subject=None)
+    page = olga.see("/vendor/tenants")
+    assert "acme You, just now At work" in words(page).split("Erased")[1] and str(erasure.id) not in page
+    with cast.ada.present():
+        Erasure.objects.filter(pk=erasure.pk).update(state="done", report={"counts": {"runs_run": 7}})
+    page = olga.see("/vendor/tenants")
+    assert "7 rows deleted" in words(page) and f'href="/api/v1/erasures/{erasure.id}"' in page
 
 
 def test_the_vendor_sees_who_lets_support_look_and_why(at_desk: Sit, cast: Cast) -> None:

@@ -22,6 +22,7 @@ from features.models import CurrentVersion, Rollout, Withdrawal
 from features.resolve import serve
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
+from tenants.models import Operator
 from tests.cast import GREET, Cast
 
 from .conftest import Person, words
@@ -110,6 +111,17 @@ def test_a_changed_rule_is_a_difference_too(olga: Person, cast: Cast) -> None:
     assert "Rule for Tone" in page and "locked" in page
 
 
+def test_a_version_is_read_in_full_by_every_operator_and_written_by_who_publishes(olga: Person, cast: Cast) -> None:
+    for role, may in (("read", False), ("support", False), ("publish", True)):
+        Operator.objects.using(OPERATOR).update(roles=[role])
+        page = words(olga.see(f"{VERSIONS}?show=2"))
+        assert "Version 2 in full" in page and "Opening Begin with the time of day." in page
+        assert '{"edit":"locked"}' in page
+        assert ("Write the next version" in page) == may and ("Begin with it" in page) == may
+        assert ("New feature" in words(olga.see("/vendor/features"))) == may
+    olga.see(f"{VERSIONS}?show=9", 404)
+
+
 def test_making_a_version_current_says_first_what_happens(olga: Person, cast: Cast) -> None:
     page = words(olga.see(f"{VERSIONS}?confirm=current&version=2"))
     assert "Everyone who follows the vendor moves from version 1 to version 2 at once" in page
@@ -158,6 +170,47 @@ def test_while_a_rollout_is_under_way_the_current_version_cannot_be_moved(olga: 
     refused = olga.send(VERSIONS, htmx=False, act="current", version="2")
     assert refused.status_code == 409 and "is being rolled out to version 2" in words(refused)
     assert "Version 2, step 1 of 4" in words(olga.see("/vendor/features"))
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "told"),
+    [
+        (VERSIONS, {"act": "current", "version": "2"}, "Make version 2 current"),
+        (VERSIONS, {"act": "withdraw", "version": "1", "replacement": "2", "reason": "Wrong"}, "Withdraw version 1 for 2"),
+        ("/vendor/rollouts/new", form(), "Roll out version 2"),
+    ],
+)  # fmt: skip
+def test_where_it_takes_two_one_is_led_to_what_waits_for_the_other(
+    path: str, asked: dict[str, str], told: str, olga: Person, cast: Cast, settings: Any
+) -> None:
+    settings.SECOND_APPROVAL = True
+    answer = olga.client.post(path, asked)
+    assert answer["Location"] == "/vendor/approvals" and current(cast) == 1 and served_to(cast, cast.alice) == 1
+    page = words(olga.see("/vendor/approvals"))
+    assert told in page and "approves it within a day" in page and "Take back" in page
+
+
+# --- a new rollout
+
+
+def test_without_a_feature_one_chooses_the_version_to_move_to(olga: Person, cast: Cast) -> None:
+    page = olga.see("/vendor/rollouts/new")
+    assert "Choose the version that everyone is to move to" in words(page)
+    assert re.findall(r'href="\?feature=(\w+)&amp;to=(\d)"', page) == [("greet", "2")]  # not the current one
+    assert "version 1 to 2" in words(olga.see(NEW))
+    assert 'href="/vendor/rollouts/new"' in olga.see("/vendor/rollouts")
+    withdraw(cast.greet, 2, replacement=1, reason="x", by=cast.operator)
+    assert "There is no other version." in words(olga.see("/vendor/rollouts/new?feature=greet"))
+    assert "There is no feature nothing." in words(olga.see("/vendor/rollouts/new?feature=nothing", 404))
+
+
+def test_where_a_rollout_is_under_way_it_is_led_to_instead(olga: Person, cast: Cast) -> None:
+    begin(cast)
+    page = olga.see("/vendor/rollouts/new")
+    assert "Version 2 is on its way" in words(page) and "to=2" not in page
+    Operator.objects.using(OPERATOR).update(roles=["read"])
+    olga.see("/vendor/rollouts/new", 403)
+    assert "New rollout" not in words(olga.see("/vendor/rollouts"))
 
 
 # --- whom it would reach

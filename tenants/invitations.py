@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from .actions import check_role, enter
+from .actions import check_role, enter, hold_roles
 from .actor import Actor
 from .errors import Conflict, Forbidden, Invalid, NotFound, Problem, TooMany, Unavailable
 from .ids import uuid7
@@ -54,6 +54,7 @@ def invite(*, email: str, role: str, by: Actor) -> Invitation:
     tenant, address = by.in_tenant(), email.lower()
     with by.doing("member.manage", tenant) as event:
         check_role(role, by)
+        hold_roles(by)
         if Member.objects.filter(user__email=address, removed_at=None).exists():
             raise Conflict(f"{address} is a member already.")
         earlier = _unanswered().select_for_update().filter(email=address).first()
@@ -78,6 +79,7 @@ def send_again(invitation: Invitation, *, by: Actor) -> Invitation:
         if row is None:
             raise Conflict("This invitation has ended. Invite them again.")
         check_role(row.role, by)
+        hold_roles(by)
         _refuse_haste(row)
         _send(row, by.in_tenant(), by)
     return row

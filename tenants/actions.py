@@ -48,7 +48,7 @@ def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
         user = User.objects.filter(email=email.lower()).first()
         if user is not None and user.has_usable_password() and not Member.objects.filter(user=user).exists():
             raise Conflict(f"{user.email} has a login of their own. Invite them, so that they say yes themselves.")
-        member = enter(tenant, user or User.objects.create_user(email, name=name), role)
+        member = enter(tenant, user or User.objects.of(email, name=name), role)
         event.detail = {"member": str(member.id), "role": role}
     return member
 
@@ -83,6 +83,7 @@ def leave(*, by: Actor) -> None:
 
 def enter(tenant: Tenant, user: User, role: str) -> Member:
     """Make a person a member, again if they were one; within the tenant's transaction. Raises Conflict if they are."""
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)  # whichever way they come, one after the other
     member = Member.objects.filter(user=user).first()
     if member is not None and member.removed_at is None:
         raise Conflict(f"{user.email} is a member already.")

@@ -98,9 +98,7 @@ def invitations() -> QuerySet[Invitation]:
 
 def find_invitation(text: str) -> Invited:
     """What a link leads to. Raises NotFound, in the same words for one that never was, was used, has ended."""
-    key = parse(text, INVITATION)
-    if key is None:
-        raise _no_good()
+    key = _read(text)
     with tenant_tx(key.tenant_id):
         row = _good(key)
         tenant = Tenant.objects.get(pk=key.tenant_id)
@@ -119,9 +117,10 @@ def accept_as_new(text: str, *, name: str, password: str) -> Member:
 
     Whoever reads the mail has the address: so the link opens a login that nobody has opened yet.
     """
-    found = find_invitation(text)
-    with tenant_tx(found.tenant.id):
-        user = found.login or User.objects.create_user(found.invitation.email, name=name)
+    key, found = _read(text), find_invitation(text)
+    with tenant_tx(key.tenant_id):
+        _good(key, lock=True)
+        user = User.objects.of(found.invitation.email, name=name)
         user = User.objects.select_for_update().get(pk=user.pk)
         if user.has_usable_password():
             raise Conflict("There is a login with this address: sign in, and open the link again.")
@@ -131,9 +130,16 @@ def accept_as_new(text: str, *, name: str, password: str) -> Member:
         return _accept(text, user)
 
 
-def _accept(text: str, user: User) -> Member:
+def _read(text: str) -> KeyText:
     key = parse(text, INVITATION)
-    if key is None or not user.is_active:
+    if key is None:
+        raise _no_good()
+    return key
+
+
+def _accept(text: str, user: User) -> Member:
+    key = _read(text)
+    if not user.is_active:
         raise _no_good()
     with tenant_tx(key.tenant_id):
         row = _good(key, lock=True)

@@ -6,6 +6,7 @@ from typing import cast
 from uuid import UUID
 from zoneinfo import available_timezones
 
+from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -25,9 +26,11 @@ def create_tenant(*, slug: str, name: str, owner: User, by: Actor) -> tuple[Tena
     """Make an organisation with its first owner. Raises Conflict when the slug is taken."""
     tenant = Tenant(slug=slug, name=name)
     with by.doing("tenant.create", tenant):
-        if Tenant.objects.using(OPERATOR).filter(slug=slug).exists():
-            raise Conflict(f"There is an organisation called {slug} already.")
-        tenant.save(using=OPERATOR)
+        try:
+            with transaction.atomic(using=OPERATOR):
+                tenant.save(using=OPERATOR, force_insert=True)
+        except IntegrityError:
+            raise Conflict(f"There is an organisation called {slug} already.") from None
         member = Member(tenant=tenant, user=owner, role=Role.OWNER)
         for who in (tenant_itself(tenant.id), member_subject(member.id)):
             Subject(id=who.id, tenant=tenant, kind=who.kind, key=who.key).save(using=OPERATOR)
@@ -222,11 +225,9 @@ def revoke_key(key: ApiKey, *, by: Actor) -> None:
         ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
 
 
-def login_for(email: str, *, name: str = "", password: str | None = None) -> User:
-    """Return the login with this address, made if there is none; without a password it is opened by password reset."""
-    address = email.lower()
-    known = User.objects.using(OPERATOR).filter(email=address).first()
-    return known or User.objects.db_manager(OPERATOR).create_user(address, password, name=name)
+def login_for(email: str, *, name: str = "") -> User:
+    """Return the login with this address, made if there is none, to be opened by password reset."""
+    return User.objects.db_manager(OPERATOR).of(email, name=name)
 
 
 def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:

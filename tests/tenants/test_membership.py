@@ -11,7 +11,7 @@ from django.core import mail
 from django.db import connections
 
 from backend.actors import actor_of_login
-from tenants.actions import add_member, change_role, find_member, leave, login_for, remove_member
+from tenants.actions import add_member, change_role, create_tenant, find_member, leave, login_for, remove_member
 from tenants.actor import Actor
 from tenants.errors import Conflict, Forbidden, NotFound
 from tenants.invitations import accept_as_new, find_invitation, invite, revoke_invitation, send_again
@@ -199,3 +199,13 @@ def test_who_was_a_member_before_is_added_again(cast: Cast) -> None:
     bob.user.save()
     remove_member(bob, by=cast.ada)
     assert add_member(email="bob@acme.example", role="viewer", by=cast.ada).pk == bob.pk
+
+
+def test_of_two_organisations_of_one_name_made_at_once_there_is_one(cast: Cast) -> None:
+    """And one login of the owner of both, whom neither found."""
+
+    def make() -> None:
+        create_tenant(slug="initech", name="Initech", owner=login_for("bill@initech.example"), by=cast.operator)
+
+    assert errors(at_once(make, make)) == [Conflict]
+    assert User.objects.filter(email="bill@initech.example").count() == 1

@@ -6,6 +6,8 @@ from typing import cast
 from uuid import UUID
 from zoneinfo import available_timezones
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -239,6 +241,16 @@ def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:
     ]
     if wrong:
         raise Invalid("A key cannot have more than its organisation.", errors=wrong)
+
+
+def check_address(email: str) -> None:
+    """Refuse (Invalid) what is no e-mail address, or longer than one is kept."""
+    try:
+        validate_email(email)
+        User._meta.get_field("email").run_validators(email)
+    except ValidationError:
+        told = "must be an e-mail address"
+        raise Invalid("That is no e-mail address.", errors=[Problem("/email", "invalid", told)]) from None
 
 
 def check_role(role: str, by: Actor, was: str = "") -> None:

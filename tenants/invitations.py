@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from .actions import check_role, enter, hold_roles
+from .actions import check_address, check_role, enter, hold_roles
 from .actor import Actor
 from .errors import Conflict, Forbidden, Invalid, NotFound, Problem, TooMany, Unavailable
 from .ids import uuid7
@@ -47,13 +47,14 @@ class Invited:
 def invite(*, email: str, role: str, by: Actor) -> Invitation:
     """Mail somebody an invitation; an open one of theirs is replaced, and its link is dead.
 
-    Raises Invalid for an unknown role or an address that the mail server refuses, Forbidden for a role above one's own,
-    Conflict for a member and when too many are open, TooMany within a minute of the last mail to them, and Unavailable
-    when no mail can be sent. Nothing is kept then.
+    Raises Invalid for an unknown role, what is no address and one that the mail server refuses, Forbidden for a role
+    above one's own, Conflict for a member and when too many are open, TooMany within a minute of the last mail to them,
+    and Unavailable when no mail can be sent. Nothing is kept then.
     """
     tenant, address = by.in_tenant(), email.lower()
     with by.doing("member.manage", tenant) as event:
         check_role(role, by)
+        check_address(address)
         hold_roles(by)
         if Member.objects.filter(user__email=address, removed_at=None).exists():
             raise Conflict(f"{address} is a member already.")

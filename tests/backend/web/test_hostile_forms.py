@@ -102,3 +102,18 @@ def test_what_is_no_address_is_not_invited(address: str, cast: Cast) -> None:
 def test_what_cannot_be_kept_is_refused_in_words(path: str, cast: Cast) -> None:
     for answer in (person("ada").get(f"{path}?anything=a%00b"), person("ada").post(path, {"name": "a\0b"})):
         assert answer.status_code in (400, 405) and (answer.status_code == 405 or "U+0000" in words(answer))
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12", "0001-01-01", "9" * 40]
+)
+def test_no_moment_in_an_address_breaks_a_page(text: str, cast: Cast) -> None:
+    asked = "&".join(f"{name}={text.replace('+', '%2B')}" for name in ("at", "before", "from", "to", "since", "until"))
+    for who, paths in (
+        ("ada", ("/f/greet/timeline", "/org/f/greet/timeline", "/runs", "/org/audit")),
+        ("vendor", ("/vendor/audit",)),
+    ):
+        for path in paths:
+            assert person(who).get(f"{path}?{asked}").status_code in (200, 400, 404), path
+    for who, path in (("ada", "/org/usage"), ("ada", "/org/usage.csv"), ("vendor", "/vendor/tenants")):
+        assert person(who).get(f"{path}?month={text.replace('+', '%2B')}").status_code in (200, 400, 404), path

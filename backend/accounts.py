@@ -1,8 +1,11 @@
 """How people get a login, by being invited and not by signing up; and what happens to those who guess at one."""
 
+from types import SimpleNamespace
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import ngettext
@@ -25,12 +28,24 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Where one goes on from a new password."""
         return "/me"
 
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Mail somebody, with every link at our own address: the host that a request names is whoever's who sent it."""
+        here = urlsplit(settings.BASE_URL).netloc
+        links = {name: _at_home(link) for name, link in context.items() if name.endswith("_url")}
+        context = {**context, **links, "current_site": SimpleNamespace(name=here, domain=here)}
+        super().send_mail(template_prefix, email, context)
+
     def validation_error(self, code: str, *arguments: Any) -> ValidationError:
         """Return what a form says; too many guesses are no mistake in a form, but 429 for whoever counts answers."""
         if code == TOO_MANY:
             refuse()
         wrong: ValidationError = super().validation_error(code, *arguments)
         return wrong
+
+
+def _at_home(link: str) -> str:
+    """The same link at the address that people use, whatever host it was made for."""
+    return f"{settings.BASE_URL}{urlsplit(link).path}"
 
 
 def refuse() -> NoReturn:

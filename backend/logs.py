@@ -84,6 +84,7 @@ def logging_config(*, form: str, level: str) -> dict[str, Any]:
             **{name: {"level": "WARNING"} for name in quiet},
             "django": {"level": "INFO", "handlers": [], "propagate": True},
             "django.request": {"level": "ERROR"},  # what is below is in our own line of each request
+            "django.security": {"level": "CRITICAL"},  # it words what a caller sent; the line has the 400 and the 403
             "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
             "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},  # it logs raw queries
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},

@@ -92,7 +92,12 @@ def _note(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 class ErrorPages(MiddlewareMixin):
-    """Pages raise the same errors as the API; here, once, they become pages."""
+    """Pages raise the same errors as the API; here, once, they become pages, and no cache on the way keeps any page."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        kept_nowhere = request.path.startswith("/accounts/")  # passwords, links of resets, recovery codes
+        response.headers.setdefault("Cache-Control", "no-store" if kept_nowhere else "private, no-cache")
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, OperationalError | InterfaceError):

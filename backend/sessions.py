@@ -1,10 +1,14 @@
-"""Where else somebody is signed in, and signing out there."""
+"""Where else somebody is signed in, and signing out there; what their next page is to tell them."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from allauth.usersessions.internal.flows.sessions import end_other_sessions
 from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.messages.storage.cookie import CookieStorage
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.messages.storage.session import SessionStorage
 from django.http import HttpRequest
 
 from tenants.models import User
@@ -13,6 +17,20 @@ from tenants.models import User
 _BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
 _NAMES = {"Edg": "Edge", "OPR": "Opera"}
 _SYSTEMS = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux")
+
+
+class _Cookie(CookieStorage):
+    """Named as the session's cookie is: for this host alone where there is TLS, and apart on every port."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request)
+        self.cookie_name = settings.SESSION_COOKIE_NAME.replace("session", "messages")
+
+
+class Messages(FallbackStorage):
+    """What the next page tells, in a cookie; what is too long for one, in the session."""
+
+    storage_classes = (_Cookie, SessionStorage)
 
 
 @dataclass(frozen=True, slots=True)

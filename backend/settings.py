@@ -255,6 +255,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _SECURE
 _PORT = urlsplit(BASE_URL).port or ""
 SESSION_COOKIE_NAME = "__Host-session" if _SECURE else f"session{_PORT}"
 CSRF_COOKIE_NAME = "__Host-csrf" if _SECURE else f"csrf{_PORT}"
+MESSAGE_STORAGE = "backend.sessions.Messages"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # pages hold the token for their own scripts
 SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

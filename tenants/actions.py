@@ -6,7 +6,10 @@ from typing import cast
 from uuid import UUID
 from zoneinfo import available_timezones
 
-from django.db.models import QuerySet
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -17,7 +20,7 @@ from .isolation import OPERATOR
 from .keys import mint
 from .limits import requests_of_tenant, runs_of_tenant
 from .models import ApiKey, Invitation, Member, Subject, Tenant, User
-from .roles import Role, Scope
+from .roles import VERBS, Role, Scope
 from .subjects import make_sure, member_subject, tenant_itself
 
 
@@ -25,9 +28,11 @@ def create_tenant(*, slug: str, name: str, owner: User, by: Actor) -> tuple[Tena
     """Make an organisation with its first owner. Raises Conflict when the slug is taken."""
     tenant = Tenant(slug=slug, name=name)
     with by.doing("tenant.create", tenant):
-        if Tenant.objects.using(OPERATOR).filter(slug=slug).exists():
-            raise Conflict(f"There is an organisation called {slug} already.")
-        tenant.save(using=OPERATOR)
+        try:
+            with transaction.atomic(using=OPERATOR):
+                tenant.save(using=OPERATOR, force_insert=True)
+        except IntegrityError:
+            raise Conflict(f"There is an organisation called {slug} already.") from None
         member = Member(tenant=tenant, user=owner, role=Role.OWNER)
         for who in (tenant_itself(tenant.id), member_subject(member.id)):
             Subject(id=who.id, tenant=tenant, kind=who.kind, key=who.key).save(using=OPERATOR)
@@ -38,44 +43,52 @@ def create_tenant(*, slug: str, name: str, owner: User, by: Actor) -> tuple[Tena
 def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
     """Make the person with this address a member; a login is made when there is none, to be opened by password reset.
 
-    Raises Invalid for an unknown role, Forbidden when only an owner may give it, Conflict for a member already there.
+    Raises Invalid for an unknown role, Forbidden when only an owner may give it, Conflict for a member already there,
+    and for somebody who has opened a login elsewhere: they are asked (`invite`), and nobody reads their name before.
     """
     tenant = by.in_tenant()
     with by.doing("member.manage", tenant) as event:
         check_role(role, by)
-        user = User.objects.filter(email=email.lower()).first() or User.objects.create_user(email, name=name)
-        member = enter(tenant, user, role)
+        hold_roles(by)
+        user = User.objects.filter(email=email.lower()).first()
+        if user is not None and user.has_usable_password() and not Member.objects.filter(user=user).exists():
+            raise Conflict(f"{user.email} has a login of their own. Invite them, so that they say yes themselves.")
+        member = enter(tenant, user or User.objects.of(email, name=name), role)
         event.detail = {"member": str(member.id), "role": role}
     return member
 
 
 def change_role(member: Member, role: str, *, by: Actor) -> Member:
-    """Give a member another role. The last owner keeps theirs (Conflict)."""
+    """Give a member another role; what they invited to and now may not is revoked. The last owner stays (Conflict)."""
     with by.doing("member.manage", member) as event:
-        check_role(role, by, was=member.role)
-        _keep_an_owner(member, role)
-        event.detail = {"from": member.role, "to": role}
-        member.role = role
-        member.save(update_fields=["role"])
-    return member
+        now = hold_roles(by, member)
+        check_role(role, by, was=now.role)
+        _keep_an_owner(now, role)
+        event.detail = {"from": now.role, "to": role}
+        now.role = role
+        now.save(update_fields=["role"])
+        _revoke_invitations(now, VERBS[role])
+    return now
 
 
 def remove_member(member: Member, *, by: Actor) -> None:
     """End a membership and its keys at once. The person's runs and overrides stay; the last owner stays (Conflict)."""
     with by.doing("member.manage", member):
-        check_role(member.role, by, was=member.role)
-        _end(member)
+        now = hold_roles(by, member)
+        check_role(now.role, by, was=now.role)
+        _end(now)
 
 
 def leave(*, by: Actor) -> None:
     """End one's own membership and its keys at once. The last owner stays (Conflict)."""
     member = find_member(by.acting_for().id, by)
     with by.doing("member.leave", member):
-        _end(member)
+        _end(hold_roles(by, member))
 
 
 def enter(tenant: Tenant, user: User, role: str) -> Member:
     """Make a person a member, again if they were one; within the tenant's transaction. Raises Conflict if they are."""
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)  # whichever way they come, one after the other
     member = Member.objects.filter(user=user).first()
     if member is not None and member.removed_at is None:
         raise Conflict(f"{user.email} is a member already.")
@@ -214,11 +227,9 @@ def revoke_key(key: ApiKey, *, by: Actor) -> None:
         ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=Now())
 
 
-def login_for(email: str, *, name: str = "", password: str | None = None) -> User:
-    """Return the login with this address, made if there is none; without a password it is opened by password reset."""
-    address = email.lower()
-    known = User.objects.using(OPERATOR).filter(email=address).first()
-    return known or User.objects.db_manager(OPERATOR).create_user(address, password, name=name)
+def login_for(email: str, *, name: str = "") -> User:
+    """Return the login with this address, made if there is none, to be opened by password reset."""
+    return User.objects.db_manager(OPERATOR).of(email, name=name)
 
 
 def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:
@@ -232,6 +243,16 @@ def _check_limits(limits: Mapping[str, int | None], tenant: Tenant) -> None:
         raise Invalid("A key cannot have more than its organisation.", errors=wrong)
 
 
+def check_address(email: str) -> None:
+    """Refuse (Invalid) what is no e-mail address, or longer than one is kept."""
+    try:
+        validate_email(email)
+        User._meta.get_field("email").run_validators(email)
+    except ValidationError:
+        told = "must be an e-mail address"
+        raise Invalid("That is no e-mail address.", errors=[Problem("/email", "invalid", told)]) from None
+
+
 def check_role(role: str, by: Actor, was: str = "") -> None:
     """Refuse a role that there is not (Invalid), and one above the actor's own, to give or to take (Forbidden)."""
     if role not in list(Role):
@@ -241,21 +262,47 @@ def check_role(role: str, by: Actor, was: str = "") -> None:
         raise Forbidden("Only an owner may make, change or remove an owner.")
 
 
+def hold_roles(by: Actor, member: Member | None = None) -> Member:
+    """Read anew, and hold to the end of the transaction, who is what: the actor, the member, and every owner.
+
+    So nobody acts in a role that somebody has just taken from them, nor judges a member by what they were a moment ago.
+    All in the order of their ids, so that two who change each other never wait for each other. Returns the member, or
+    the actor's own row. Raises Forbidden for an actor who is something else by now, NotFound for a member who is gone.
+    """
+    mine = by.acting_for().id
+    wanted = mine if member is None else member.pk
+    rows = Member.objects.select_related("user").select_for_update(of=("self",), no_key=True)
+    live = rows.filter(Q(pk__in=(mine, wanted)) | Q(role=Role.OWNER), removed_at=None).order_by("pk")
+    held = {row.pk: row for row in live}
+    if mine not in held or held[mine].role != by.role:
+        raise Forbidden("Your role was changed a moment ago. Look again what you may do.")
+    if wanted not in held:
+        raise NotFound
+    return held[wanted]
+
+
 def _end(member: Member) -> None:
     """End a membership, its keys, and what it has invited to that nobody has come to."""
     _keep_an_owner(member, None)
     ApiKey.objects.filter(member=member, revoked_at=None).update(revoked_at=Now())
-    mine = Invitation.objects.filter(invited_by=f"member:{member.id}")
-    mine.filter(accepted_at=None, revoked_at=None).update(revoked_at=Now())
+    _revoke_invitations(member, frozenset())
     member.removed_at = timezone.now()
     member.save(update_fields=["removed_at"])
 
 
+def _revoke_invitations(member: Member, can: Collection[str]) -> None:
+    """Revoke what a member has asked people to become that they could not ask them now."""
+    open_ones = Invitation.objects.filter(invited_by=f"member:{member.id}", accepted_at=None, revoked_at=None)
+    if "member.manage" in can:
+        open_ones = open_ones.none() if "owner.manage" in can else open_ones.filter(role=Role.OWNER)
+    open_ones.update(revoked_at=Now())
+
+
 def _keep_an_owner(member: Member, role: str | None) -> None:
+    """Refuse (Conflict) to leave an organisation without an owner; within `hold_roles`."""
     if member.role != Role.OWNER or role == Role.OWNER:
         return
-    owners = Member.objects.select_for_update().filter(role=Role.OWNER, removed_at=None)
-    if len([owner for owner in owners if owner.pk != member.pk]) == 0:
+    if not Member.objects.filter(role=Role.OWNER, removed_at=None).exclude(pk=member.pk).exists():
         raise Conflict("An organisation needs an owner: make somebody else one first.")
 
 

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from .actions import check_role, enter
+from .actions import check_address, check_role, enter, hold_roles
 from .actor import Actor
 from .errors import Conflict, Forbidden, Invalid, NotFound, Problem, TooMany, Unavailable
 from .ids import uuid7
@@ -47,13 +47,15 @@ class Invited:
 def invite(*, email: str, role: str, by: Actor) -> Invitation:
     """Mail somebody an invitation; an open one of theirs is replaced, and its link is dead.
 
-    Raises Invalid for an unknown role or an address that the mail server refuses, Forbidden for a role above one's own,
-    Conflict for a member and when too many are open, TooMany within a minute of the last mail to them, and Unavailable
-    when no mail can be sent. Nothing is kept then.
+    Raises Invalid for an unknown role, what is no address and one that the mail server refuses, Forbidden for a role
+    above one's own, Conflict for a member and when too many are open, TooMany within a minute of the last mail to them,
+    and Unavailable when no mail can be sent. Nothing is kept then.
     """
     tenant, address = by.in_tenant(), email.lower()
     with by.doing("member.manage", tenant) as event:
         check_role(role, by)
+        check_address(address)
+        hold_roles(by)
         if Member.objects.filter(user__email=address, removed_at=None).exists():
             raise Conflict(f"{address} is a member already.")
         earlier = _unanswered().select_for_update().filter(email=address).first()
@@ -78,6 +80,7 @@ def send_again(invitation: Invitation, *, by: Actor) -> Invitation:
         if row is None:
             raise Conflict("This invitation has ended. Invite them again.")
         check_role(row.role, by)
+        hold_roles(by)
         _refuse_haste(row)
         _send(row, by.in_tenant(), by)
     return row
@@ -96,9 +99,7 @@ def invitations() -> QuerySet[Invitation]:
 
 def find_invitation(text: str) -> Invited:
     """What a link leads to. Raises NotFound, in the same words for one that never was, was used, has ended."""
-    key = parse(text, INVITATION)
-    if key is None:
-        raise _no_good()
+    key = _read(text)
     with tenant_tx(key.tenant_id):
         row = _good(key)
         tenant = Tenant.objects.get(pk=key.tenant_id)
@@ -117,9 +118,10 @@ def accept_as_new(text: str, *, name: str, password: str) -> Member:
 
     Whoever reads the mail has the address: so the link opens a login that nobody has opened yet.
     """
-    found = find_invitation(text)
-    with tenant_tx(found.tenant.id):
-        user = found.login or User.objects.create_user(found.invitation.email, name=name)
+    key, found = _read(text), find_invitation(text)
+    with tenant_tx(key.tenant_id):
+        _good(key, lock=True)
+        user = User.objects.of(found.invitation.email, name=name)
         user = User.objects.select_for_update().get(pk=user.pk)
         if user.has_usable_password():
             raise Conflict("There is a login with this address: sign in, and open the link again.")
@@ -129,9 +131,16 @@ def accept_as_new(text: str, *, name: str, password: str) -> Member:
         return _accept(text, user)
 
 
-def _accept(text: str, user: User) -> Member:
+def _read(text: str) -> KeyText:
     key = parse(text, INVITATION)
-    if key is None or not user.is_active:
+    if key is None:
+        raise _no_good()
+    return key
+
+
+def _accept(text: str, user: User) -> Member:
+    key = _read(text)
+    if not user.is_active:
         raise _no_good()
     with tenant_tx(key.tenant_id):
         row = _good(key, lock=True)

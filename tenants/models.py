@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import make_password
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
@@ -23,6 +24,12 @@ class UserManager(BaseUserManager["User"]):
         user.set_password(password)
         user.save(using=self._db)
         return user
+
+    def of(self, email: str, *, name: str = "") -> "User":
+        """The login with this address; one without a password is made if there is none. Of two at once one makes it."""
+        address = email.lower()
+        fields = {"name": name, "password": make_password(None)}
+        return self.get_or_create(email=address, defaults=fields)[0]
 
 
 class User(AbstractBaseUser):

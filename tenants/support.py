@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from .actor import Actor, note_for_vendor
 from .isolation import OPERATOR, operator_tx
-from .models import SupportGrant, Tenant, VendorAuditEvent
+from .models import SupportGrant, Tenant
 from .workshop import customers
 
 MOST_HOURS = 7 * 24
@@ -25,7 +25,7 @@ def grant_support(*, hours: int, reason: str, by: Actor) -> SupportGrant:
         made.until = timezone.now() + timedelta(hours=hours)
         made.save(force_insert=True)
         made.refresh_from_db(fields=["created_at"])
-        event.detail = {"grant": str(made.id), "until": made.until.isoformat(), "reason": reason}
+        event.detail = {"grant": str(made.id), "until": made.until.isoformat()}
         note_for_vendor(tenant, "support.grant", event.detail, by=by)
     return made
 
@@ -45,7 +45,7 @@ def live_grants() -> QuerySet[SupportGrant]:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Leave as the vendor's record has it: why, from when, until when, and when it ended before that."""
+    """Leave as it was given: why, from when, until when, and when it ended before that."""
 
     reason: str
     at: datetime
@@ -54,19 +54,14 @@ class Given:
 
 
 def grants_told(tenant: Tenant, most: int = 20) -> list[Given]:
-    """The leaves that an organisation gave, the newest first; for operators, within their transaction.
-
-    They read this of the vendor's record: of the organisation's own row they are let see no more than the time.
-    """
-    events = VendorAuditEvent.objects.using(OPERATOR).filter(verb="support.grant", target=f"tenant:{tenant.pk}")
-    found = list[Given]()
-    ended: datetime | None = None
-    for event in events.order_by("-sequence")[:most]:
-        if until := event.detail.get("until"):
-            over = ended if ended and ended < datetime.fromisoformat(until) else None
-            found.append(Given(event.detail["reason"], event.at, datetime.fromisoformat(until), over))
-        ended = event.at
-    return found
+    """The leaves that an organisation gave, the newest first; for operators, within their transaction."""
+    rows = SupportGrant.objects.using(OPERATOR).only("id", "reason", "created_at", "until", "ended_at")
+    return [
+        Given(
+            row.reason, row.created_at, row.until, row.ended_at if row.ended_at and row.ended_at < row.until else None
+        )
+        for row in rows.filter(tenant=tenant).order_by("-id")[:most]
+    ]
 
 
 def support_ends() -> dict[UUID, datetime]:

@@ -172,8 +172,9 @@ class Tenants(Door):
     def post(self, request: Request) -> Response:
         self.actor.need("tenant.create")
         body = self.read(NewTenant)
-        owner = login_for(body["owner"])
-        tenant, _ = create_tenant(slug=body["slug"], name=body["name"], owner=owner, by=self.actor)
+        with self.actor.present():  # without the organisation no login for its owner either
+            owner = login_for(body["owner"])
+            tenant, _ = create_tenant(slug=body["slug"], name=body["name"], owner=owner, by=self.actor)
         return Response(_tenant_json(tenant), status=201)
 
 

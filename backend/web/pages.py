@@ -20,7 +20,7 @@ from backend.actors import READS, TENANT_OF_SESSION, actor_of_login, admit
 from backend.second_factor import lacks_second_factor
 from features.overview import Overview
 from tenants.actor import Actor
-from tenants.errors import Forbidden
+from tenants.errors import Forbidden, Malformed
 from tenants.limits import count_request
 from tenants.models import User
 
@@ -68,6 +68,7 @@ def for_logins(view: View[P]) -> Callable[Concatenate[HttpRequest, P], HttpRespo
         person: User | AnonymousUser = request.user
         if isinstance(person, AnonymousUser):
             return _to_login(request)
+        _refuse_nul(request)
         with timezone.override(zone_of(person)):
             answer = view(request, *arguments, **named)
         patch_vary_headers(answer, ["HX-Request"])  # one address, two answers: the page, and a part of it
@@ -117,6 +118,13 @@ def answer(
     for header, value in headers.items():
         made[header.replace("_", "-")] = value
     return made
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """Raise Malformed for U+0000 in whatever was sent: PostgreSQL holds none, so nothing is called so."""
+    sent = [value for form in (request.GET, request.POST) for name, values in form.lists() for value in (name, *values)]
+    if any("\0" in text for text in (request.path, *sent)):
+        raise Malformed(_("What was sent holds a character that cannot be kept (U+0000). Take it out."))
 
 
 def _to_second_factor(request: PageRequest) -> HttpResponseBase:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from features.engine import check_field, compile_behavior, digest, flatten, parse_rules
@@ -49,9 +49,11 @@ def create_feature(
         raise Invalid(f"{key[:80]!r} cannot be a feature's key.", errors=[Problem("/feature", "name", rule)])
     feature = Feature(key=key, title=title, summary=summary, verb=verb, icon=icon)
     with by.doing("feature.create", feature) as event:
-        if Feature.objects.using(OPERATOR).filter(key=key).exists():
-            raise Conflict(f"There is a feature {key} already: publish a version of it instead.")
-        feature.save(using=OPERATOR)
+        try:
+            with transaction.atomic(using=OPERATOR):
+                feature.save(using=OPERATOR, force_insert=True)
+        except IntegrityError:
+            raise Conflict(f"There is a feature {key} already: publish a version of it instead.") from None
         version = _new_version(feature, 1, behavior, rules, titles, samples, message, source, source_digest, by)
         bump_vendor(feature.id)
         _move(feature, 1, by)

@@ -123,7 +123,7 @@ def test_with_tls_cookies_are_bound_to_the_host_and_browsers_come_by_tls_for_a_y
     assert settings_read(here).stdout.split() == ["session8000", "csrf8000", "0"]
 
 
-def test_both_cookies_are_for_this_host_alone_by_tls_alone_and_not_for_scripts(cast: Cast, settings: Any) -> None:
+def test_every_cookie_is_for_this_host_alone_by_tls_alone_and_not_for_scripts(cast: Cast, settings: Any) -> None:
     settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME = settings_read({}).stdout.split()[:2]
     settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True  # as for an https address
     login = User.objects.get(email="alice@acme.example")
@@ -133,7 +133,8 @@ def test_both_cookies_are_for_this_host_alone_by_tls_alone_and_not_for_scripts(c
     client.get("/accounts/login/", secure=True)
     answer = client.post("/accounts/login/", {"login": login.email, "password": "a long enough secret"}, secure=True)
     assert answer.status_code == 302
-    for name in ("__Host-session", "__Host-csrf"):
-        cookie = client.cookies[name]
+    client.post("/me", {"act": "profile", "name": "Alice", "zone": ""}, secure=True)  # which says that it is saved
+    assert sorted(client.cookies) == ["__Host-csrf", "__Host-messages", "__Host-session"]
+    for cookie in client.cookies.values():
         held = (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"])
         assert held == (True, True, "Lax", "/", "")

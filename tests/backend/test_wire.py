@@ -127,6 +127,24 @@ def test_a_refusal_is_a_line_in_the_log(stack: Stack) -> None:
     assert (nobody["status"], nobody["actor"]) == (401, None)
 
 
+def test_no_header_of_a_caller_is_in_the_log(stack: Stack) -> None:
+    """A host that is not ours among them, which Django would tell in words."""
+    names = (
+        b"Host",
+        b"Bespoke-User",
+        b"If-Match",
+        b"X-Request-Id",
+        b"Referer",
+        b"Cookie",
+        b"X-Forwarded-For",
+        b"Accept",
+    )
+    for name in names:
+        host = b"" if name == b"Host" else b"Host: localhost\r\n"
+        told(stack, b"GET /api/v1/me HTTP/1.1\r\n" + host + name + b": (CANARY-HEADER)\r\n" + END)
+    assert "CANARY-HEADER" not in stack.logs()
+
+
 def test_what_a_caller_sends_makes_no_line_of_its_own_in_the_log(stack: Stack) -> None:
     forged = b'"}\\n{"event": "forged", "level": "info"}'
     for data in (

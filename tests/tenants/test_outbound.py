@@ -268,6 +268,19 @@ def test_no_proxy_of_the_environment_is_asked(
     assert (there.connections, listener.connections) == (1, 0)
 
 
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_nothing_of_the_environment_says_by_what_a_call_is_made(
+    name: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that needs no proxy would get another transport than that of its scheme: plain http to the internet."""
+    settings.OUTBOUND_NETWORKS, settings.OUTBOUND_PORTS = [LOOPBACK], [80, 443]
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, "plain.example")
+    monkeypatch.setattr(outbound.httpcore2.AnyIOBackend, "connect_tcp", None)  # it would be called
+    with pytest.raises(Refused):
+        send("http://plain.example/", resolve=answers("93.184.215.14"))
+
+
 def test_a_listener_that_hangs_is_left_after_the_time_for_all_of_it(listener: Listener, settings: Any) -> None:
     settings.OUTBOUND_NETWORKS, listener.hold = [LOOPBACK], threading.Event()
     with pytest.raises(Failed, match="no answer within"):

@@ -39,8 +39,9 @@ def organisations(request: PageRequest) -> HttpResponseBase:
         return _list(request, form, status=422)
     given = form.cleaned_data
     try:
-        owner = login_for(given["owner"])
-        create_tenant(slug=given["slug"], name=given["name"], owner=owner, by=request.actor)
+        with request.actor.present():  # without the organisation no login for its owner either
+            owner = login_for(given["owner"])
+            create_tenant(slug=given["slug"], name=given["name"], owner=owner, by=request.actor)
     except (Conflict, Invalid) as error:
         form.refuse(error)
         return _list(request, form, status=error.status)
@@ -69,6 +70,7 @@ def organisation(request: PageRequest, slug: str) -> HttpResponseBase:
     act = request.POST.get("act", "")
     if act not in FORMS:
         raise Malformed("Say what to do: state, limits or erase.")
+    request.actor.need(f"tenant.{act}")
     form = FORMS[act](request.POST)
     if not form.is_valid():
         return _one(request, tenant, {act: form}, status=422)

@@ -221,9 +221,9 @@ def _moment(text: str | None) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the first day there is begins in the east before there was one
         raise Malformed("That is no moment.") from None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _run(request: PageRequest, feature: Feature, layer: Layer, text: str | None) -> Run | None:

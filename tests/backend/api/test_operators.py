@@ -18,6 +18,7 @@ from tenants.isolation import OPERATOR, operator_tx
 from tenants.models import Operator, OperatorKey, SupportGrant, VendorAuditEvent
 from tenants.operators import create_operator_key, set_roles
 from tenants.roles import OPERATORS
+from tenants.support import grants_told
 from tenants.system import system_actor
 from tests.cast import Cast
 from tests.conftest import Knock
@@ -302,3 +303,17 @@ def test_every_look_is_in_both_audits(cast: Cast, api: Caller, run: str) -> None
         )  # fmt: skip
     granted = [row["verb"] for row in api(cast.operator).get("/operator/audit").json()["items"]]
     assert "support.grant" in granted
+
+
+def test_neither_audit_holds_why_support_was_let_in_nor_whom_it_looked_for(cast: Cast, api: Caller) -> None:
+    """Audits outlive people. Why is on the organisation's own row, which the vendor reads and an erasure takes."""
+    leave = {"hours": 4, "reason": "CANARY-WHY: ask Ann Smith"}
+    assert api(cast.ada).post("/support-access", leave).status_code == 201
+    _, sue = hire("sue", "support", **IN_ACME)
+    assert sue.get("/runs?user=CANARY-ANN").status_code in (200, 404)
+    assert sue.get(f"{GREET}/overrides/CANARY-ANN").status_code == 405
+    told = str([api(who).get(path).json() for who, path in ((cast.ada, "/audit"), (cast.operator, "/operator/audit"))])
+    assert "support.grant" in told and "/overrides/subject" in told and "CANARY" not in told
+    with operator_tx():
+        [given] = grants_told(cast.ada.in_tenant())
+    assert (given.reason, given.ended) == (leave["reason"], None)

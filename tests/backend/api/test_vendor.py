@@ -1,5 +1,6 @@
 """The vendor's doors: models and their aliases, organisations, what operators did."""
 
+from tenants.models import User
 from tests.cast import Cast
 
 from .acts import FIRST, OURS, digest, kind, problems, publish, served
@@ -96,3 +97,9 @@ def test_a_target_ends_and_says_first_whom_that_touches(cast: Cast, api: Caller)
     assert kind(api(cast.operator).get(f"{TARGET}/9")) == (404, "not-found")
     both = {"ends": None, "replacement": 1}
     assert problems(api(cast.operator).put(f"{TARGET}/1", both)) == {("/replacement", "together")}
+
+
+def test_an_organisation_that_was_not_made_leaves_no_login_behind(cast: Cast, api: Caller) -> None:
+    taken = {"slug": "acme", "name": "Acme", "owner": "nobody.yet@acme.example"}
+    assert kind(api(cast.operator).post("/tenants", taken)) == (409, "conflict")
+    assert not User.objects.filter(email=taken["owner"]).exists()

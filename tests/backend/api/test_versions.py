@@ -1,6 +1,10 @@
 """The base history: versions, differences, and which one is current."""
 
-from tests.cast import Cast
+from features.actions.versions import create_feature
+from features.models import Feature
+from tenants.errors import Conflict
+from tests.cast import GREET, Cast
+from tests.tenants.test_membership import at_once, errors
 
 from .acts import FIRST, GREETING, MINE, behavior, digest, everybody, hidden, kind, moved, problems, publish, served
 from .conftest import Caller
@@ -83,3 +87,11 @@ def test_an_override_lives_on_over_a_new_version(cast: Cast, api: Caller) -> Non
     publish(api, cast, instructions__role=POLITE)
     fields = served(api, cast.alice)["fields"]
     assert (fields["vars.tone"], fields["instructions.role"]) == ("warm", POLITE)
+
+
+def test_of_two_features_of_one_key_made_at_once_there_is_one(cast: Cast) -> None:
+    def make() -> None:
+        create_feature(key="greet-again", title="Again", summary="So.", behavior=GREET, by=cast.operator)
+
+    assert errors(at_once(make, make)) == [Conflict]
+    assert Feature.objects.filter(key="greet-again").count() == 1

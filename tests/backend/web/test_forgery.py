@@ -154,3 +154,17 @@ def test_a_key_in_an_address_is_no_key(cast: Cast) -> None:
     key = cast.key(cast.alice)
     for query in (f"key={key}", f"api_key={key}", f"access_token={key}", f"Authorization=Bearer%20{key}"):
         assert Client().get(f"/api/v1/me?{query}").status_code == 400  # nothing that /me knows
+
+
+def test_no_cache_on_the_way_keeps_a_page(cast: Cast) -> None:
+    """Pages with a password, a link that resets it or recovery codes, the browser's own neither."""
+    row = login("alice@acme.example")
+    row.set_password("a long enough secret")
+    row.save(update_fields=["password"])
+    client = Client()
+    client.post("/accounts/login/", {"login": row.email, "password": "a long enough secret"})
+    for path in ("/accounts/password/change/", "/accounts/password/reset/key/1-abc/", "/accounts/2fa/"):
+        answer = client.get(path)
+        assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (200, True), path
+    for path in ("/", "/me", "/runs", "/nothing", "/api/v1/me", "/errors/not-found"):
+        assert {"private", "no-cache"} <= set(client.get(path)["Cache-Control"].split(", ")), path

@@ -167,3 +167,15 @@ def test_a_reset_opens_the_login_and_ends_its_sessions_elsewhere(cast: Cast) -> 
     assert elsewhere.get("/").status_code == 302
     again = client.get(found[1], follow=True)
     assert "password1" not in again.content.decode()  # the link is used up
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "testserver:1337"])
+def test_a_reset_leads_to_our_own_address_whatever_host_was_asked_for(host: str, cast: Cast, settings: Any) -> None:
+    """Else whoever asks for somebody's reset chooses where the link takes its secret."""
+    settings.BASE_URL = "https://bespoke.example"
+    for email in ("alice@acme.example", "nobody@acme.example"):
+        Client().post(RESET, {"email": email}, headers={"Host": host, "X-Forwarded-Host": "evil.example"})
+    assert len(mail.outbox) == 2
+    for message in mail.outbox:
+        assert re.findall(r"https?://[^/\s]+", str(message.body)) == ["https://bespoke.example"]
+        assert host not in str(message.body) and "evil" not in str(message.body)

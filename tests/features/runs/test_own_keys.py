@@ -17,7 +17,7 @@ from tenants import provider_keys
 from tenants.errors import OverBudget
 from tenants.models import ProviderKey
 from tenants.provider_keys import add_provider_key, revoke_provider_key
-from tenants.secrets import Secret, rotate, seal, sealed_columns
+from tenants.secrets import Secret, is_readable, rotate, seal, sealed_columns
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
 from tests.outside import until
@@ -137,17 +137,43 @@ def test_a_key_that_cannot_be_read_fails_the_run_and_the_vendors_does_not_stand_
     assert model.keys == []
 
 
-def test_a_ciphertext_moved_to_another_tenant_opens_nothing(cast: Cast, model: FakeModel) -> None:
-    hers, theirs = enter(cast), enter(cast, "sk-the-key-of-globex-0000", by=cast.gus)
+def swap(one: ProviderKey, other: ProviderKey) -> None:
+    """Put each one's ciphertext into the other's row, as somebody could who owns the database."""
     with connections["owner"].cursor() as cursor:
         cursor.execute("ALTER TABLE tenants_providerkey NO FORCE ROW LEVEL SECURITY")
-        cursor.execute(
-            "UPDATE tenants_providerkey t SET sealed = s.sealed FROM tenants_providerkey s WHERE s.id = %s AND t.id = %s",
-            [hers.id, theirs.id],
-        )
+        for given, taker in ((one, other), (other, one)):
+            cursor.execute("UPDATE tenants_providerkey SET sealed = %s WHERE id = %s", [given.sealed, taker.id])
         cursor.execute("ALTER TABLE tenants_providerkey FORCE ROW LEVEL SECURITY")
-    assert run(cast, cast.mallory).error["type"] == "key_unreadable"
+
+
+def test_ciphertexts_swapped_between_two_tenants_open_for_neither(
+    cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the associated data alone: here both tenants' data keys are made the same."""
+    monkeypatch.setattr("tenants.secrets._data_key", lambda *_: b"k" * 32)
+    swap(enter(cast), enter(cast, "sk-the-key-of-globex-0000", by=cast.gus))
+    assert [run(cast, who).error["type"] for who in (cast.alice, cast.mallory)] == ["key_unreadable"] * 2
     assert model.keys == []
+
+
+def test_moved_to_another_tenant_with_its_row_a_ciphertext_does_not_open_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The tenant is in the associated data, whatever id the row has; and so is the row, whatever its tenant."""
+    monkeypatch.setattr("tenants.secrets._data_key", lambda *_: b"k" * 32)
+    acme, globex, row, other = (UUID(int=n) for n in range(1, 5))
+    sealed = seal(OWN, tenant_id=acme, row_id=row)
+    assert is_readable(sealed, tenant_id=acme, row_id=row)
+    assert not is_readable(sealed, tenant_id=globex, row_id=row)
+    assert not is_readable(sealed, tenant_id=acme, row_id=other)
+
+
+def test_ciphertexts_swapped_between_two_keys_of_a_tenant_open_for_neither(cast: Cast, model: FakeModel) -> None:
+    """A key that was retired, or is for another endpoint, does not come back in another's place."""
+    swap(enter(cast), enter(cast, "sk-the-newer-key-of-acme"))
+    assert run(cast).error["type"] == "key_unreadable" and model.keys == []
+    with cast.ada.present():
+        assert {provider_keys.state_of(key) for key in ProviderKey.objects.all()} == {"unreadable"}
 
 
 def test_an_own_endpoint_is_called_with_the_own_key_where_it_may_be(

@@ -26,7 +26,7 @@ from tenants.support import open_to_support
 TENANT_OF_SESSION = "tenant"
 MEMBERSHIPS = "_memberships"
 READS = ("GET", "HEAD", "OPTIONS")
-_TOLD = ("feature", "layer")  # what an address names that is no person's
+_TOLD = ("feature", "layer", "slug")  # what an address names that is no person's
 USED_EVERY = timedelta(minutes=1)  # how exactly `last used` is kept: not one write per request
 
 

@@ -688,7 +688,7 @@ TABLE: dict[str, list[Row]] = {
     "vendor/tenants/<slug:slug>/look/runs/<uuid:run_id>": [
         Row("get", "/vendor/tenants/acme/look/runs/{run}", "302 302 403 403 403 403 302 403"),
     ],
-    "vendor/tenants/<slug:slug>/look/f/<str:key>": [
+    "vendor/tenants/<slug:slug>/look/f/<str:feature>": [
         Row("get", "/vendor/tenants/acme/look/f/greet?user={subject}", "302 302 403 403 403 403 302 403"),
     ],
     "vendor/usage": [

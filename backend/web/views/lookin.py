@@ -99,12 +99,12 @@ def run(request: PageRequest, by: Actor, seen: dict[str, Any], run_id: UUID) -> 
 
 
 @within
-def behavior(request: PageRequest, by: Actor, seen: dict[str, Any], key: str) -> HttpResponseBase:
+def behavior(request: PageRequest, by: Actor, seen: dict[str, Any], feature: str) -> HttpResponseBase:
     """What the organisation is served of a feature, or `?user=` somebody of it, and `?at=` was then, field by field."""
-    feature, at = find_feature(key, by), moment(request.GET.get("at") or None)
+    found, at = find_feature(feature, by), moment(request.GET.get("at") or None)
     user = request.GET.get("user", "").strip()
     who = subject_named(by, user) if user else tenant_itself(by.tenant_id)
-    context = {**seen, "feature": feature, "user": user, "at": at, "looked": _looked(feature, who, at, by)}
+    context = {**seen, "feature": found, "user": user, "at": at, "looked": _looked(found, who, at, by)}
     return answer(request, BEHAVIOR, context)
 
 

@@ -181,9 +181,8 @@ def _model(aliases: Sequence[str], document: Mapping[str, Any]) -> Schema:
     said = document["behavior"].get("model")
     now = said.get("name") if isinstance(said, Mapping) else None
     names = dict.fromkeys([*aliases, now] if isinstance(now, str) and now else aliases)
-    numbers = {
-        name: _number(str(FIELDS.get(f"model.{name}", name)), *bounds[:2]) for name, bounds in MODEL_NUMBERS.items()
-    }
+    titles = {name: str(FIELDS.get(f"model.{name}", name)) for name in (*MODEL_NUMBERS, "name", "fallbacks")}
+    numbers = {name: _number(titles[name], *bounds[:2]) for name, bounds in MODEL_NUMBERS.items()}
     alias = {"type": "string", "title": _("model")}
     fallbacks = {"type": "array", "items": alias, "title": titles["fallbacks"], "maxItems": 4}
     return _object({"name": {"enum": list(names), "title": titles["name"]}, **numbers, "fallbacks": fallbacks}, "name")

@@ -59,6 +59,25 @@ def properties(schema: Schema, definitions: Schema) -> dict[str, Schema]:
     return {name: follow(part, definitions) for name, part in as_schema(schema.get("properties")).items()}
 
 
+def with_flags_left_out(part: Any) -> Any:
+    """A contract whose optional booleans are choices of yes and no, so that an example can also leave them out."""
+    if not isinstance(part, Mapping):
+        return part
+    kept = {**part}
+    for group in ("properties", "$defs"):
+        if isinstance(part.get(group), Mapping):
+            kept[group] = {name: with_flags_left_out(inner) for name, inner in part[group].items()}
+    if "items" in part:
+        kept["items"] = with_flags_left_out(part["items"])
+    needed = part.get("required", ())
+    for name, inner in as_schema(kept.get("properties")).items():
+        if name not in needed and isinstance(inner, Mapping) and inner.get("type") == "boolean" and "enum" not in inner:
+            said = {key: inner[key] for key in ("title", "description", "default") if key in inner}
+            choice = {"enum": [True, False], "labels": {True: _("Yes"), False: _("No")}, "unset": _("Left out")}
+            kept["properties"] = {**kept["properties"], name: {**said, **choice}}
+    return kept
+
+
 def label(name: str, schema: Schema) -> str:
     title = schema.get("title")
     return title if isinstance(title, str) and title else sentence(name)

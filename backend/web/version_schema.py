@@ -14,7 +14,7 @@ from features.engine import check_schema
 from features.engine.checks import KINDS
 from features.engine.fields import LIMIT_DEFAULTS, LIMITS, MODEL_NUMBERS
 
-from .schema_words import Schema, check_kinds
+from .schema_words import Schema, check_kinds, with_flags_left_out
 from .version_parts import BESIDE, CONTRACTS, TITLE
 from .words import FIELDS, GROUP_TITLES
 
@@ -209,7 +209,7 @@ def _contracts(document: Mapping[str, Any]) -> dict[str, Any]:
     for side, title in titles.items():
         schema = document["behavior"].get(side)
         if isinstance(schema, dict) and not check_schema(schema):
-            moved = _moved(schema, f"{side}.")
+            moved = _moved(with_flags_left_out(schema), f"{side}.")
             found["$defs"] |= {f"{side}.{name}": part for name, part in dict(moved.pop("$defs", None) or {}).items()}
             found[side] = {**moved, "type": "object", "title": title, "description": ""}
     return found

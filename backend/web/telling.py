@@ -15,6 +15,7 @@ from features.timeline import Happening
 from tenants.actor import Actor
 
 from .templatetags.b import clock
+from .verb_words import WHAT
 from .words import field_title, plain, sentence, short_digest
 
 SHORT = 40  # characters; a value that long is told, a longer one only named
@@ -118,8 +119,12 @@ def detail_words(detail: Mapping[str, Any] | None, names: Mapping[str, str]) -> 
 
     `names` are those of ids and labels. What has only an id and no name that the reader may know is left out.
     """
-    told = ((name, _short(value, names)) for name, value in (detail or {}).items() if value not in ("", None))
-    return " · ".join(f"{sentence(name)}: {words}" for name, words in told if words)
+    told = dict(detail or {})
+    told.pop("layer", None)  # the verb says it
+    what = str(told.pop("what", ""))
+    parts = ((sentence(name), _short(value, names)) for name, value in told.items() if value not in ("", None))
+    first = [sentence(str(WHAT.get(what, what)))] if what else []
+    return " · ".join([*first, *(f"{name}: {words}" for name, words in parts if words)])
 
 
 def _short(value: Any, names: Mapping[str, str]) -> str:

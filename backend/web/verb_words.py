@@ -51,6 +51,25 @@ DONE: Mapping[str, object] = {
     "version.withdraw": _("Withdrew a version, or lifted that"),
     "webhook.manage": _("Changed a webhook"),
 }
+WHAT: Mapping[str, object] = {
+    "advance": _("to the next step"),
+    "asked": _("asked for"),
+    "done": _("done"),
+    "hand out": _("handed out to others"),
+    "leave to": _("left to somebody else"),
+    "made": _("made"),
+    "pause": _("paused"),
+    "pin": _("stays"),
+    "promote": _("made the organisation's"),
+    "resolve": _("conflicts decided"),
+    "restore": _("put back as it was"),
+    "resume": _("resumed"),
+    "roll_back": _("rolled back"),
+    "start": _("started"),
+    "taken": _("taken away"),
+    "unpin": _("follows the vendor again"),
+}
+"""What exactly was done, where a verb stands for several acts (`what` of an event's detail)."""
 # What is only looked at leaves no event.
 SILENT = frozenset(
     {"audit.read", "audit.vendor", "behavior.others", "feature.read", "member.read", "rollout.read", "run.others"}

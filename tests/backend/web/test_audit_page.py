@@ -10,6 +10,7 @@ from backend.actors import actor_of_key
 from backend.web.verb_words import DONE, SILENT, verb_words
 from backend.web.views import audit
 from features.actions.overrides import ANY, save_operation
+from features.actions.pins import pin
 from tenants.actions import create_key
 from tenants.actor import Actor
 from tenants.models import AuditEvent
@@ -124,6 +125,9 @@ def test_details_name_people_keys_and_end_users_and_leave_bare_ids_to_who_looks_
     created, _text = create_key(kind="service", name="The till", scopes=["run"], by=cast.ada)
     page = at_desk(cast.ada).see("/org/audit")
     told = words(page)
+    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
+    stayed = words(at_desk(cast.ada).see("/org/audit"))
+    assert "Changed on which version they stay Greet Stays · " in stayed and "Layer:" not in stayed
     assert "Subject: customer-42" in told and "Key: The till" in told and "Member: Alice" in told
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", told)
     assert f"{created.id}" in unescape(page)

@@ -11,6 +11,7 @@ from backend.web.verb_words import DONE, SILENT, verb_words
 from backend.web.views import audit
 from features.actions.overrides import ANY, save_operation
 from features.actions.pins import pin
+from features.runs.budgets import add_budget
 from tenants.actions import create_key
 from tenants.actor import Actor
 from tenants.models import AuditEvent
@@ -123,14 +124,14 @@ def test_details_name_people_keys_and_end_users_and_leave_bare_ids_to_who_looks_
     someone = actor_of_key(cast.key(cast.acme_service), "customer-42")
     save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=someone)
     created, _text = create_key(kind="service", name="The till", scopes=["run"], by=cast.ada)
+    budget = add_budget(period="month", soft=None, hard=1_000_000, by=cast.ada)
+    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
     page = at_desk(cast.ada).see("/org/audit")
     told = words(page)
-    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
-    stayed = words(at_desk(cast.ada).see("/org/audit"))
-    assert "Changed on which version they stay Greet Stays · " in stayed and "Layer:" not in stayed
+    assert "Changed on which version they stay Greet Stays · " in told and "Layer:" not in told
     assert "Subject: customer-42" in told and "Key: The till" in told and "Member: Alice" in told
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", told)
-    assert f"{created.id}" in unescape(page)
+    assert f"{created.id}" in unescape(page) and f"{budget.id}" in unescape(page)
 
 
 def test_every_verb_that_can_be_audited_has_words() -> None:

@@ -1,6 +1,6 @@
 """Fields of two behaviors side by side, for people: of one that is hidden from them, only that it differs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -9,6 +9,7 @@ from features.engine import Change
 
 from .comparing import Piece, pieces
 from .parts import Difference
+from .schema_words import contract_lines
 from .words import field_title, readable
 
 
@@ -17,7 +18,7 @@ def differences_of(changes: Iterable[Change], hidden: frozenset[str], titles: Ma
     return [
         hidden_difference(field_title(change.field, titles))
         if change.field in hidden
-        else Difference(field_title(change.field, titles), pieces(_read(change, "before"), _read(change, "after")))
+        else Difference(field_title(change.field, titles), difference_pieces(change))
         for change in changes
     ]
 
@@ -27,6 +28,11 @@ def hidden_difference(title: str) -> Difference:
     return Difference(title, (Piece("same", _("Different, but not shown to customers.")),))
 
 
-def _read(change: Change, side: str) -> Any:
-    there = change.kind != ("added" if side == "before" else "removed")
-    return readable(change.field, getattr(change, side)) if there else None
+def difference_pieces(change: Change) -> Sequence[Piece]:
+    """What changes of one field. A contract is told in lines, unless what changes is something they do not say."""
+    before = None if change.kind == "added" else readable(change.field, change.before)
+    after = None if change.kind == "removed" else readable(change.field, change.after)
+    if change.field in ("input", "output") and isinstance(before, Mapping) and isinstance(after, Mapping):
+        old, new = contract_lines(before), contract_lines(after)
+        return pieces(old, new) if old != new else pieces(before, after)
+    return pieces(before, after)

@@ -15,6 +15,7 @@ from .boxes import box_of
 from .examples import blank_example, fits_forms
 from .parts import Choice, EditBox, Layer, Paragraph, Row, RowGroup
 from .rendering import field_summary
+from .slots import slots
 from .words import GROUP_TITLES, field_help, field_title, group_key, joined, layer_of, plain, readable
 
 NEW = {"instructions": "instructions.new", "examples": "examples.new"}  # a field of each group that can be added to
@@ -175,7 +176,10 @@ class Editing:
         found = [] if value is ABSENT else self._stretches(field, plain(readable(field, value)))
         if own and field in self._suspended and own.kind != "remove":
             found.append(Paragraph(self.layer, plain(own.value)))
-        return found
+        if not is_text(field):
+            return found
+        given = self.served.effective.fields.get("input")
+        return [replace(one, slots=slots(one.text, self.titles, given)) for one in found]
 
     def _stretches(self, field: str, text: str) -> list[Paragraph]:
         origin = self.served.effective.origins[field]

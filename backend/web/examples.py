@@ -10,6 +10,7 @@ from tenants.errors import Problem
 from .controls import Data
 from .forms import blank_form, read_form
 from .parts import ExampleForms
+from .schema_words import with_flags_left_out
 
 GIVEN, WANTED = "in", "out"  # what the names of the controls begin with
 
@@ -17,13 +18,19 @@ GIVEN, WANTED = "in", "out"  # what the names of the controls begin with
 def blank_example(contracts: Mapping[str, Any], value: Any = None) -> ExampleForms:
     """The forms with an example in them, or empty. `contracts` has `input` and `output`."""
     shown = value if isinstance(value, Mapping) else {}
-    given = blank_form(contracts["input"], shown.get("input"), GIVEN)
-    return ExampleForms(given, blank_form(contracts["output"], shown.get("output"), WANTED))
+    asked, answered = _drawn(contracts)
+    given = blank_form(asked, shown.get("input"), GIVEN)
+    return ExampleForms(given, blank_form(answered, shown.get("output"), WANTED))
+
+
+def _drawn(contracts: Mapping[str, Any]) -> tuple[Any, Any]:
+    return with_flags_left_out(contracts["input"]), with_flags_left_out(contracts["output"])
 
 
 def read_example(contracts: Mapping[str, Any], data: Data) -> ExampleForms:
     """Read what was sent, with what is wrong beside its control."""
-    return ExampleForms(read_form(contracts["input"], data, GIVEN), read_form(contracts["output"], data, WANTED))
+    asked, answered = _drawn(contracts)
+    return ExampleForms(read_form(asked, data, GIVEN), read_form(answered, data, WANTED))
 
 
 def fits_forms(contracts: Mapping[str, Any], value: Any) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .schema_words import Schema, as_schema, child, follow, kind, label, properties
+from .schema_words import Schema, as_schema, check_words, child, follow, kind, label, properties
 from .words import plain
 
 NodeKind = Literal["text", "choice", "flag", "number", "list", "object", "table", "empty"]
@@ -59,8 +59,12 @@ def coming_output(schema: Any) -> tuple[Node, ...]:
 
 
 def summary_line(value: Any, limit: int = 90) -> str:
-    """The first text in a value, on one line: what a run is called in lists."""
-    line = " ".join(next(_texts(value), "").split())
+    """The text that says most in a value, on one line: what a run is called in lists.
+
+    That is the longest of its own texts, else the first one inside.
+    """
+    own = [part for part in value.values() if isinstance(part, str)] if isinstance(value, Mapping) else []
+    line = " ".join((max(own, key=len, default="") or next(_texts(value), "")).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
@@ -71,6 +75,8 @@ def field_summary(field: str, value: Any) -> str:
         return ", ".join(label(name, part) for name, part in properties(schema, as_schema(schema.get("$defs"))).items())
     if field.startswith("examples."):
         return f"{summary_line(schema.get('input'), 60)} → {summary_line(schema.get('output'), 60)}"
+    if field.startswith("checks."):
+        return check_words(schema)
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from .words import sentence
 
 Schema = Mapping[str, Any]
@@ -57,9 +59,73 @@ def properties(schema: Schema, definitions: Schema) -> dict[str, Schema]:
     return {name: follow(part, definitions) for name, part in as_schema(schema.get("properties")).items()}
 
 
+def with_flags_left_out(part: Any) -> Any:
+    """A contract whose optional booleans are choices of yes and no, so that an example can also leave them out."""
+    if not isinstance(part, Mapping):
+        return part
+    kept = {**part}
+    for group in ("properties", "$defs"):
+        if isinstance(part.get(group), Mapping):
+            kept[group] = {name: with_flags_left_out(inner) for name, inner in part[group].items()}
+    if "items" in part:
+        kept["items"] = with_flags_left_out(part["items"])
+    needed = part.get("required", ())
+    for name, inner in as_schema(kept.get("properties")).items():
+        if name not in needed and isinstance(inner, Mapping) and inner.get("type") == "boolean" and "enum" not in inner:
+            said = {key: inner[key] for key in ("title", "description", "default") if key in inner}
+            choice = {"enum": [True, False], "labels": {True: _("Yes"), False: _("No")}, "unset": _("Left out")}
+            kept["properties"] = {**kept["properties"], name: {**said, **choice}}
+    return kept
+
+
 def label(name: str, schema: Schema) -> str:
     title = schema.get("title")
     return title if isinstance(title, str) and title else sentence(name)
+
+
+def check_kinds() -> dict[str, str]:
+    """What each kind of check asks of an answer."""
+    return {
+        "max_words": _("At most so many words"), "min_words": _("At least so many words"),
+        "max_chars": _("At most so many characters"), "contains": _("Contains each of these"),
+        "excludes": _("Contains none of these"), "quoted": _("Is quoted from the input"),
+        "shorter_than_input": _("Is shorter than the input"),
+    }  # fmt: skip
+
+
+def check_words(check: Schema) -> str:
+    """A check in a line: what is said when it fails, else what it asks and of how much."""
+    if check.get("message"):
+        return str(check["message"])
+    told = check_kinds().get(str(check.get("kind")), sentence(str(check.get("kind", ""))))
+    bound = check.get("max", check.get("min"))
+    return told if bound is None else f"{told}: {bound}"
+
+
+def contract_lines(schema: Schema) -> str:
+    """A contract as lines, one for each part: what it is called, what it holds, whether it has to be there."""
+    needed = schema.get("required", ())
+    parts = properties(schema, as_schema(schema.get("$defs")))
+    return "\n".join(
+        f"{label(name, part)}: {_holds(part)}{'' if name in needed else ', ' + _('optional')}"
+        for name, part in parts.items()
+    )
+
+
+def _holds(schema: Schema) -> str:
+    if "enum" in schema:
+        return _("one of %(choices)s") % {"choices": ", ".join(map(str, schema["enum"]))}
+    words = {
+        "string": _("text"), "boolean": _("yes or no"), "integer": _("whole number"), "number": _("number"),
+        "array": _("list"), "object": _("parts"),
+    }  # fmt: skip
+    told = [words.get(kind(schema), _("anything"))]
+    for low, high in (("minLength", "maxLength"), ("minItems", "maxItems"), ("minimum", "maximum")):
+        if low in schema:
+            told.append(_("at least %(n)s") % {"n": schema[low]})
+        if high in schema:
+            told.append(_("at most %(n)s") % {"n": schema[high]})
+    return ", ".join(told)
 
 
 def kind(schema: Schema) -> str:

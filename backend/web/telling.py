@@ -1,8 +1,10 @@
 """What happened, in words: revisions by what they change, versions, stays, policies, and who it was."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -12,10 +14,14 @@ from features.models import CurrentVersion, Override, Pin, Stage, Version, Withd
 from features.timeline import Happening
 from tenants.actor import Actor
 
+from .templatetags.b import clock
+from .verb_words import WHAT
 from .words import field_title, plain, sentence, short_digest
 
 SHORT = 40  # characters; a value that long is told, a longer one only named
 Titles = Mapping[str, Any]
+AN_ID = re.compile(r"^([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")  # a UUID, or a label or target with one
+A_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
 def revision_words(row: Override, previous: Override | None, titles: Titles) -> str:
@@ -108,23 +114,37 @@ def target_words(target: str) -> str:
     return words.get(kind) or sentence(kind)
 
 
-def detail_words(detail: Mapping[str, Any] | None) -> str:
-    """An event's details in a line: what each is called, and its value; digests in short."""
-    return " · ".join(
-        f"{sentence(name)}: {_short(value)}" for name, value in (detail or {}).items() if value not in ("", None)
-    )
+def detail_words(detail: Mapping[str, Any] | None, names: Mapping[str, str]) -> str:
+    """An event's details in a line: what each is called, and its value; digests in short.
+
+    `names` are those of ids and labels. What has only an id and no name that the reader may know is left out.
+    """
+    told = dict(detail or {})
+    told.pop("layer", None)  # the verb says it
+    what = str(told.pop("what", ""))
+    parts = ((sentence(name), _short(value, names)) for name, value in told.items() if value not in ("", None))
+    first = [sentence(str(WHAT.get(what, what)))] if what else []
+    return " · ".join([*first, *(f"{name}: {words}" for name, words in parts if words)])
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, names: Mapping[str, str]) -> str:
     match value:
         case bool():
             return _("yes") if value else _("no")
+        case str() if value in names:
+            return names[value]
+        case str() if AN_ID.search(value):
+            return ""
         case str() if value.startswith("1:"):
             return short_digest(value)
+        case str() if A_TIME.match(value) and (at := parse_datetime(value)):
+            return clock(at)
+        case []:
+            return _("none")
         case list():
-            return ", ".join(map(_short, value)) or _("none")
+            return ", ".join(filter(None, (_short(part, names) for part in value)))
         case Mapping():
-            return ", ".join(f"{name} {_short(part)}" for name, part in value.items()) or _("none")
+            return ", ".join(f"{name} {_short(part, names)}" for name, part in value.items()) or _("none")
     return str(value)
 
 

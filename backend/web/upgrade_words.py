@@ -43,6 +43,21 @@ REASONS = {
     ),
 }
 
+STAYING = {
+    ("user", "user"): _(
+        "You stay on version %(old)d because you chose it, and the vendor has no other now. When there is one, what it "
+        "would change for you stands here."
+    ),
+    ("tenant", "user"): _(
+        "%(tenant)s stays on version %(old)d for everyone, and the vendor has no other now. When there is one, what it "
+        "would change for you stands here."
+    ),
+    ("tenant", "tenant"): _(
+        "%(tenant)s stays on version %(old)d by choice, and the vendor has no other now. When there is one, what it "
+        "would change stands here."
+    ),
+}
+"""Nothing waits, and one stays by choice: by whose choice, and to whom it is told."""
 WITHDRAWN = _("Version %(old)d stands in for version %(gone)d, which the vendor has withdrawn.")
 ENDS = {
     "user": _("Your stay on version %(old)d ends."),

@@ -20,10 +20,10 @@ from tenants.people import names_of_those_who
 
 from .boxes import box_of, problem_words, read_box
 from .comparing import pieces
-from .differing import hidden_difference
+from .differing import difference_pieces, hidden_difference
 from .parts import Decision, Difference, Kept, Upgrade, Verdict
 from .rendering import field_summary
-from .upgrade_words import ENDS, HEADLINES, REASONS, SAME, WITHDRAWN
+from .upgrade_words import ENDS, HEADLINES, REASONS, SAME, STAYING, WITHDRAWN
 from .words import field_title, joined, plain
 
 CHOICES = ("keep", "take", "hold")
@@ -102,6 +102,7 @@ class Upgrading:
             hidden = hidden_between(self.found.before, self.found.after, self.layer, today=self.found.before)
             reason, forbidden = self._reason(), self._forbidden()
         pin = self.found.before.choice.pin
+        kept = [self._kept(item) for item in self.found.items if not item.open]
         return Upgrade(
             layer=self.layer,
             state=self.state,
@@ -116,7 +117,7 @@ class Upgrading:
             published=self.version.created_at if self.version else None,
             until=pin.until if pin and self.state == "pinned" else None,
             decisions=[self._decision(item, (problems or {}).get(item.field, [])) for item in self.open],
-            kept=[self._kept(item) for item in self.found.items if not item.open],
+            kept=[one for one in kept if self.state or one.note],
             coming=[self._coming(c, hidden | self.found.hidden) for c in self.found.changes if c.field not in own],
             changes=len(diff(self.found.before.effective.fields, self.found.after.effective.fields)),
             notice=notice,
@@ -251,11 +252,7 @@ class Upgrading:
         title = self.title(change.field)
         if change.field in hidden:
             return hidden_difference(title)
-        before, after = (
-            (None if change.kind == "added" else change.before),
-            (None if change.kind == "removed" else change.after),
-        )
-        return Difference(title, pieces(before, after))
+        return Difference(title, difference_pieces(change))
 
     @property
     def _words(self) -> dict[str, Any]:
@@ -277,6 +274,8 @@ class Upgrading:
         choice = self.found.before.choice
         if not self.state and choice.withdrawn is not None:
             return str(WITHDRAWN) % {**self._words, "gone": choice.withdrawn}
+        if not self.state and choice.pin is not None:
+            return str(STAYING[choice.pin.layer, self.layer]) % self._words
         told = str(REASONS[self.state, self.layer]) % self._words
         if self.state != "held_by_tenant":
             return told

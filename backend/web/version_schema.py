@@ -14,9 +14,9 @@ from features.engine import check_schema
 from features.engine.checks import KINDS
 from features.engine.fields import LIMIT_DEFAULTS, LIMITS, MODEL_NUMBERS
 
-from .schema_words import Schema
+from .schema_words import Schema, check_kinds, with_flags_left_out
 from .version_parts import BESIDE, CONTRACTS, TITLE
-from .words import GROUP_TITLES
+from .words import FIELDS, GROUP_TITLES
 
 Written = frozenset[str]
 OPEN = ("feature", "instructions", "prompt", "vars", "input", "output", "other")
@@ -167,12 +167,7 @@ def _bounds() -> Schema:
 
 
 def _check() -> dict[str, Schema]:
-    labels = {
-        "max_words": _("At most so many words"), "min_words": _("At least so many words"),
-        "max_chars": _("At most so many characters"), "contains": _("Contains each of these"),
-        "excludes": _("Contains none of these"), "quoted": _("Is quoted from the input"),
-        "shorter_than_input": _("Is shorter than the input"),
-    }  # fmt: skip
+    labels = check_kinds()
     phrases = {"type": "array", "items": {"type": "string", "title": _("phrase")}, "title": _("Phrases")}
     return {
         "kind": _choice(_("What is checked"), {kind: labels.get(kind, kind) for kind in KINDS}),
@@ -186,14 +181,11 @@ def _model(aliases: Sequence[str], document: Mapping[str, Any]) -> Schema:
     said = document["behavior"].get("model")
     now = said.get("name") if isinstance(said, Mapping) else None
     names = dict.fromkeys([*aliases, now] if isinstance(now, str) and now else aliases)
-    labels = {
-        "temperature": _("Temperature"), "max_output_tokens": _("Most tokens"), "top_p": _("Top p"),
-        "seed": _("Seed"), "presence_penalty": _("Presence penalty"), "frequency_penalty": _("Frequency penalty"),
-    }  # fmt: skip
-    numbers = {name: _number(labels.get(name, name), *bounds[:2]) for name, bounds in MODEL_NUMBERS.items()}
+    titles = {name: str(FIELDS.get(f"model.{name}", name)) for name in (*MODEL_NUMBERS, "name", "fallbacks")}
+    numbers = {name: _number(titles[name], *bounds[:2]) for name, bounds in MODEL_NUMBERS.items()}
     alias = {"type": "string", "title": _("model")}
-    fallbacks = {"type": "array", "items": alias, "title": _("If it fails, ask"), "maxItems": 4}
-    return _object({"name": {"enum": list(names), "title": _("Model")}, **numbers, "fallbacks": fallbacks}, "name")
+    fallbacks = {"type": "array", "items": alias, "title": titles["fallbacks"], "maxItems": 4}
+    return _object({"name": {"enum": list(names), "title": titles["name"]}, **numbers, "fallbacks": fallbacks}, "name")
 
 
 def _number(title: str, low: float, high: float, more: str = "") -> Schema:
@@ -202,16 +194,12 @@ def _number(title: str, low: float, high: float, more: str = "") -> Schema:
 
 
 def _limit(name: str) -> Schema:
-    labels = {
-        "timeout_seconds": _("Seconds that a run may take"), "repairs": _("Times that a wrong answer is asked again"),
-        "input_bytes": _("Bytes that an input may have"), "cost_per_run": _("Most that a run may cost"),
-    }  # fmt: skip
     usual = (
         _("Else %(n)s.") % {"n": f"{LIMIT_DEFAULTS[name]:g}"}
         if name in LIMIT_DEFAULTS
         else _("Else budgets alone bind it.")
     )
-    return _number(labels.get(name, name), *LIMITS[name][:2], usual)
+    return _number(str(FIELDS.get(f"limits.{name}", name)), *LIMITS[name][:2], usual)
 
 
 def _contracts(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,7 +209,7 @@ def _contracts(document: Mapping[str, Any]) -> dict[str, Any]:
     for side, title in titles.items():
         schema = document["behavior"].get(side)
         if isinstance(schema, dict) and not check_schema(schema):
-            moved = _moved(schema, f"{side}.")
+            moved = _moved(with_flags_left_out(schema), f"{side}.")
             found["$defs"] |= {f"{side}.{name}": part for name, part in dict(moved.pop("$defs", None) or {}).items()}
             found[side] = {**moved, "type": "object", "title": title, "description": ""}
     return found

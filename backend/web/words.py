@@ -20,6 +20,22 @@ GROUP_TITLES = {
     "contract": gettext_lazy("Input and Output"),
 }
 """The groups of the editor, in the order that people meet them."""
+FIELDS = {
+    "prompt": gettext_lazy("Question"),
+    "model.name": gettext_lazy("Model"),
+    "model.fallbacks": gettext_lazy("If it fails, ask"),
+    "model.temperature": gettext_lazy("Temperature"),
+    "model.max_output_tokens": gettext_lazy("Most tokens"),
+    "model.top_p": gettext_lazy("Top p"),
+    "model.seed": gettext_lazy("Seed"),
+    "model.presence_penalty": gettext_lazy("Presence penalty"),
+    "model.frequency_penalty": gettext_lazy("Frequency penalty"),
+    "limits.timeout_seconds": gettext_lazy("Seconds that a run may take"),
+    "limits.repairs": gettext_lazy("Times that a wrong answer is asked again"),
+    "limits.input_bytes": gettext_lazy("Bytes that an input may have"),
+    "limits.cost_per_run": gettext_lazy("Most that a run may cost"),
+}
+"""What the fields are called that every behavior has, where the vendor gives them no title."""
 ROLES = {
     "owner": gettext_lazy("Owner"),
     "admin": gettext_lazy("Admin"),
@@ -53,9 +69,7 @@ def field_title(field: str, titles: Mapping[str, Any] | None = None) -> str:
         given = given.get("label")
     if isinstance(given, str) and given:
         return given
-    if field == "prompt":
-        return _("Question")
-    return sentence(field.split(".", 1)[-1])
+    return str(FIELDS.get(field, "")) or sentence(field.split(".", 1)[-1])
 
 
 def field_help(field: str, titles: Mapping[str, Any] | None = None) -> str:
@@ -92,8 +106,8 @@ def plain(value: Any) -> str:
 
 
 def readable(field: str, value: Any) -> Any:
-    """A field's value to be read and compared: an example as lines of what goes in and out, all else as it is."""
-    return _lines(value) if field.startswith("examples.") and isinstance(value, Mapping) else value
+    """A field's value to be read and compared: examples and checks as lines of what they say, all else as it is."""
+    return _lines(value) if field.startswith(("examples.", "checks.")) and isinstance(value, Mapping) else value
 
 
 def _lines(value: Any) -> str:

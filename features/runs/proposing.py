@@ -68,7 +68,8 @@ class Proposed:
 def wishable(served: Served, layer: Layer) -> dict[str, Json]:
     """The fields in force that a layer may change by words, with their values: texts and scalars, never hidden ones.
 
-    Within the tenant's transaction. Schemas, examples and checks are edited as what they are, not by words.
+    Within the tenant's transaction. Schemas, examples, checks and the prompt, which joins what is given to all else,
+    are edited as what they are, not by words.
     """
     fields = served.effective.fields
     hidden = hidden_among(fields, served, layer)
@@ -76,15 +77,21 @@ def wishable(served: Served, layer: Layer) -> dict[str, Json]:
         field: value
         for field, value in fields.items()
         if field not in hidden
+        and field != "prompt"
         and not isinstance(value, dict | list)
         and editable(rule_for(field, served, layer), layer)
     }
 
 
 def told(served: Served, layer: Layer) -> list[Json]:
-    """The wishable fields as the feature `customize` takes them: {"field", "value"}, and "choices" and "cut"."""
+    """The wishable fields as the feature `customize` takes them: {"field", "value"}, and "choices" and "cut".
+
+    First the wording, which fulfils most wishes by itself, then the instructions.
+    """
     found: list[Json] = []
-    for field, value in list(wishable(served, layer).items())[:MOST_FIELDS]:
+    may = wishable(served, layer)
+    for field in sorted(may, key=lambda name: not name.startswith("vars."))[:MOST_FIELDS]:
+        value = may[field]
         text, choices = as_text(value), rule_for(field, served, layer).choices
         one: dict[str, Json] = {"field": field, "value": text[:MOST_SHOWN]}
         if choices is not None:

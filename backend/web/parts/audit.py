@@ -8,7 +8,7 @@ from datetime import datetime
 class AuditLine:
     """An event: who did what to what, and its details in words. `who` filters by its author.
 
-    `name` says what the target is; `target` and `given` are for whoever looks closer.
+    `did` and `name` say what was done and to what; `verb`, `target` and `given` are for whoever looks closer.
     """
 
     sequence: int
@@ -16,6 +16,7 @@ class AuditLine:
     by: str
     who: str
     verb: str
+    did: str
     target: str
     name: str
     detail: str

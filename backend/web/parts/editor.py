@@ -7,16 +7,18 @@ from typing import Any, Literal
 
 from backend.web.comparing import Piece
 from backend.web.forms import InputForm
+from backend.web.slots import Slot
 
 from .layer import Layer
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """A stretch of a field's text and the layer that wrote it."""
+    """A stretch of a field's text and the layer that wrote it; `slots` is a template's as people read it."""
 
     layer: Layer
     text: str
+    slots: Sequence[Slot] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,11 @@ class EditBox:
     example: ExampleForms | None = None
     who_may: Sequence[Choice] = ()
 
+    @property
+    def templated(self) -> bool:
+        """Whether the text has places that each run fills in."""
+        return self.widget == "text" and ("{{" in self.text or "{%" in self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -116,7 +123,7 @@ class Row:
     @property
     def prose(self) -> bool:
         """Whether a structured value is told in words rather than as JSON."""
-        return self.field.startswith("examples.")
+        return self.field.startswith(("examples.", "checks."))
 
     @property
     def id(self) -> str:

@@ -17,7 +17,8 @@ from backend.web.jobs import SHOWN, erasure_line, export_line
 from backend.web.pages import PageRequest, answer, for_members, for_people
 from backend.web.parts import AuditLine
 from backend.web.telling import author_words, detail_words, target_words
-from features.audited import targets_named
+from backend.web.verb_words import verb_words
+from features.audited import named
 from tenants.actor import Actor
 from tenants.audit import events_of
 from tenants.errors import Conflict, Invalid, Malformed, NotFound
@@ -55,9 +56,10 @@ def _audit(request: PageRequest, tenant_id: UUID | None) -> HttpResponseBase:
     with actor.present():
         rows = events_of(tenant_id, verb=verb, who=who, before=int(before or 0) or None, most=PAGE + 1)
         names = names_of({row.actor for row in rows} | ({who} if who else set()), actor)
-        names |= targets_named((row.target for row in rows[:PAGE]), actor)
+        names |= named(rows[:PAGE], actor)
     context = {
         "here": "audit", "lines": [_line(row, names, actor) for row in rows[:PAGE]], "verb": verb, "who": who,
+        "verb_words": verb_words(verb) if verb else "",
         "who_words": author_words(who, names, actor) if who else "",
         "more": rows[PAGE - 1].sequence if len(rows) > PAGE else 0,
         **(_walked(tenant_id, asked["verify"]) if asked.get("verify") else {}),
@@ -135,7 +137,7 @@ def _data(
 
 def _line(row: AuditEvent | VendorAuditEvent, names: dict[str, str], actor: Actor) -> AuditLine:
     return AuditLine(
-        row.sequence, row.at, author_words(row.actor, names, actor), row.actor, row.verb, row.target,
-        names.get(row.target) or target_words(row.target), detail_words(row.detail),
+        row.sequence, row.at, author_words(row.actor, names, actor), row.actor, row.verb, verb_words(row.verb),
+        row.target, names.get(row.target) or target_words(row.target), detail_words(row.detail, names),
         json.dumps(row.detail, ensure_ascii=False), bytes(row.digest).hex(),
     )  # fmt: skip

@@ -7,11 +7,16 @@ from html import unescape
 import pytest
 
 from backend.actors import actor_of_key
+from backend.web.verb_words import DONE, SILENT, verb_words
 from backend.web.views import audit
 from features.actions.overrides import ANY, save_operation
+from features.actions.pins import pin
+from features.runs.budgets import add_budget
+from tenants.actions import create_key
 from tenants.actor import Actor
 from tenants.models import AuditEvent
 from tenants.privacy_models import Erasure, Export
+from tenants.roles import VERBS
 from tenants.subjects import external_subject
 from tenants.tasks import privacy
 from tests.canaries import superuser
@@ -31,8 +36,9 @@ def test_ada_reads_who_did_what_and_filters_it(at_desk: Sit, cast: Cast) -> None
     changed(cast)
     ada = at_desk(cast.ada)
     page = words(ada.see("/org/audit"))
-    assert "You override.tenant" in page and "Globex" not in page
-    assert "member.add" not in words(ada.see("/org/audit?verb=override.tenant"))
+    assert "You Changed the organisation's behavior" in page and "Globex" not in page
+    only = words(ada.see("/org/audit?verb=override.tenant"))
+    assert "Changed who belongs here" in page and "Changed who belongs here" not in only
     assert "by You" in words(ada.see(f"/org/audit?who={cast.ada.label}"))
     assert "Nothing like that was done" in words(ada.see("/org/audit?verb=nothing"))
     ada.see("/org/audit?before=soon", 400)
@@ -42,7 +48,7 @@ def test_a_long_record_goes_on_on_the_next_page(at_desk: Sit, cast: Cast) -> Non
     changed(cast, 55)
     page = at_desk(cast.ada).see("/org/audit")
     older = page.split('href="?before=')[1].split('"')[0]
-    assert "override.tenant" in at_desk(cast.ada).see(f"/org/audit?before={older}")
+    assert 'title="override.tenant"' in at_desk(cast.ada).see(f"/org/audit?before={older}")
 
 
 def test_the_record_is_checked_and_a_changed_one_is_found(at_desk: Sit, cast: Cast) -> None:
@@ -108,5 +114,26 @@ def test_what_it_was_done_to_has_a_name_and_its_id_for_who_looks_closer(at_desk:
     changed(cast)
     page = at_desk(cast.ada).see("/org/audit")
     told = words(page)
-    assert "override.tenant Greet" in told and "member.manage Acme" in told
+    assert "Changed the organisation's behavior Greet" in told and "Changed who belongs here Acme" in told
     assert f'title="feature:{cast.greet.pk}"' in page and str(cast.greet.pk) not in told
+
+
+def test_details_name_people_keys_and_end_users_and_leave_bare_ids_to_who_looks_closer(
+    at_desk: Sit, cast: Cast
+) -> None:
+    someone = actor_of_key(cast.key(cast.acme_service), "customer-42")
+    save_operation(cast.greet, "user", "vars.language", {"set": "French"}, expected=ANY, by=someone)
+    created, _text = create_key(kind="service", name="The till", scopes=["run"], by=cast.ada)
+    budget = add_budget(period="month", soft=None, hard=1_000_000, by=cast.ada)
+    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
+    page = at_desk(cast.ada).see("/org/audit")
+    told = words(page)
+    assert "Changed on which version they stay Greet Stays · " in told and "Layer:" not in told
+    assert "Subject: customer-42" in told and "Key: The till" in told and "Member: Alice" in told
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", told)
+    assert f"{created.id}" in unescape(page) and f"{budget.id}" in unescape(page)
+
+
+def test_every_verb_that_can_be_audited_has_words() -> None:
+    assert set().union(*VERBS.values()) - SILENT - set(DONE) == set()
+    assert verb_words("till.open") == "Till open"

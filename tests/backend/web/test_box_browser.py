@@ -48,6 +48,18 @@ def ran(page: Page, stack: Stack, name: str, answer: Answer) -> None:
     expect(page.locator("#output .b-receipt-base")).to_be_visible(timeout=PATIENCE)
 
 
+def test_alice_reads_a_template_as_words_and_edits_it_as_it_is_written(stack: Stack, alice: Page) -> None:  # noqa: F811
+    sign_in(alice)
+    alice.goto("/f/greet/mine")
+    row = alice.locator("#row-instructions-tone")
+    expect(row.locator(".b-field-text")).to_have_text("Write in a Tone tone.")
+    expect(row.locator(".b-slot")).to_have_attribute("title", "{{ vars.tone }}")
+    row.press("Enter")
+    box = row.get_by_role("textbox")
+    expect(box).to_have_value("Write in a {{ vars.tone }} tone.")
+    expect(row).to_contain_text("What stands in double braces is filled in for each run")
+
+
 def test_alice_says_what_she_wants_changed(offered: Stack, alice: Page) -> None:  # noqa: F811
     stack = offered
     sign_in(alice)

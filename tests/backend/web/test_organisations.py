@@ -84,6 +84,9 @@ def test_the_vendors_record_is_read_in_words_and_checked(at_desk: Sit, cast: Cas
     olga.send(ACME, act="limits", requests_per_minute="7")
     page = olga.see("/vendor/audit?verify=1")
     told = words(page)
-    assert "The record is whole" in told and "You tenant.limits Acme Requests per minute: 7" in told
-    assert "feature.create Greet" in told and f'title="tenant:{acme().pk}"' in page
-    assert "tenant.limits" not in words(olga.see("/vendor/audit?verb=feature.create")).split("Did what")[1]
+    assert "The record is whole" in told and "You Changed an organisation's limits Acme Requests per minute: 7" in told
+    assert "Created a feature Greet" in told and f'title="tenant:{acme().pk}"' in page
+    assert (
+        "Changed an organisation's limits"
+        not in words(olga.see("/vendor/audit?verb=feature.create")).split("Did what")[1]
+    )

@@ -91,3 +91,14 @@ def test_structured_fields_are_told_in_one_line():
 
 def test_an_output_that_is_no_object_is_still_shown():
     assert drawn("just text", {}).strip() == '<p class="b-paragraph">just text</p>'
+
+
+def test_a_list_calls_an_input_by_the_text_that_says_most() -> None:
+    assert summary_line({"customer_name": "Nora Winter", "message": "My kettle is late."}) == "My kettle is late."
+    assert summary_line({"request": "Be brief", "fields": [{"value": "A very long value of a field"}]}) == "Be brief"
+    assert summary_line({"parts": [{"text": "Inside"}]}) == "Inside"
+
+
+def test_a_check_is_told_in_a_line() -> None:
+    assert field_summary("checks.short", {"kind": "max_words", "at": "/s", "max": 70}) == "At most so many words: 70"
+    assert field_summary("checks.kind", {"kind": "excludes", "at": "/b", "message": "never ask"}) == "never ask"

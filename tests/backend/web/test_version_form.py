@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backend.web.examples import fits_forms
 from backend.web.version_form import draw_version, read_version
 from backend.web.version_parts import differing
 from features.actions.written import comments_in, read_text, write_text
@@ -69,13 +70,8 @@ def test_a_feature_of_the_catalog_comes_back_as_it_went_in_and_little_of_it_is_d
     found = back(document)
     assert not differing(found.document, document) and found.own == ()
     assert digest(flatten(found.document["behavior"])) == digest(flatten(document["behavior"]))
-    written = [
-        "Input",
-        "Output",
-        *(["Examples", "Samples"] if path.stem == "customize" else []),
-    ]  # null means something
     drawn = draw_version(document, ["standard"], new=False)
-    assert [one.label for one in drawn.form.controls if one.schema.get("code")] == written
+    assert [one.label for one in drawn.form.controls if one.schema.get("code")] == ["Input", "Output"]
 
 
 @settings(deadline=None, max_examples=50)
@@ -179,3 +175,15 @@ def test_a_version_of_too_many_parts_has_no_form():
 )  # fmt: skip
 def test_lines_with_comments_are_counted_and_not_what_looks_like_one(text, lines):
     assert comments_in(text) == lines
+
+
+@pytest.mark.parametrize("given", [{}, {"urgent": True}, {"urgent": False}], ids=["left out", "yes", "no"])
+def test_an_example_that_leaves_an_optional_yes_or_no_out_is_drawn_as_a_form(given: dict[str, Any]) -> None:
+    asked = {**GREET["input"], "properties": {**GREET["input"]["properties"], "urgent": {"type": "boolean"}}}
+    example = {**GREET["examples"]["first"], "input": {**GREET["examples"]["first"]["input"], **given}}
+    document = {**GREETING, "behavior": {**GREET, "input": asked, "examples": {"first": example}}}
+    drawn = draw_version(document, ["standard"], new=False)
+    assert drawn is not None
+    assert [one.widget for one in drawn.form.controls if one.name == "in/examples"] == ["rows"]
+    assert not differing(back(document).document, document)
+    assert fits_forms({"input": asked, "output": GREET["output"]}, example)

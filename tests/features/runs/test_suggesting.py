@@ -271,3 +271,11 @@ def test_nobody_asks_without_words_or_without_the_right(cast: Cast) -> None:
         start_suggestion(cast.greet, "user", "Be warmer", by=cast.vera)
     with cast.alice.present():
         assert newest(cast.greet, cast.alice.acting_for()) is None
+
+
+def test_the_wording_is_told_first_and_the_prompt_is_not_changed_by_words(cast: Cast, model: FakeModel) -> None:
+    found = wished(cast, model, ("prompt", "append", "Rhyme."))
+    told = [one["field"] for one in found.run.input["fields"]]
+    assert told[0].startswith("vars.") and "prompt" not in told and "instructions.role" in told
+    assert told == sorted(told, key=lambda field: not field.startswith("vars."))
+    assert refusals(found) == [("prompt", ["field"])]

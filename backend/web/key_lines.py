@@ -65,6 +65,8 @@ class Place:
             used=row.last_used_at,
             state=_state(row),
             may_rotate=row.replaced_by is None and (own or row.member_id is None),
+            requests=row.requests_per_minute,
+            runs=row.concurrent_runs,
         )
 
     def context(self, actor: Actor) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from .api.problems import CONTENT_TYPE, AddressTooLong, HeadersTooLarge
 HEADERS = 100
 HEADER_BYTES = 32 * 1024  # names and values together
 ADDRESS_BYTES = 8 * 1024  # path and query, as sent
+FORM_BYTES = 64 * 1024  # what a form may have around its file
 _BATCHES = re.compile(r"/api/v1/features/[^/]+/batches")
+_BATCH_PAGE = re.compile(r"/f/[^/]+/batches")
 log = structlog.get_logger(__name__)
 
 
@@ -68,6 +70,8 @@ class _Counted:
 
 def _most_of(path: str) -> int:
     """How many bytes a body sent to this path may have."""
+    if _BATCH_PAGE.fullmatch(path):
+        return settings.BATCH_BYTES + FORM_BYTES
     return settings.BATCH_BYTES if _BATCHES.fullmatch(path) else MOST_BYTES
 
 

@@ -1,6 +1,6 @@
 """The people and end users of a tenant with what each keeps of their own: for the admins who look after them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -22,6 +22,7 @@ from .served import Served
 
 Kind = Literal["member", "external"]
 Show = Literal["all", "changed", "stays"]
+MOST_FOUND = 200  # users that a search finds
 _WITH_CHANGES = Q(valid_to=None) & ~Q(operations=[])
 
 
@@ -68,7 +69,8 @@ def people_of(actor: Actor, kind: Kind, *, show: Show = "all", search: str = "",
         pins = list(_pins(features).exclude(subject_id=actor.tenant_id))
         changed, stays = {row.subject_id for row in overrides}, {row.subject_id for row in pins}
         members, users = _members(changed | stays), _users(changed | stays)
-        every = [person for person in (members if kind == "member" else users) if _fits(person, search)]
+        listed = members if kind == "member" else _users_like(search) if search and show == "all" else users
+        every = [person for person in listed if _fits(person, search)]
         wanted = {"all": None, "changed": changed, "stays": changed | stays}[show]
         found = [person for person in every if wanted is None or person.who.id in wanted]
         shown = _with_own(found[after : after + most], actor, features, overrides, pins)
@@ -122,6 +124,16 @@ def _member(row: Member) -> Person:
 
 def _users(keeping: Collection[UUID]) -> list[Person]:
     rows: QuerySet[Subject] = Subject.objects.filter(pk__in=keeping, kind=Subject.Kind.EXTERNAL).order_by("key")
+    return _people_of(rows)
+
+
+def _users_like(search: str) -> list[Person]:
+    """Users by a part of their key, also those who keep nothing of their own: of them there may be any number."""
+    rows = Subject.objects.filter(kind=Subject.Kind.EXTERNAL, key__icontains=search).order_by("key")[:MOST_FOUND]
+    return _people_of(rows)
+
+
+def _people_of(rows: Iterable[Subject]) -> list[Person]:
     return [Person(Who(row.id, row.key, "external"), row.key, "", "", False, ()) for row in rows]
 
 

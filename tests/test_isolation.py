@@ -512,6 +512,10 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/f/greet?run={run}", "302 302 404 404 404 404 302 302"),
         Row("post", "/f/greet", "302 302 422 422 422 422 302 302", {"name": "Ann"}),
     ],
+    "f/<str:key>/batches": [
+        Row("get", "/f/greet/batches", "302 302 200 200 200 200 302 302"),
+        Row("post", "/f/greet/batches", "302 302 422 422 403 422 302 302", {"act": "look"}),
+    ],
     "f/<str:key>/mine": [
         Row("get", "/f/greet/mine", "302 302 200 200 200 200 302 302"),
         Row("post", "/f/greet/mine", "302 302 412 412 403 412 302 302", {"act": "save", "field": "vars.tone", "value": "warm"}),
@@ -603,6 +607,7 @@ TABLE: dict[str, list[Row]] = {
     "org/keys": [
         Row("get", "/org/keys", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/keys", "302 302 403 404 403 403 302 302", {"act": "revoke", "id": "{key}"}),
+        Row("post", "/org/keys", "302 302 403 404 403 403 302 302", {"act": "limit", "id": "{key}", "concurrent_runs": "1"}),
     ],
     "org/access": [
         Row("get", "/org/access", "302 302 403 200 403 403 302 302"),
@@ -623,6 +628,18 @@ TABLE: dict[str, list[Row]] = {
     ],
     "runs": [
         Row("get", "/runs", "302 302 200 200 200 200 302 302"),
+        Row("get", "/runs?user={subject}", "302 302 403 404 403 403 302 302"),
+    ],
+    "batches": [
+        Row("get", "/batches", "302 302 200 200 200 200 302 302"),
+        Row("get", "/batches?whose=all", "302 302 200 200 200 200 302 302"),
+    ],
+    "batches/<uuid:batch_id>": [
+        Row("get", "/batches/{batch}?show=all", "302 302 404 404 404 404 302 302"),
+        Row("post", "/batches/{batch}", "302 302 404 404 404 404 302 302", {"act": "cancel"}),
+    ],
+    "batches/<uuid:batch_id>/results.csv": [
+        Row("get", "/batches/{batch}/results.csv", "302 302 404 404 404 404 302 302"),
     ],
     "runs/compare": [
         Row("get", "/runs/compare?a={run}&b={run}", "302 302 404 404 404 404 302 302"),

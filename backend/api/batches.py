@@ -18,7 +18,7 @@ from features.runs.batches import Taken, find_batch, take_batch
 from features.runs.dispatch import ring
 from features.runs.items import Body, Form
 from features.runs.models import Batch
-from features.runs.progress import Progress, count, estimate, read_results
+from features.runs.progress import count, estimate, read_results, state_of
 from features.runs.taking import Asked
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, UnsupportedMedia
@@ -122,7 +122,7 @@ def batch_json(batch: Batch) -> dict[str, Any]:
     return {
         "id": str(batch.pk),
         "feature": batch.feature.key,
-        "state": _state(batch, now),
+        "state": state_of(batch, now),
         "items": batch.items,
         "counts": {
             "queued": now.queued, "running": now.running, "succeeded": now.succeeded, "failed": now.failed,
@@ -143,12 +143,6 @@ def batch_json(batch: Batch) -> dict[str, Any]:
         "created": batch.created_at,
         "finished": None if now.left else now.last or batch.created_at,
     }  # fmt: skip
-
-
-def _state(batch: Batch, now: Progress) -> str:
-    if now.left:
-        return "running" if batch.cancel_requested_at is None else "cancelling"
-    return "finished" if batch.cancel_requested_at is None else "cancelled"
 
 
 def _result_json(row: dict[str, Any]) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def view_of(run: Run, actor: Actor, served: Served | None = None) -> RunView:
         receipt=None if going else receipt_of(run),
         failure=failure_of(run),
         verdict=verdict_of(run),
+        note=str((run.feedback or {}).get("note", "")),
         correction=correction_of(run, fields["output"]) if done else (),
         checks=sum(name.startswith("checks.") for name in fields),
         copy=copy_text(nodes) if done else "",

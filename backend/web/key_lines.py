@@ -85,9 +85,13 @@ class Place:
         own = row.member_id == actor.acting_for().id
         return str(row.member.user) if row.member_id and row.member else "", own or row.member_id is None
 
+    def limits(self, row: Any) -> tuple[int | None, int | None]:
+        """A key's own limits: requests per minute and runs in flight."""
+        return row.requests_per_minute, row.concurrent_runs
+
     def line(self, row: Any, actor: Actor) -> KeyLine:
         """A key as a line of the page."""
-        holder, may = self.whose(row, actor)
+        (holder, may), (requests, runs) = self.whose(row, actor), self.limits(row)
         return KeyLine(
             id=str(row.id),
             name=row.name,
@@ -98,6 +102,8 @@ class Place:
             used=row.last_used_at,
             state=_state(row),
             may_rotate=row.replaced_by is None and may,
+            requests=requests,
+            runs=runs,
         )
 
     def context(self, actor: Actor) -> dict[str, Any]:
@@ -133,6 +139,9 @@ class OperatorsPlace(Place):
 
     def whose(self, row: Any, actor: Actor) -> tuple[str, bool]:
         return actor.name, True
+
+    def limits(self, row: Any) -> tuple[int | None, int | None]:
+        return None, None
 
 
 OWN = Place("me", ApiKey.Kind.MEMBER, tuple(Scope), WORDS)

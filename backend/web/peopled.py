@@ -95,6 +95,7 @@ def _line(own: Own) -> OwnLine:
         stay=_stay(own),
         pinned=own.pin is not None,
         reason=own.pin.reason if own.pin else "",
+        shared=len(own.served.tenant.operations) if own.served.tenant else 0,
     )
 
 

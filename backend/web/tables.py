@@ -1,8 +1,9 @@
 """Tables to take away, as CSV (RFC 4180) that no spreadsheet runs anything of."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
+from itertools import chain
 
 from django.http import HttpResponse
 
@@ -11,11 +12,15 @@ FORMULAE = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a cell's
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return rows below their head as CSV; a text that would be read as a formula gets an apostrophe before it."""
-    out = StringIO()
-    written = csv.writer(out)
-    written.writerow(head)
-    written.writerows([_harmless(value) for value in row] for row in rows)
-    return out.getvalue()
+    return "".join(csv_lines(head, rows))
+
+
+def csv_lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Yield the same a row at a time; without a head the rows alone, to go on with a table that was begun."""
+    for row in chain([head] if head else [], rows):
+        out = StringIO()
+        csv.writer(out).writerow([_harmless(value) for value in row])
+        yield out.getvalue()
 
 
 def csv_answer(name: str, text: str) -> HttpResponse:

@@ -1,7 +1,7 @@
 """Admins and the behavior of their people: who has changed what, taking it out, leaving it to somebody else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -9,24 +9,29 @@ from django.db.models import F, Q, QuerySet
 
 from features.availability import features_for
 from features.models import Feature, Override, Pin
-from features.resolve import clock, revision_row
+from features.resolve import clock, revision_row, serve
 from features.validity import bump, supersede, valid_at
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.models import Member
 from tenants.subjects import Who, make_sure
 
+from .effects import Effect, effect_of
 from .overrides import ANY, Content, Saved, content_of, newest, take_all_out, write
 from .pins import pin_now
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What of one feature was left to somebody: their new revision and pin, where there was one to leave."""
+    """What of one feature was left to somebody: their new revision and pin, where there was one to leave.
+
+    effect: after a dry run, what it would do to them.
+    """
 
     feature: Feature
     saved: Saved | None
     pin: Pin | None
+    effect: Effect | None = None
 
 
 def overrides_of(feature: Feature) -> QuerySet[Override]:
@@ -72,7 +77,8 @@ def leave_to(
         if taken and not replace:
             told = f"{to.key} has changes or a pin of their own there: {', '.join(taken)}."
             raise Conflict(f"{told} Replace them, or leave these features out.", features=taken)
-        left = tuple(_leave(feature, who, to, by) for feature in found)
+        leave = _rehearsed if dry_run else _leave
+        left = tuple(leave(feature, who, to, by) for feature in found)
         names = [feature.key for feature in found]
         event.detail = {"what": "leave to", "from": str(who.id), "to": str(to.id), "features": names, "replaced": taken}
     return left
@@ -104,6 +110,12 @@ def _still_runs(now: datetime) -> Q:
 def _has_own(feature: Feature, who: Who) -> bool:
     row = newest(feature, who)
     return (row is not None and bool(row.operations)) or pin_now(feature, who) is not None
+
+
+def _rehearsed(feature: Feature, who: Who, to: Who, by: Actor) -> Left:
+    before = serve(feature, by.tenant_id, to)
+    left = _leave(feature, who, to, by)
+    return replace(left, effect=effect_of(before, serve(feature, by.tenant_id, to), "tenant"))
 
 
 def _leave(feature: Feature, who: Who, to: Who, by: Actor) -> Left:

@@ -12,6 +12,7 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.subjects import Who, make_sure, tenant_itself
 
+from .effects import Effect, effect_of
 from .overrides import ANY, Content, Saved, content_of, newest, own_snapshot, revision_under, whose, write
 
 Operations = tuple[Operation, ...]
@@ -33,11 +34,15 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class HandedOut:
-    """The users' new revisions by subject, and the organisation's, where the operations were taken out of it."""
+    """The users' new revisions by subject, and the organisation's, where the operations were taken out of it.
+
+    effects: after a dry run, what it would do to each of the users, and last to the organisation if that gave it away.
+    """
 
     theirs: tuple[tuple[Who, Saved], ...]
     ours: Override | None
     fields: tuple[str, ...]
+    effects: tuple[Effect, ...] = ()
 
 
 def promote(
@@ -104,6 +109,8 @@ def hand_out(
             make_sure(by.tenant_id, who)
             bump(by.tenant_id, feature.id, who.id)
         served = serve(feature, by.tenant_id, itself)
+        reached = [*people, *([] if keep_ours else [itself])] if dry_run else []
+        before = [serve(feature, by.tenant_id, who) for who in reached]
         ours = _chosen(_changed_by(feature, by, itself), fields)
         names = tuple(operation.field for operation in ours)
         if not replace_theirs:
@@ -115,8 +122,9 @@ def hand_out(
             by.need("override.tenant")
             left = write(feature, "tenant", lambda was: _without(was, set(names)), ANY, "Handed out", by).row
         theirs = tuple((who, _hand(feature, who, ours, by)) for who in people)
+        effects = tuple(effect_of(was, serve(feature, by.tenant_id, was.who), "tenant") for was in before)
         event.detail = {"what": "hand out", "subjects": [str(who.id) for who in people], "fields": list(names)}
-    return HandedOut(theirs, left, names)
+    return HandedOut(theirs, left, names, effects)
 
 
 def _hand(feature: Feature, who: Who, operations: Operations, by: Actor) -> Saved:

@@ -118,5 +118,5 @@ def _end(tenant_id: UUID, batch_id: UUID) -> None:
         if not batch.store:  # what was not to be kept can be fetched for a while after the last has ended
             kept = timedelta(seconds=settings.UNSTORED_BATCH_SECONDS)
             with connections[APP].cursor() as cursor:
-                parameters: dict[str, Any] = {**span_of(batch), "kept": kept}
+                parameters: dict[str, Any] = {**span_of(batch), "batch": batch_id, "kept": kept}
                 cursor.execute(_FORGET, parameters)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connections
+from django.db.models import QuerySet
 
 from features.availability import refuse_retired
 from features.engine import dumps
@@ -33,6 +34,7 @@ from .items import Body, Form, Item, read_items
 from .models import Batch, IdempotencyKey, RefusedItem
 from .outputs import cache_key
 from .reservations import Payer, Short, note_refusal, reserve, settle
+from .sheets import read_sheet
 from .taking import Asked
 
 AS_USUAL = Asked()
@@ -87,7 +89,7 @@ def take_batch(
             batch.receipt, batch.created_at = served.receipt.as_json(), served.at
             batch.store = asked.store and _stores()
             batch.save(force_insert=True)
-            _write(batch, served, read_items(body, form), by)
+            _write(batch, served, judged(served, items_of(body, form, served)), by)
             if idempotency_key:
                 rows = IdempotencyKey.objects.filter(caller=by.label, key=idempotency_key)
                 rows.update(fingerprint=_fingerprint(batch, body, asked))
@@ -164,15 +166,25 @@ def _stores() -> bool:
         return bool(stores)
 
 
-def _write(batch: Batch, served: Served, items: Iterator[Item], by: Actor) -> None:
+def items_of(body: Body, form: Form, served: Served) -> Iterator[Item]:
+    """The items of a body in their order. Raises what read_items and read_sheet raise."""
+    return read_sheet(body, served.effective.fields["input"]) if form == "sheet" else read_items(body, form)
+
+
+def judged(served: Served, items: Iterable[Item]) -> Iterator[tuple[Item, AppError | None]]:
+    """Each item with why the behavior does not take it, or None. Raises TooLarge beyond MOST_ITEMS."""
+    for count, item in enumerate(items, 1):
+        if count > MOST_ITEMS:
+            raise TooLarge(f"A batch has at most {MOST_ITEMS} items. Send the rest as another one.")
+        yield item, item.refusal or _refusal(served, item)
+
+
+def _write(batch: Batch, served: Served, items: Iterator[tuple[Item, AppError | None]], by: Actor) -> None:
     first: list[tuple[Item, AppError]] = []
     while some := list(islice(items, AT_ONCE)):
         batch.items += len(some)
-        if batch.items > MOST_ITEMS:
-            raise TooLarge(f"A batch has at most {MOST_ITEMS} items. Send the rest as another one.")
-        refused = [(item, wrong) for item in some if (wrong := item.refusal or _refusal(served, item)) is not None]
-        places = {item.place for item, _ in refused}
-        _queue(batch, served, [item for item in some if item.place not in places], by)
+        refused = [(item, wrong) for item, wrong in some if wrong is not None]
+        _queue(batch, served, [item for item, wrong in some if wrong is None], by)
         RefusedItem.objects.bulk_create(
             RefusedItem(tenant_id=batch.tenant_id, batch=batch, place=item.place, item_key=item.key, error=_told(wrong))
             for item, wrong in refused
@@ -229,3 +241,19 @@ def find_batch(batch_id: UUID, by: Actor) -> Batch | None:
         if "run.others" not in by.can:
             rows = rows.filter(subject_id=by.acting_for().id)
         return rows.first()
+
+
+def batches_of(
+    by: Actor, *, feature: Feature | None = None, everybody: bool = False, before: UUID | None = None
+) -> QuerySet[Batch]:
+    """The actor's batches, newest first; with `everybody` their whole organisation's. Within the actor's transaction.
+
+    Raises Forbidden where these are not theirs to see.
+    """
+    by.need("run.others" if everybody else "run.read")
+    rows = Batch.objects.select_related("feature").filter(tenant_id=by.tenant_id).order_by("-id")
+    if not everybody:
+        rows = rows.filter(subject_id=by.acting_for().id)
+    if feature is not None:
+        rows = rows.filter(feature=feature)
+    return rows if before is None else rows.filter(id__lt=before)

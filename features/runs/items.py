@@ -1,19 +1,20 @@
 """Read the items of a batch out of a body of any length, one at a time: what is wrong with one is said of that one.
 
 Two forms: a JSON list, and NDJSON, a JSON text on each line (https://github.com/ndjson/ndjson-spec). Each item is
-{"input": …, "key": "…"}; the key is the caller's own, given back with the result.
+{"input": …, "key": "…"}; the key is the caller's own, given back with the result. The third, a CSV sheet, is read by
+runs/sheets.py.
 """
 
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
 from features.engine import Json, check_json, loads, pointer
 from tenants.errors import AppError, Invalid, Malformed, Problem, TooLarge
 
-Form = Literal["list", "lines"]
+Form = Literal["list", "lines", "sheet"]
 LONGEST_ITEM = 2 * 1024 * 1024  # bytes: what a request of one run may have
 LONGEST_KEY = 255  # characters
 PIECE = 64 * 1024
@@ -24,12 +25,16 @@ _MARK = re.compile(rb'["\\\[\]{},]')
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item: its place from 0, the caller's key for it, and its input or why there is none."""
+    """One item: its place from 0, the caller's key for it, and its input or why there is none.
+
+    `line` is the line of the body on which it begins, 0 in a list, whose items have no lines.
+    """
 
     place: int
     key: str = ""
     input: Json = None
     refusal: AppError | None = None
+    line: int = 0
 
 
 class Body:
@@ -60,16 +65,16 @@ class Body:
 
 
 def read_items(body: Body, form: Form) -> Iterator[Item]:
-    """Yield the items of a body in their order, with no more than one of them in memory.
+    """Yield the items of a list or of lines in their order, with no more than one of them in memory.
 
     Raises Malformed where a list is not one, and what `Body` raises.
     """
-    texts = _lines(body) if form == "lines" else _elements(body)
-    for place, text in enumerate(texts):
+    texts = _lines(body) if form == "lines" else ((0, text) for text in _elements(body))
+    for place, (line, text) in enumerate(texts):
         try:
-            yield _item(place, text)
+            yield replace(_item(place, text), line=line)
         except AppError as refusal:
-            yield Item(place, refusal=refusal)
+            yield Item(place, refusal=refusal, line=line)
 
 
 def _item(place: int, text: bytes | None) -> Item:
@@ -96,15 +101,17 @@ def _item(place: int, text: bytes | None) -> Item:
     return Item(place, key, value["input"])
 
 
-def _lines(body: Body) -> Iterator[bytes | None]:
-    """The lines that are not blank; None for one that is too long."""
+def _lines(body: Body) -> Iterator[tuple[int, bytes | None]]:
+    """The lines that are not blank, with their numbers; None for one that is too long."""
+    number = 0
     while line := body.readline(LONGEST_ITEM + 1):
+        number += 1
         if len(line) > LONGEST_ITEM and not line.endswith(b"\n"):
             while (rest := body.readline(PIECE)) and not rest.endswith(b"\n"):
                 pass
-            yield None
+            yield number, None
         elif stripped := line.strip(BLANK):
-            yield stripped
+            yield number, stripped
 
 
 def _elements(body: Body) -> Iterator[bytes | None]:

@@ -68,9 +68,15 @@ def my_runs(actor: Actor, *, feature: Feature | None = None, before: UUID | None
     return list(rows[:most])
 
 
-def runs_listed(actor: Actor) -> QuerySet[Run]:
-    """The actor's own runs that lists show: without previews and the items of batches."""
-    return _mine(actor).filter(batch=None)
+def runs_listed(actor: Actor, who: Who | None = None) -> QuerySet[Run]:
+    """The actor's own runs that lists show, or another's: without previews and the items of batches.
+
+    Raises Forbidden where another's are not theirs to see.
+    """
+    if who is None:
+        return _mine(actor).filter(batch=None)
+    actor.need("run.others")
+    return Run.objects.filter(tenant_id=actor.tenant_id, subject_id=who.id, preview=None, batch=None)
 
 
 def runs_of_all(actor: Actor, of: Who | None = None) -> QuerySet[Run]:

@@ -6,16 +6,18 @@ from uuid import UUID
 
 import structlog
 
-from features.engine import Choice, PinRow, replacement
+from features.engine import Choice, Json, PinRow, replacement
 from features.resolve import clock, serve_choice
 from features.served import Served
 from features.withdrawn import withdrawals_now
+from tenants.actor import Actor
 from tenants.errors import AppError
 from tenants.isolation import APP
 from tenants.subjects import Who
 
 from .claimed import Claimed
-from .models import Preview, Run, State
+from .models import Batch, Preview, Run, State
+from .progress import span_of
 from .sides import served_from, side_named
 
 log = structlog.get_logger(__name__)
@@ -55,6 +57,18 @@ def served_by(run: Run) -> Served:
             " them in the database itself. Nothing was run. Replay it on `current`, or on a version."
         )
     return served
+
+
+def output_contract(batch: Batch, by: Actor) -> Json:
+    """The output schema that the first item of a batch that was answered was served; None where none has been."""
+    with by.present():
+        span = span_of(batch)
+        rows = Run.objects.select_related("feature", "subject").filter(
+            tenant_id=batch.tenant_id, batch=batch.pk, id__gte=span["oldest"], id__lt=span["newest"],
+            state=State.SUCCEEDED,
+        )  # fmt: skip
+        run = rows.order_by("place").first()
+        return None if run is None else served_by(run).effective.fields["output"]
 
 
 def served_before(claimed: Claimed) -> Served | None:

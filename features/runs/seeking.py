@@ -1,4 +1,4 @@
-"""Looking for runs of one's own: by feature, state, rating, time, and by words in what went in or came out."""
+"""Looking for one's own runs, or another's: by feature, state, rating, time, and by words of inputs and outputs."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from features.engine import dumps
 from features.models import Feature
 from tenants.actor import Actor
 from tenants.ids import floor_of
+from tenants.subjects import Who
 
 from .listing import runs_listed
 from .models import Run
@@ -26,7 +27,10 @@ RATINGS: tuple[Rating, ...] = ("good", "bad", "corrected", "none")
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What is looked for; what is empty does not narrow. `since` is inclusive, `until` exclusive."""
+    """What is looked for; what is empty does not narrow. `since` is inclusive, `until` exclusive.
+
+    `who`: another's runs instead of one's own.
+    """
 
     feature: Feature | None = None
     state: str = ""
@@ -34,17 +38,18 @@ class Sought:
     words: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    who: Who | None = None
 
 
 def sought_runs(
     actor: Actor, sought: Sought, *, before: UUID | None = None, most: int, among: QuerySet[Run] | None = None
 ) -> list[Run]:
-    """The actor's newest runs that are as sought, before a given one if told; or those `among` others. Without outputs.
+    """The newest runs that are as sought, before a given one if told; or those `among` others. Without outputs.
 
     Words are looked for in the texts of inputs and outputs, whatever their case, among the LOOKED_THROUGH newest runs
-    that are otherwise as sought. Within the actor's transaction.
+    that are otherwise as sought. Within the actor's transaction. Raises Forbidden, as `runs_listed`.
     """
-    every = runs_listed(actor) if among is None else among
+    every = runs_listed(actor, sought.who) if among is None else among
     rows = _narrowed(every, sought)
     if before is not None:
         rows = rows.filter(id__lt=before)

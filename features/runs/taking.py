@@ -19,7 +19,7 @@ from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import AppError, OverBudget
 from tenants.isolation import alone, one_row, tenant_row
-from tenants.models import Subject
+from tenants.models import Subject, Tenant
 from tenants.provider_keys import has_own_key
 from tenants.subjects import make_sure
 
@@ -241,20 +241,12 @@ class Taking:
 
         None where no call can be made as things are: whoever makes one all the same must look for budgets then.
         """
-        compiled = self.served.compiled
-        target, most = self.served.targets.get(compiled.model), most_per_run(compiled)
+        most = most_per_run(self.served.compiled)
         if not budgets and most is None:
             return Hold(0)
-        if target is None or has_own_key(self.tenant.id, target.provider):  # which is found when it is made
+        amount = worst_first_call(self.served, self.tenant, self.question)
+        if amount is None:  # which is found when it is made
             return None
-        try:
-            given = cast("dict[str, Json]", self.question)  # its schema has accepted it
-            messages = compiled.messages(
-                given, tenant_name=self.tenant.name, user_key=self.served.who.key, now=self.served.at
-            )
-        except AppError:
-            return None
-        amount = worst(target, messages, compiled)
         if most is not None and amount > most:
             told = f"may cost {amount / MICRO:g} {settings.CURRENCY}; {self.served.feature.key} lets a run cost"
             raise OverBudget(f"This run's first call {told} {most / MICRO:g}. Send a shorter input.")
@@ -262,3 +254,20 @@ class Taking:
 
     def _write(self, statement: str, **more: Any) -> tuple[Any, ...] | None:
         return one_row(statement, {**self.parameters, **more})
+
+
+def worst_first_call(served: Served, tenant: Tenant, question: Json) -> int | None:
+    """What the first call on an input that is accepted can cost at the worst, within the tenant's transaction.
+
+    Micro-units; None where no call can be made as things are, and where it is made with a key of the tenant's own.
+    """
+    compiled = served.compiled
+    target = served.targets.get(compiled.model)
+    if target is None or has_own_key(tenant.id, target.provider):
+        return None
+    try:
+        given = cast("dict[str, Json]", question)  # its schema has accepted it
+        messages = compiled.messages(given, tenant_name=tenant.name, user_key=served.who.key, now=served.at)
+    except AppError:
+        return None
+    return worst(target, messages, compiled)

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 
 from backend.api.asking import MOST_BYTES
-from backend.gate import ADDRESS_BYTES, HEADER_BYTES, HEADERS, Gate
+from backend.gate import ADDRESS_BYTES, FORM_BYTES, HEADER_BYTES, HEADERS, Gate
 from backend.handler import Application
 from backend.http import UNREAD_BYTES, BoundedProtocol
 from tests.cast import Cast
@@ -117,6 +117,14 @@ def test_a_batch_may_be_larger_and_has_its_own_bound(settings: Any) -> None:
     assert ask(BATCHES, chunks=chunks)[0] == 200
     assert ask(BATCHES, chunks=chunks + 1)[0] == 413
     assert ask(BATCHES + "/x", chunks=chunks)[0] == 413
+
+
+def test_the_page_of_batches_takes_as_much_with_a_form_around_it(settings: Any) -> None:
+    settings.BATCH_BYTES = 2 * MOST_BYTES
+    chunks = (settings.BATCH_BYTES + FORM_BYTES) // CHUNK
+    assert ask("/f/greet/batches", chunks=chunks)[0] == 200
+    assert ask("/f/greet/batches", chunks=chunks + 1)[0] == 413
+    assert ask("/f/greet", chunks=MOST_BYTES // CHUNK + 1)[0] == 413
 
 
 def test_the_product_itself_stands_behind_the_gate(committed: None) -> None:

@@ -1,6 +1,7 @@
 """What the templates are given: frozen values that views make out of domain objects. No template reaches further."""
 
 from .audit import AuditLine, JobLine
+from .batches import BatchLine, BatchView, Column, ItemLine, LookedOver, StateLine
 from .compared import ComparedRuns, RunSide
 from .editor import (
     Choice,
@@ -23,7 +24,7 @@ from .layer import Layer
 from .membership import InvitationLine, MemberLine
 from .notices import NoticeLine
 from .outbound import DeliveryLine, ProviderKeyLine, WebhookLine
-from .people import Asked, Looked, OwnLine, PersonLine, StayBadge
+from .people import Asked, Looked, OwnLine, Passing, PersonLine, Reached, StayBadge
 from .rollouts import (
     ClassLine,
     GuardBox,
@@ -66,11 +67,14 @@ __all__ = [
     "Asked",
     "AuditLine",
     "Bar",
+    "BatchLine",
+    "BatchView",
     "BudgetLine",
     "CallLine",
     "Card",
     "Choice",
     "ClassLine",
+    "Column",
     "ComparedRuns",
     "Comparison",
     "Confirmation",
@@ -93,6 +97,7 @@ __all__ = [
     "ImpactTenant",
     "ImpactView",
     "InvitationLine",
+    "ItemLine",
     "JobLine",
     "Kept",
     "KeyLine",
@@ -101,6 +106,7 @@ __all__ = [
     "Live",
     "LogLine",
     "Looked",
+    "LookedOver",
     "Meanwhile",
     "MemberLine",
     "MenuFeature",
@@ -115,6 +121,7 @@ __all__ = [
     "OriginRow",
     "OwnLine",
     "Paragraph",
+    "Passing",
     "PersonLine",
     "Picture",
     "PlaceLine",
@@ -122,6 +129,7 @@ __all__ = [
     "PointRow",
     "Promoting",
     "ProviderKeyLine",
+    "Reached",
     "ReceiptLine",
     "RevisionLine",
     "RolloutForm",
@@ -137,6 +145,7 @@ __all__ = [
     "Segment",
     "Shell",
     "Side",
+    "StateLine",
     "Stay",
     "StayBadge",
     "StepBox",

@@ -16,7 +16,10 @@ class ScopeBox:
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
-    """A key without its secret: live, rotated (it ends soon, another has its place), revoked or ended."""
+    """A key without its secret: live, rotated (it ends soon, another has its place), revoked or ended.
+
+    `requests` a minute and `runs` in flight are limits of its own, None where the organisation's count.
+    """
 
     id: str
     name: str
@@ -27,6 +30,8 @@ class KeyLine:
     used: datetime | None
     state: str
     may_rotate: bool
+    requests: int | None = None
+    runs: int | None = None
 
     @property
     def live(self) -> bool:

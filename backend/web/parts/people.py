@@ -7,7 +7,9 @@ from typing import Literal
 
 from backend.web.words import initials
 
+from .editor import Choice
 from .runs import OriginRow
+from .timeline import Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class StayBadge:
 
 @dataclass(frozen=True, slots=True)
 class OwnLine:
-    """One feature of one person: how many fields they have changed and which, and their stay."""
+    """One feature of one person: how many fields they have changed and which, their stay, and the organisation's."""
 
     key: str
     title: str
@@ -31,6 +33,7 @@ class OwnLine:
     stay: StayBadge | None = None
     pinned: bool = False
     reason: str = ""
+    shared: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +82,32 @@ class Asked:
     text: str
     verb: str
     fields: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What passing changes on does to somebody: who and of what, the fields that change."""
+
+    title: str
+    differences: Sequence[Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Changes that are about to be passed on: `hand` the organisation's to somebody, `leave` somebody's to a colleague.
+
+    `asked` are the fields of the address by which this is shown, without the choices on it. `problem` says why it
+    cannot be done so; `taken` that the other has changes of their own there, which may be replaced.
+    """
+
+    act: Literal["hand", "leave"]
+    title: str
+    text: str
+    verb: str
+    asked: Sequence[tuple[str, str]]
+    options: Sequence[Choice] = ()
+    keep: bool = True
+    replace: bool = False
+    taken: bool = False
+    problem: str = ""
+    reached: Sequence[Reached] = ()

@@ -84,6 +84,7 @@ class RunView:
     receipt: ReceiptLine | None = None
     failure: Failure | None = None
     verdict: str = ""
+    note: str = ""
     correction: Sequence[Difference] = ()
     checks: int = 0
     copy: str = ""

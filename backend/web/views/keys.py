@@ -13,9 +13,13 @@ from django.views.decorators.http import require_http_methods
 from backend.actors import session_uuid
 from backend.web.key_lines import LASTS, ORGANISATION, Key, Place, own_place
 from backend.web.pages import PageRequest, answer, for_members, for_people
+from tenants.actions import limit_key
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
+from tenants.limits import requests_of_tenant, runs_of_tenant
+from tenants.models import ApiKey
 
 TEMPLATE = "web/keys.html"
+LIMITS = ("requests_per_minute", "concurrent_runs")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,8 +48,10 @@ def _page(request: PageRequest, place: Place) -> HttpResponseBase:
                 row, text = place.rotate(_key(request, place, request.POST.get("id")), request.actor)
             case "revoke":
                 return _revoked(request, place)
+            case "limit" if place is ORGANISATION:
+                return _limited(request, place)
             case _:
-                raise Malformed("Say what to do: make, rotate or revoke.")
+                raise Malformed("Say what to do: make, rotate, limit or revoke.")
     except (Invalid, Conflict, Forbidden, NotFound) as error:
         return _show(request, place, error=error, status=error.status)
     shown = _show(request, place, made={"name": row.name, "text": text, "rotated": request.POST.get("act") == "rotate"})
@@ -73,16 +79,40 @@ def _revoked(request: PageRequest, place: Place) -> HttpResponseBase:
     return redirect(request.path) if not request.htmx else _show(request, place, oob=True)
 
 
+def _limited(request: PageRequest, place: Place) -> HttpResponseBase:
+    """Give a key lower limits than its organisation's, or by an empty box the organisation's again."""
+    row = _key(request, place, request.POST.get("id"))
+    given = {name: _limit(request.POST.get(name, "").strip()) for name in LIMITS}
+    assert isinstance(row, ApiKey)  # an operator's stands elsewhere
+    limit_key(row, given, by=request.actor)
+    messages.success(request, _("Saved. It counts at the key's next request."))
+    return redirect(request.path) if not request.htmx else _show(request, place, oob=True)
+
+
+def _limit(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text[:9]) >= 1 and len(text) < 9):
+        raise Invalid(_("A limit is a whole number from 1, or empty for the organisation's."))
+    return int(text)
+
+
 def _show(
     request: PageRequest, place: Place, *, made: dict[str, Any] | None = None, error: AppError | None = None,
     status: int = 200, oob: bool = False,
 ) -> HttpResponseBase:  # fmt: skip
     asked = request.GET.get("revoke") if request.method != "POST" else None
+    limited = request.GET.get("limits") if request.method != "POST" else request.POST.get("id") if error else None
     going = place.line(_key(request, place, asked), request.actor) if asked else None
+    actor, may_limit = request.actor, place is ORGANISATION
+    limiting = request.method != "POST" or request.POST.get("act") == "limit"
     context = {
         **place.context(request.actor),
         "made": made,
         "going": going,
+        "may_limit": may_limit,
+        "limits": place.line(_key(request, place, limited), actor) if limited and may_limit and limiting else None,
+        "most": (requests_of_tenant(actor.in_tenant()), runs_of_tenant(actor.in_tenant())) if may_limit else None,
         "error": error,
         "typed": request.POST if error else {},
         "chosen": request.POST.getlist("scope") if error else place.scopes[:2],

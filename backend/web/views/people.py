@@ -1,9 +1,7 @@
 """Who has changed what and who stays on which version, for admins: look at it, end a stay, take changes out."""
 
-from typing import Any
-
 from django.contrib import messages
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -11,6 +9,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from backend.actors import subject_named
 from backend.web.pages import PageRequest, answer, for_members, overview_of
+from backend.web.parts import Passing
+from backend.web.passing import do_hand, handing, leaving, read_hand
 from backend.web.peopled import asked_of, line_of_person, looked_at
 from features.actions.people import inherit_for, leave_to
 from features.actions.pins import end_pin_of
@@ -78,8 +78,10 @@ def _act(request: PageRequest, who: Who) -> HttpResponseBase:
                 told = _("%(name)s inherits everything again in %(feature)s. They can go back to what they had.")
             case "leave":
                 return _leave(request, who, name)
+            case "hand":
+                return _hand(request, who)
             case _:
-                raise Malformed("Say what to do: end, inherit or leave.")
+                raise Malformed("Say what to do: end, inherit, hand or leave.")
     except (Invalid, Conflict, NotFound) as error:
         return _show(request, who, error=error, status=error.status)
     messages.success(request, told % {"name": name, "feature": feature.title})
@@ -93,7 +95,7 @@ def _leave(request: PageRequest, who: Who, name: str) -> HttpResponseBase:
     try:
         left = leave_to(who, to, replace=post.get("replace") == "yes", by=actor)
     except (Invalid, Conflict, NotFound) as error:
-        return _show(request, who, error=error, status=error.status, leaving=post.get("to", ""))
+        return _show(request, who, status=error.status)
     other = person_named(actor, to).name
     told = ngettext(
         "%(other)s has what %(name)s had, of %(n)d feature. Nobody else was changed.",
@@ -104,29 +106,67 @@ def _leave(request: PageRequest, who: Who, name: str) -> HttpResponseBase:
     return redirect(request.path) if not request.htmx else _show(request, who, plain=True, oob=True)
 
 
+def _hand(request: PageRequest, who: Who) -> HttpResponseBase:
+    """Hand changes of the organisation to them, and say how that is undone."""
+    post, actor = request.POST, request.actor
+    feature, person = _feature(request, post.get("feature")), person_named(actor, who)
+    hand = read_hand(post)
+    try:
+        done = do_hand(feature, person, hand, actor)
+    except (Invalid, Conflict, NotFound) as error:
+        return _show(request, who, status=error.status)
+    words = {"name": person.name, "n": len(done.fields), "tenant": actor.in_tenant().name}
+    told = (
+        ngettext(
+            "%(n)d change is %(name)s's own now. “Remove their changes” takes it back.",
+            "%(n)d changes are %(name)s's own now. “Remove their changes” takes them back.",
+            len(done.fields),
+        )
+        % words
+    )
+    if not hand.keep:
+        told += " " + _("%(tenant)s has them back by Undo a save under Our changes.") % words
+    messages.success(request, told)
+    return redirect(request.path) if not request.htmx else _show(request, who, plain=True, oob=True)
+
+
 def _show(
-    request: PageRequest, who: Who, *, error: AppError | None = None, status: int = 200, leaving: str = "",
-    plain: bool = False, oob: bool = False,
+    request: PageRequest, who: Who, *, error: AppError | None = None, status: int = 200, plain: bool = False,
+    oob: bool = False,
 ) -> HttpResponseBase:  # fmt: skip
     actor = request.actor
     found: Person = person_named(actor, who)
-    asked: Any = {} if plain or request.method == "POST" else request.GET
-    chosen = asked.get("feature")
+    asked = QueryDict() if plain else request.POST if request.method == "POST" else request.GET
+    chosen, confirm = asked.get("feature"), asked.get("confirm", "")
     feature = _feature(request, chosen) if chosen else None
     own = next((one for one in found.own if feature and one.feature.id == feature.id), None)
-    everybody = colleagues_of(actor) if found.own and "override.others" in actor.can else ()
+    may_pass = "override.others" in actor.can
+    everybody = colleagues_of(actor) if found.own and may_pass else ()
     context = {
         "here": "people",
         "person": line_of_person(found, actor),
-        "looked": looked_at(own, actor) if own and not asked.get("confirm") else None,
-        "asked": asked_of(asked.get("confirm", ""), found, own),
+        "looked": looked_at(own, actor) if own and not confirm else None,
+        "asked": asked_of(confirm, found, own) if request.method != "POST" else None,
+        "passing": _passing(request, found, feature, asked) if may_pass else None,
         "error": {"title": error.title, "detail": error.detail} if error else None,
         "others": [(one.who.key, one.name) for one in everybody if one.who.id != who.id and not one.left],
-        "leaving": leaving,
-        "may_replace": bool(leaving and isinstance(error, Conflict)),
+        "leaving": asked.get("to", ""),
+        "may_pass": may_pass,
+        "may_see_runs": "run.others" in actor.can,
         "oob": oob,
     }
     return answer(request, PERSON, context, part="person", status=status)
+
+
+def _passing(request: PageRequest, person: Person, feature: Feature | None, asked: QueryDict) -> Passing | None:
+    """What is about to be passed on, to them or from them, as it was asked or has just been refused."""
+    actor, act = request.actor, asked.get("act") or asked.get("confirm")
+    if act == "hand" and feature is not None:
+        return handing(feature, person, read_hand(asked), actor)
+    if act == "leave" and (key := asked.get("to")):
+        to = person_named(actor, subject_named(actor, key))
+        return leaving(person, to, replace=asked.get("replace") == "yes", by=actor)
+    return None
 
 
 def _feature(request: PageRequest, key: str | None) -> Feature:

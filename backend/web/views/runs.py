@@ -1,7 +1,8 @@
-"""One's runs: the list, one in full with why it came out so, stopping it, rating it."""
+"""One's runs, for admins another's: the list, one in full with why it came out so, stopping it, rating it."""
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +10,12 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
+from backend.actors import subject_named
 from backend.web.drawing import calls_of, feature_page, line_of, origins_of, view_of
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.rendering import copy_text, render_output
 from backend.web.searching import read_search
+from features.people import Person, person_named
 from features.resolve import released
 from features.runs.accept import find_run
 from features.runs.correcting import may_exemplify
@@ -27,6 +30,7 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Malformed, NotFound
 
 PAGE = 30
+NOTE = 2000  # characters that one says of an output at most, as by the API
 FILES = {"txt": "text/plain", "json": "application/json"}
 
 
@@ -41,15 +45,21 @@ def found_run(run_id: UUID, actor: Actor) -> Run:
 @require_safe
 @for_members
 def runs(request: PageRequest) -> HttpResponseBase:
-    """My runs, newest first; `?feature=&state=&rating=&q=&since=` narrow it, `?before=` is the page of older ones."""
+    """My runs, newest first; `?feature=&state=&rating=&q=&since=` narrow it, `?before=` is the page of older ones.
+
+    `?user=` are another's, for admins.
+    """
     actor, asked, before = request.actor, request.GET, _id(request.GET.get("before"))
     overview = overview_of(request)
     feature = overview.feature(asked["feature"]) if asked.get("feature") else None
+    person = _person(asked.get("user"), actor)
     search = read_search(asked, feature)
+    search = replace(search, sought=replace(search.sought, who=person.who if person else None))
     with actor.present():
         found = sought_runs(actor, search.sought, before=before, most=PAGE + 1)
         context: dict[str, Any] = {"here": "runs", "feature": None, "search": search.drawn(overview.features)}
-        if feature is not None:
+        context |= {"person": person, "user": asked.get("user", "") if person else ""}
+        if feature is not None and person is None:
             context |= feature_page(feature, overview.served(feature), actor)
     query = asked.copy()
     query.pop("before", None)
@@ -130,12 +140,15 @@ def again(request: PageRequest, run_id: UUID) -> HttpResponseBase:
 @require_POST
 @for_members
 def rate(request: PageRequest, run_id: UUID) -> HttpResponseBase:
-    """Say whether an output is right. A correction that was given through the API is kept."""
+    """Say whether an output is right, and why if one likes. A correction that there is stays."""
     actor, verdict = request.actor, request.POST.get("verdict", "")
     if verdict not in ("good", "bad"):
         raise Malformed("Say good or bad.")
     found = found_run(run_id, actor)
-    keep_rating(found, {**(found.feedback or {}), "verdict": verdict}, by=actor)
+    said = {**(found.feedback or {}), "verdict": verdict}
+    if "note" in request.POST:
+        said["note"] = request.POST["note"].replace("\0", "").strip()[:NOTE]
+    keep_rating(found, said, by=actor)
     return _after(request, run_id, oob=False)
 
 
@@ -149,6 +162,14 @@ def _after(request: PageRequest, run_id: UUID, *, oob: bool) -> HttpResponseBase
         context = feature_page(found.feature, overview_of(request).served(found.feature), actor)
         context |= {"run": view_of(found, actor), "may_run": "run.create" in actor.can, "oob": oob}
     return answer(request, "web/use.html", context, part="output")
+
+
+def _person(key: str | None, actor: Actor) -> Person | None:
+    """Whose runs are asked for, where it is not one's own. Raises Forbidden and NotFound."""
+    if not key:
+        return None
+    actor.need("run.others")
+    return person_named(actor, subject_named(actor, key))
 
 
 def _id(text: str | None) -> UUID | None:

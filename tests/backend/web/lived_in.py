@@ -1,16 +1,21 @@
 """A product that people have lived in for a while: every page of the dashboard has something to show."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from features.actions.policy import set_policy
 from features.actions.rollouts import pause
+from features.find import find_feature
 from features.impact import look as ask
 from features.impact.work import work_through
 from features.runs.accept import accept, find_run
+from features.runs.batches import take_batch
 from features.runs.budgets import add_budget
 from features.runs.finish import rate
+from features.runs.items import Body
 from features.runs.taking import Asked
 from tenants.actor import Actor
 from tenants.provider_keys import add_provider_key
@@ -24,6 +29,7 @@ from .vendor_story import begin, measure, tell
 # Addresses that show nothing by themselves: they answer a form, a part of a page, or a file.
 NO_PAGES = {
     "switch", "notices_count", "notice_read", "stop", "again", "rate", "org_usage_csv", "run_file", "join",
+    "batch_csv",
 }  # fmt: skip
 
 
@@ -40,18 +46,20 @@ class LivedIn:
             ("mine", "/f/greet/mine?revisions=1"), ("timeline", "/f/greet/timeline"), ("upgrade", "/f/greet/upgrade"),
             ("runs", "/runs"), ("run", "/runs/{run}"), ("run", "/runs/{failed}"), ("notices", "/notices"),
             ("compare", "/runs/compare?a={run}&b={second}"), ("correct", "/runs/{run}/correct"), ("me", "/me"),
-            ("my_keys", "/me/keys"),
+            ("my_keys", "/me/keys"), ("batch_new", "/f/greet/batches"), ("batches", "/batches"),
+            ("batch", "/batches/{batch}"), ("batch", "/batches/{batch}?show=all"), ("batch", "/batches/{waiting}?confirm=cancel"),
         ]  # fmt: skip
         owner = [
             ("org_mine", "/org/f/greet"), ("org_timeline", "/org/f/greet/timeline"), ("org_upgrade", "/org/f/greet/upgrade"),
             ("org_conflicts", "/org/conflicts"), ("org_people", "/org/people"), ("org_people", "/org/people?kind=users"),
             ("org_person", "/org/people/{subject}"), ("org_person", "/org/people/{subject}?feature=greet"),
+            ("runs", "/runs?user={subject}"),
             ("org_usage", "/org/usage"), ("org_usage", "/org/usage?by=layer"), ("org_budgets", "/org/budgets"),
             ("org_budgets", "/org/budgets?edit={budget}"), ("org_provider_keys", "/org/provider-keys"),
             ("org_webhooks", "/org/webhooks"), ("org_webhook", "/org/webhooks/{webhook}"),
             ("org_webhook", "/org/webhooks/{webhook}?confirm=renew"), ("org_settings", "/org/settings"),
-            ("org_audit", "/org/audit?verify=1"), ("org_data", "/org/data"), ("org_keys", "/org/keys"),
-            ("org_members", "/org/members"), ("org_access", "/org/access"),
+            ("org_audit", "/org/audit?verify=1"), ("org_data", "/org/data"), ("org_keys", "/org/keys"), ("org_keys", "/org/keys?limits={service}"),
+            ("batches", "/batches?whose=all&feature=greet"), ("org_members", "/org/members"), ("org_access", "/org/access"),
         ]  # fmt: skip
         operator = [
             ("vendor_features", "/vendor/features"), ("vendor_new", "/vendor/features/new"),
@@ -78,7 +86,9 @@ def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
     tell(cast, customers=3)
     runs = [_run(cast, who, name) for who, name in ((cast.alice, "Ann"), (cast.alice, "Eve"), (cast.bob, "Ann"))]
     failed = _run(cast, cast.alice, "Nobody")
+    batch = _batch(cast, "Ann", "Nobody", "", "Eve")
     work()
+    waiting = _batch(cast, "Ann", "Eve")
     _rated(runs[0], {"verdict": "good"}, cast.alice)
     _rated(runs[1], {"verdict": "bad", "note": "Too stiff"}, cast.alice)
     budget = add_budget(period="month", soft=40_000_000, hard=50_000_000, by=cast.ada)
@@ -99,12 +109,20 @@ def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
     ids: dict[str, Any] = {
         "run": runs[0], "second": runs[1], "failed": failed, "subject": cast.alice.acting_for().key, "budget": budget.id,
         "webhook": hook.id, "rollout": rollout.id, "impact": impact.id,
+        "batch": batch, "waiting": waiting, "service": cast.acme_service.label.removeprefix("key:"),
     }  # fmt: skip
     return LivedIn({name: str(value) for name, value in ids.items()})
 
 
 def _run(cast: Cast, who: Actor, name: str) -> Any:
     return accept(cast.greet, {"name": name}, asked=Asked(fresh=True), by=who).run_id
+
+
+def _batch(cast: Cast, *names: str) -> Any:
+    lines = "\n".join(json.dumps({"input": {"name": name} if name else {}, "key": f"row {name}"}) for name in names)
+    return take_batch(
+        find_feature("greet", cast.alice), Body(BytesIO(lines.encode()), 10_000), "lines", by=cast.alice
+    ).id
 
 
 def _rated(run_id: Any, said: dict[str, Any], who: Actor) -> None:

@@ -20,6 +20,8 @@ LISTS = [
     ("alice", "/runs", "No runs yet", "Choose a feature"),
     ("alice", "/runs?feature=greet", "No runs yet", "Use Greet"),
     ("alice", "/runs?state=failed", "No run is like that", "Show all runs"),
+    ("alice", "/batches", "No batch yet", "New batch of Greet"),
+    ("alice", "/batches?feature=greet", "No batch yet", 'href="/f/greet/batches"'),
     ("alice", "/notices", "Nothing to tell you", "Go to the features"),
     ("alice", "/me/keys", "You have no key", "Make the key"),
     ("ada", "/org/conflicts", "Nothing to decide", "Go to the features"),

@@ -108,3 +108,35 @@ def test_keys_of_others_are_not_there(at_desk: Sit, cast: Cast) -> None:
         person.see(f"{path}?revoke={row}", 404)
     at_desk(cast.alice).see(OURS, 403)
     assert at_desk(cast.alice).send(OURS, **MAKE).status_code == 403
+
+
+def test_a_key_is_given_limits_of_its_own_and_the_organisations_again(at_desk: Sit, cast: Cast) -> None:
+    ada, key = at_desk(cast.ada), cast.acme_service.label.removeprefix("key:")
+    page = words(ada.part(f"{OURS}?limits={key}"))
+    assert "Limits of “acme's software”" in page and "at most" in page
+    for wrong in ("0", "x", "1.5", "9" * 12, "99999999"):
+        refused = ada.send(OURS, act="limit", id=key, requests_per_minute=wrong, concurrent_runs="")
+        assert refused.status_code == 422 and wrong in refused.content.decode()
+    assert "7 requests a minute" not in words(ada.see(OURS))
+    done = words(ada.send(OURS, act="limit", id=key, requests_per_minute="7", concurrent_runs=""))
+    assert "It counts at the key's next request." in done and "7 requests a minute" in done
+    assert "runs in flight" not in done
+    knock = Knock(cast.keys[cast.acme_service.label], {"Bespoke-User": "u"})
+    assert [knock.get("/features").status_code for _n in range(8)] == [200] * 7 + [429]
+    ada.send(OURS, act="limit", id=key, requests_per_minute="", concurrent_runs="")
+    assert "7 requests a minute" not in words(ada.see(OURS))
+
+
+@pytest.mark.parametrize(("who", "status"), [("ada", 200), ("alice", 403), ("vera", 403), ("gus", 404)])
+def test_who_may_limit_a_key(at_desk: Sit, cast: Cast, who: str, status: int) -> None:
+    key, person = cast.acme_service.label.removeprefix("key:"), at_desk(getattr(cast, who))
+    assert person.client.get(f"{OURS}?limits={key}").status_code == status
+    assert person.send(OURS, act="limit", id=key, requests_per_minute="5").status_code == status
+
+
+def test_nobody_limits_a_key_on_their_own_page(at_desk: Sit, cast: Cast) -> None:
+    alice = at_desk(cast.alice)
+    alice.send(MINE, **MAKE)
+    key = id_of(alice, MINE, "shop")
+    assert "Limits" not in words(alice.see(f"{MINE}?limits={key}"))
+    assert alice.send(MINE, act="limit", id=key, requests_per_minute="5").status_code == 403

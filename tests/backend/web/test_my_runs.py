@@ -93,3 +93,20 @@ def test_of_a_hidden_field_only_that_it_differs_is_said(at_desk: Sit, cast: Cast
     page = alice.see(f"/runs/compare?a={first.id}&b={second.id}")
     assert "cheese" not in page and "You greet people" not in page
     assert "Role Different, but not shown to customers." in words(page)
+
+
+def test_an_admin_looks_at_anothers_runs_and_finds_them_by_their_words(
+    at_desk: Sit, cast: Cast, model: FakeModel
+) -> None:
+    ada, alice = at_desk(cast.ada), cast.alice.acting_for().key
+    run, _own = ran(at_desk(cast.alice), cast.alice, "Ann"), ran(ada, cast.ada, "Bea")
+    assert f'href="/runs?user={alice.replace(":", "%3A")}"' in ada.see(f"/org/people/{alice}")
+    page = ada.see(f"/runs?user={alice}")
+    assert "Runs of Alice" in words(page) and "Ann" in words(page) and "Bea" not in words(page)
+    assert f"/runs/{run.id}" in page and "Ann" in words(ada.see(f"/runs/{run.id}"))
+    assert "Ann" in words(ada.see(f"/runs?user={alice}&q=ann"))
+    nothing = ada.see(f"/runs?user={alice}&q=bea")
+    assert "No run is like that" in words(nothing) and f"?user={alice.replace(':', '%3A')}" in nothing
+    assert "No runs yet" in words(ada.see(f"/runs?user={cast.bob.acting_for().key}"))
+    for who, status in ((cast.bob, 403), (cast.vera, 403), (cast.alice, 403), (cast.gus, 404)):
+        at_desk(who).see(f"/runs?user={alice}", status)

@@ -23,6 +23,7 @@ from features.actions.withdrawals import withdraw
 from tenants.actions import create_key
 from tenants.webhooks import add_webhook
 from tests.fakes.model import Answer
+from tests.outside import until
 from tests.processes import Stack
 
 from .conftest import login
@@ -35,10 +36,20 @@ pytestmark = [
 ]
 
 # Forms are sent there; one is a number, some are files, and one is for who holds a link.
-NO_PAGES = {"switch", "notice_read", "stop", "again", "rate", "notices_count", "org_usage_csv", "run_file", "join"}
+NO_PAGES = {
+    "switch",
+    "notice_read",
+    "stop",
+    "again",
+    "rate",
+    "notices_count",
+    "org_usage_csv",
+    "run_file",
+    "join",
+    "batch_csv",
+}
 EMAILS = {"alice": "alice@acme.example", "ada": "ada@acme.example", "operator": "operator@bespoke.example"}
 TRAP = "window.pwned = []; window.pwn = (what) => window.pwned.push(what); window.alert = window.pwn;"
-UNSEEN = {"zqnotezq"}  # which no page shows
 # What only an element can have that one of the texts has become.
 FOUND = """() => [...document.querySelectorAll(
   "[data-foe], [hx-get='/pwned'], [hx-post='/pwned'], [data-b-events='/pwned'], [src*=evil], [href^='javascript:' i]")]
@@ -190,7 +201,20 @@ class Foe:
         model.script(Answer(refusal=ALL))
         refused = alice.post("/features/foe/runs", given).json()
         assert refused["state"] == "failed", refused
-        self.places |= {"run": run["id"], "refused": refused["id"]}
+        self.places |= {"run": run["id"], "refused": refused["id"], "batch": self._batch()}
+
+    def _batch(self) -> str:
+        """What a batch's items are called, and what they come to."""
+        alice = self.stack.knock("alice")
+        refused, key = ("".join(filter(str.isprintable, self.text(name, 255))) for name in ("refusedkey", "itemkey"))
+        good = {"message": "y", "kind": "other"}
+        items = [{"input": {}, "key": refused}, {"input": good, "key": key}]
+        self.stack.model.script(Answer(json.dumps({"answer": self.text("batchoutput")})))
+        batch = alice.post("/features/foe/batches", items).json()
+        until(
+            lambda: alice.get(f"/batches/{batch['id']}").json()["counts"]["succeeded"] == 1, "the item is answered", 60
+        )
+        return str(batch["id"])
 
     def _move(self) -> None:
         """What the vendor does: a version that conflicts, one that is withdrawn, a rollout that is paused."""
@@ -233,6 +257,8 @@ def pages(places: dict[str, str]) -> list[tuple[str, str]]:
         ("ada", f"/org/people/{member}?feature=foe"), ("ada", f"/org/people/{member}?feature=foe&confirm=inherit"),
         ("ada", f"/org/people/{user}"), ("ada", f"/org/people/{user}?feature=foe"),
         ("alice", f"/runs/compare?a={run}&b={refused}"), ("alice", f"/runs/{run}/correct"), ("alice", "/me"),
+        ("alice", "/f/foe/batches"), ("alice", "/batches"), ("alice", f"/batches/{places['batch']}?show=all"),
+        ("ada", "/batches?whose=all"),
         ("alice", "/me/keys"), ("ada", "/org/keys"), ("ada", "/org/members"), ("ada", "/org/access"),
         *(("ada", f"/org/usage?by={by}") for by in ("feature", "user", "model", "layer", "day")),
         ("ada", "/org/budgets"), ("ada", "/org/provider-keys"), ("ada", "/org/webhooks"),
@@ -258,7 +284,7 @@ def test_what_is_written_is_text_wherever_it_is_shown(stack: Stack, foe: Foe, br
     for who, path in opened:
         watched[who].look(path)
     read = "".join(one.read for one in watched.values())
-    assert {word for word in foe.text.given if word not in read.lower()} == UNSEEN  # labels begin with a capital
+    assert {word for word in foe.text.given if word not in read.lower()} == set()  # labels begin with a capital
 
 
 def test_what_a_model_writes_is_text_while_it_is_written(stack: Stack, foe: Foe, browser: Browser) -> None:

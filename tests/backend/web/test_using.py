@@ -123,6 +123,22 @@ def test_alice_rates_an_answer_and_it_is_kept_with_an_audit_row(at_desk: Sit, ca
     assert alice.send(f"/runs/{run.id}/rate", verdict="perhaps").status_code == 400
 
 
+def test_alice_says_what_is_not_right_and_it_stays_when_she_thinks_again(
+    at_desk: Sit, cast: Cast, model: FakeModel
+) -> None:
+    alice = at_desk(cast.alice)
+    run = ran(alice, cast.alice)
+    here = f"/runs/{run.id}/rate"
+    assert "Save the note" not in words(alice.see(f"/runs/{run.id}"))
+    assert "Save the note" in words(alice.send(here, verdict="bad"))
+    alice.send(here, verdict="bad", note=" Too\0 stiff ")
+    alice.send(here, verdict="good")
+    assert runs_of(cast.alice)[0].feedback == {"verdict": "good", "note": "Too stiff"}
+    assert ">Too stiff</textarea>" in alice.see(f"/runs/{run.id}")
+    alice.send(here, verdict="good", note="x" * 3000)
+    assert len(runs_of(cast.alice)[0].feedback["note"]) == 2000
+
+
 def test_somebody_elses_run_is_not_there(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
     run = ran(at_desk(cast.alice), cast.alice)
     for who in (cast.bob, cast.mallory, cast.gus):

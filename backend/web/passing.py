@@ -1,0 +1,113 @@
+"""Changes before they are passed on: the organisation's to one person, or one's to a colleague, and what that does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from features.actions.effects import Effect
+from features.actions.people import Left, leave_to
+from features.actions.promote import HandedOut, hand_out
+from features.explain import titles_of
+from features.models import Feature
+from features.people import Person
+from features.resolve import serve_warm
+from tenants.actor import Actor
+from tenants.errors import Conflict, Invalid, NotFound
+from tenants.subjects import tenant_itself
+
+from .boxes import problem_words
+from .differing import differences_of
+from .parts import Choice, Passing, Reached
+from .words import field_title
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Which of the organisation's changes go to somebody: all if no fields are named; whether it keeps them too."""
+
+    fields: Sequence[str] | None
+    keep: bool
+    replace: bool
+
+
+def read_hand(asked: QueryDict) -> Hand:
+    """Read the choices from an address or a form; none yet are all of them, kept."""
+    fields = asked.getlist("field") if asked.get("chosen") else None
+    return Hand(fields, asked.get("keep") != "no", asked.get("replace") == "yes")
+
+
+def do_hand(feature: Feature, person: Person, hand: Hand, by: Actor, *, dry_run: bool = False) -> HandedOut:
+    """Hand them out. Raises Invalid, Conflict and NotFound, as `hand_out`."""
+    if hand.fields is not None and not hand.fields:
+        raise Invalid(_("Choose at least one."))
+    return hand_out(
+        feature, fields=hand.fields, subjects=[person.who], keep_ours=hand.keep, replace_theirs=hand.replace, by=by,
+        dry_run=dry_run,
+    )  # fmt: skip
+
+
+def handing(feature: Feature, person: Person, hand: Hand, by: Actor) -> Passing | None:
+    """What handing them out would do; None where the organisation has changed nothing."""
+    with by.present():
+        itself = serve_warm(feature, by.tenant_id, tenant_itself(by.tenant_id))
+        titles = titles_of(feature, itself.choice.base)
+    ours = [operation.field for operation in itself.tenant.operations] if itself.tenant else []
+    if not ours:
+        return None
+    chosen = ours if hand.fields is None else hand.fields
+    tenant, effects, problem, taken = by.in_tenant().name, tuple[Effect, ...](), "", False
+    try:
+        effects = do_hand(feature, person, hand, by, dry_run=True).effects
+    except Conflict as refused:
+        problem, taken = refused.detail, True
+    except (Invalid, NotFound) as refused:
+        problem = " ".join(problem_words(refused.errors, "", titles)) or refused.detail
+    called = [person.name, _("Everybody else at %(tenant)s") % {"tenant": tenant}]
+    words = {"tenant": tenant, "name": person.name, "feature": feature.title, "n": len(chosen)}
+    return Passing(
+        act="hand",
+        title=_("Hand %(tenant)s's changes of %(feature)s to %(name)s?") % words,
+        text=_("They become changes of %(name)s's own, which stay when %(tenant)s changes or removes its own.") % words,
+        verb=ngettext("Hand over %(n)d change", "Hand over %(n)d changes", len(chosen)) % words,
+        asked=[("feature", feature.key), ("confirm", "hand"), ("chosen", "yes")],
+        options=[Choice(field, field_title(field, titles), field in chosen) for field in ours],
+        keep=hand.keep, replace=hand.replace, taken=taken or hand.replace, problem=problem,
+        reached=[
+            Reached(who, differences_of(effect.changes, effect.hidden, titles))
+            for who, effect in zip(called, effects, strict=False)
+        ],
+    )  # fmt: skip
+
+
+def leaving(person: Person, to: Person, *, replace: bool, by: Actor) -> Passing:
+    """What copying everything of somebody's to a colleague would do."""
+    left: tuple[Left, ...] = ()
+    problem, taken = "", False
+    try:
+        left = leave_to(person.who, to.who, replace=replace, by=by, dry_run=True)
+    except Conflict as refused:
+        problem, taken = refused.detail.replace(to.who.key, to.name), True
+    except (Invalid, NotFound) as refused:
+        problem = refused.detail
+    words = {"name": person.name, "other": to.name}
+    return Passing(
+        act="leave",
+        title=_("Copy what %(name)s has to %(other)s?") % words,
+        text=_("%(name)s keeps everything. %(other)s can go back to what they had under Make it mine, Undo a save.")
+        % words,
+        verb=_("Copy it to %(other)s") % words,
+        asked=[("confirm", "leave"), ("to", to.who.key)],
+        replace=replace, taken=taken or replace, problem=problem,
+        reached=[_reached(one, to, by) for one in left if one.effect is not None],
+    )  # fmt: skip
+
+
+def _reached(left: Left, to: Person, by: Actor) -> Reached:
+    assert left.effect is not None
+    with by.present():
+        titles = titles_of(left.feature, left.effect.after.base)
+    words = {"other": to.name, "feature": left.feature.title}
+    return Reached(_("%(other)s, %(feature)s") % words, differences_of(left.effect.changes, left.effect.hidden, titles))

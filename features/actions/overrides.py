@@ -1,19 +1,19 @@
 """Tenants and users change what they want: overrides, saved whole or one operation at a time, as numbered revisions."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from features.availability import refuse_retired
 from features.engine import (
-    ABSENT,
     Base,
     BasedOn,
     Operation,
     Revision,
     Rule,
     Suspended,
+    applied,
     changed,
     compile_behavior,
     compile_layers,
@@ -307,30 +307,37 @@ def _same(one: Operation, other: Operation) -> bool:
 
 
 def check_content(content: Content, was: Content, served: Served, layer: Layer) -> None:
-    """Raise Invalid naming every rule that a new or changed operation breaks."""
+    """Raise Invalid naming every rule that a new or changed operation breaks, and what would not compile with them."""
     if layer == "user" and not served.choice.users_may_override:
         told = Problem("", "users_may_override", "your organisation's policy keeps users' own changes inactive")
         raise Invalid("Your organisation does not let its users change behavior for themselves.", errors=[told])
     tenant = served.tenant if layer == "user" else None
     tenant_rules: Mapping[str, Rule] = tenant.rules if tenant else {}
-    alone = resolve(served.base, *layers_with(layer, served, Revision(0, content[0], content[1])))
+    new = changed(was[0], content[0])
     problems: list[Problem] = []
-    for operation in changed(was[0], content[0]):
+    for operation in new:
         rule = effective_rule(operation.field, served.base.rules, tenant_rules)
         below = inherited(operation.field, served.base, tenant, layer)
-        problems += judge(operation, layer=layer, rule=rule, inherited=below, result=_result(operation, below))
+        problems += judge(operation, layer=layer, rule=rule, inherited=below, result=applied(operation, below))
     if content[1] and layer == "user":
         problems.append(Problem("/rules", "layer", "rules belong to organisations, to bind their users"))
     looser = looser_than_base(served.base.rules, content[1])
     problems += [replace(problem, pointer=f"/rules{problem.pointer}") for problem in looser]
     if problems:
         raise Invalid("These changes break rules that an earlier layer has set.", errors=problems)
+    layers = layers_with(layer, served, Revision(0, *content))
     try:
-        compiled = compile_behavior(alone.fields)
+        compiled = compile_behavior(resolve(served.base, *layers, broken=_broken_already(new, served, layer)).fields)
     except Invalid as broken:
         raise told_of_operations(broken, content[0], hidden_fields(served, layer)) from broken
     named = next((op.pointer for op in content[0] if op.field == "model.name"), "/model.name")
     check_models([compiled.model, *compiled.fallbacks], APP, at=named)
+
+
+def _broken_already(new: Iterable[Operation], served: Served, layer: Layer) -> set[tuple[Layer, str]]:
+    """What somebody else has broken, and stays inactive beside new operations, whose author did not break it."""
+    broken = {(item.layer, item.operation.field) for item in served.effective.suspended if item.reason == "broken"}
+    return broken - {(layer, operation.field) for operation in new}
 
 
 def told_of_operations(broken: Invalid, operations: tuple[Operation, ...], hidden: frozenset[str]) -> Invalid:
@@ -346,14 +353,6 @@ def told_of_operations(broken: Invalid, operations: tuple[Operation, ...], hidde
         words = "is hidden, and would not work with these changes" if field in hidden else problem.message
         told.append(Problem(at, problem.rule, words))
     return Invalid("The behavior would not work with these changes.", errors=told)
-
-
-def _result(operation: Operation, below: Any) -> Any:
-    if operation.kind == "remove":
-        return ABSENT
-    if operation.kind == "append" and below is not ABSENT:
-        return f"{below}\n\n{operation.value}"
-    return operation.value
 
 
 def layers_with(layer: Layer, served: Served, revision: Revision) -> tuple[Revision | None, Revision | None]:

@@ -38,10 +38,13 @@ def failing(check: dict[str, Any], output: Any) -> str | None:
         ({"kind": "excludes", "at": "/summary", "text": ["refund", "free"]}, {"summary": "A full REFUND"}, True),
         ({"kind": "excludes", "at": "/summary", "text": "refund"}, {"summary": "no"}, False),
         ({"kind": "quoted", "at": "/points"}, {"points": [{"quote": "parcel is late."}]}, False),
+        ({"kind": "quoted", "at": "/points"}, {"points": [{"quote": "my Parcel  is\nLate."}]}, False),
         ({"kind": "quoted", "at": "/points"}, {"points": [{"quote": "red box"}, {"quote": "blue box"}]}, True),
         ({"kind": "quoted", "at": "/points/1/quote"}, {"points": [{"quote": "blue"}, {"quote": "red"}]}, False),
         ({"kind": "shorter_than_input", "at": ""}, {"summary": "Late."}, False),
-        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 40}, True),
+        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 36}, True),
+        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 35}, True),
+        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 34}, False),
     ],
 )
 def test_checks_find_what_they_are_for(check: dict[str, Any], output: Any, fails: bool) -> None:

@@ -81,6 +81,8 @@ def test_examples_are_shown_with_the_same_nulls_as_what_is_asked() -> None:
         '{"message":"Where is my parcel?","customer":null}',
         '{"message":"Hello?","customer":null}',
     ]
+    shown = messages(compile_behavior(fields(prompt="{{ input }}")), message="Hello?", customer={})
+    assert shown[-1]["content"] == '{"message":"Hello?","customer":{"name":null}}'
 
 
 def test_an_input_may_have_as_many_bytes_as_are_allowed_and_not_one_more() -> None:

@@ -1,16 +1,17 @@
-"""Going back under a policy that has changed since, and saving beside changes that somebody else has broken."""
+"""Saving beside what somebody else has broken, with another editor at once, and going back to an old revision."""
 
+import threading
 from typing import Any
 
 import pytest
+from django.db import connections
 
-from features.actions.overrides import ANY, rollback_override, save_operation
-from features.actions.pins import restore
-from features.actions.policy import set_policy
+from features.actions.overrides import ANY, Expected, rollback_override, save_operation, save_override
 from features.actions.versions import publish
-from features.resolve import clock, serve_warm
+from features.models import Override
+from features.resolve import serve_warm
 from tenants.actor import Actor
-from tenants.errors import Invalid
+from tenants.errors import Invalid, Stale
 from tests.cast import GREET, Cast
 
 
@@ -19,43 +20,8 @@ def served(cast: Cast, who: Actor) -> Any:
         return serve_warm(cast.greet, who.tenant_id, who.acting_for())
 
 
-def now(cast: Cast) -> Any:
-    with cast.ada.present():
-        return clock()
-
-
 def change(cast: Cast, who: Actor, field: str, operation: Any, layer: Any = "user") -> Any:
     return save_operation(cast.greet, layer, field, operation, expected=ANY, by=who)
-
-
-def test_what_the_policy_kept_inactive_then_is_left_out_of_what_is_put_back(cast: Cast) -> None:
-    change(cast, cast.alice, "vars.tone", {"set": "warm"})
-    set_policy(users_may_override=False, by=cast.ada)
-    then, before = now(cast), served(cast, cast.alice).digest
-    set_policy(users_may_override=True, by=cast.ada)
-    assert served(cast, cast.alice).digest != before
-    restored = restore(cast.greet, "user", at=then, by=cast.alice)
-    assert (restored.result, served(cast, cast.alice).digest) == ("exact", before)
-
-
-def test_where_the_policy_keeps_own_changes_inactive_today_the_answer_says_so(cast: Cast) -> None:
-    change(cast, cast.alice, "vars.tone", {"set": "warm"})
-    then, before = now(cast), served(cast, cast.alice).digest
-    set_policy(users_may_override=False, by=cast.ada)
-    restored = restore(cast.greet, "user", at=then, by=cast.alice)
-    assert (restored.result, restored.wanted) == ("substituted", before)
-    assert ["policy" in reason for reason in restored.reasons] == [True]
-
-
-def test_a_run_puts_own_changes_back_though_they_wait_for_the_policy(cast: Cast) -> None:
-    change(cast, cast.alice, "vars.tone", {"set": "warm"})
-    receipt, before = served(cast, cast.alice).receipt.as_json(), served(cast, cast.alice).digest
-    set_policy(users_may_override=False, by=cast.ada)
-    restored = restore(cast.greet, "user", receipt=receipt, by=cast.alice)
-    assert (restored.result, restored.wanted) == ("substituted", before)
-    change(cast, cast.ada, "vars.tone", {"set": "formal"}, "tenant")
-    set_policy(users_may_override=True, by=cast.ada)
-    assert served(cast, cast.alice).digest == before
 
 
 def test_what_the_organisation_has_broken_does_not_keep_alice_from_changing_something_else(cast: Cast) -> None:
@@ -85,3 +51,28 @@ def test_going_back_to_a_revision_brings_its_conflicts_back(cast: Cast) -> None:
     assert served(cast, cast.alice).receipt.base == 2
     rollback_override(cast.greet, "user", 1, expected=ANY, by=cast.alice)
     assert served(cast, cast.alice).receipt.base == 1
+
+
+def test_of_two_editors_who_saw_the_same_revision_one_saves_and_the_other_is_told(cast: Cast) -> None:
+    change(cast, cast.alice, "vars.tone", {"set": "warm"})
+    barrier, came = threading.Barrier(4), []
+
+    def go(language: str) -> None:
+        document = {"set": {"vars.language": language}}
+        barrier.wait()
+        try:
+            saved = save_override(cast.greet, "user", document, expected=Expected(etag='"1"'), by=cast.alice)
+            came.append((saved.row.number, language))
+        except Stale as stale:
+            came.append((0, stale.extra["revision"]))
+        connections.close_all()
+
+    threads = [threading.Thread(target=go, args=(language,)) for language in ("French", "Dutch", "Greek", "Welsh")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(came)[:3] == [(0, '"2"')] * 3
+    assert max(came) == (2, served(cast, cast.alice).effective.fields["vars.language"])
+    with cast.alice.present():
+        assert Override.objects.count() == 2

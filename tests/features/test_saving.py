@@ -7,6 +7,7 @@ import pytest
 from django.db import connections
 
 from features.actions.overrides import ANY, Expected, rollback_override, save_operation, save_override
+from features.actions.pins import pin
 from features.actions.versions import publish
 from features.models import Override
 from features.resolve import serve_warm
@@ -76,3 +77,23 @@ def test_of_two_editors_who_saw_the_same_revision_one_saves_and_the_other_is_tol
     assert max(came) == (2, served(cast, cast.alice).effective.fields["vars.language"])
     with cast.alice.present():
         assert Override.objects.count() == 2
+
+
+def test_sending_ones_whole_override_again_decides_no_conflict(cast: Cast) -> None:
+    role = "instructions.role"
+    change(cast, cast.alice, role, {"set": "You wave."})
+    changed = {**GREET, "instructions": {**GREET["instructions"], "role": "You bow."}}
+    publish(cast.greet, behavior=changed, make_current=True, by=cast.operator)
+    both = {"set": {role: "You wave.", "vars.tone": "warm"}}
+    save_override(cast.greet, "user", both, expected=ANY, by=cast.alice)
+    receipt = served(cast, cast.alice).receipt
+    assert (receipt.base, receipt.held) == (1, {"by": "user", "fields": [role], "wanted": 2})
+
+
+def test_who_stays_on_a_version_goes_on_with_their_newest_changes(cast: Cast) -> None:
+    change(cast, cast.alice, "vars.tone", {"set": "warm"})
+    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
+    change(cast, cast.alice, "vars.language", {"set": "French"})
+    after = served(cast, cast.alice)
+    assert [after.effective.fields[f"vars.{name}"] for name in ("tone", "language")] == ["warm", "French"]
+    assert (after.receipt.user, after.choice.pin.kind, after.choice.pin.user_revision) == (2, "base", None)

@@ -10,10 +10,12 @@ from features.actions.overrides import ANY, save_operation
 from features.actions.pins import pin, pin_now, restore, unpin
 from features.actions.policy import set_policy
 from features.actions.targets import add_target, end_target, keep_target
+from features.actions.versions import publish
+from features.actions.withdrawals import withdraw
 from features.resolve import clock, serve_warm
 from tenants.actor import Actor
 from tenants.errors import Invalid, NotFound
-from tests.cast import Cast
+from tests.cast import GREET, Cast
 
 
 def served(cast: Cast, who: Actor) -> Any:
@@ -104,3 +106,13 @@ def test_staying_once_more_keeps_the_model_of_then_though_another_stands_in_for_
     keep_target("standard", 1, by=cast.operator)
     receipt = served(cast, cast.alice).receipt
     assert (receipt.model_target["revision"], receipt.substituted) == (1, False)
+
+
+def test_what_stands_in_for_ones_version_can_be_pinned_however_long_the_chain(cast: Cast) -> None:
+    for _ in range(3):
+        publish(cast.greet, behavior=GREET, make_current=False, by=cast.operator)
+    for number in (1, 2):
+        withdraw(cast.greet, number, replacement=number + 1, reason="broken", by=cast.operator)
+    assert pin(cast.greet, "user", kind="base", version=3, by=cast.alice).after.base == 3
+    with pytest.raises(NotFound):
+        pin(cast.greet, "user", kind="base", version=4, by=cast.alice)

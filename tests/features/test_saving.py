@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from features.actions.conflicts import conflicts
 from features.actions.overrides import ANY, Expected, rollback_override, save_operation, save_override
 from features.actions.pins import pin
 from features.actions.versions import publish
@@ -80,14 +81,16 @@ def test_of_two_editors_who_saw_the_same_revision_one_saves_and_the_other_is_tol
 
 
 def test_sending_ones_whole_override_again_decides_no_conflict(cast: Cast) -> None:
-    role = "instructions.role"
-    change(cast, cast.alice, role, {"set": "You wave."})
-    changed = {**GREET, "instructions": {**GREET["instructions"], "role": "You bow."}}
-    publish(cast.greet, behavior=changed, make_current=True, by=cast.operator)
-    both = {"set": {role: "You wave.", "vars.tone": "warm"}}
+    change(cast, cast.alice, "vars.tone", {"set": "warm"})
+    dry = {**GREET, "vars": {**GREET["vars"], "tone": "formal"}}
+    publish(cast.greet, behavior=dry, make_current=True, by=cast.operator)
+    both = {"set": {"vars.tone": "warm", "vars.language": "French"}}
     save_override(cast.greet, "user", both, expected=ANY, by=cast.alice)
-    receipt = served(cast, cast.alice).receipt
-    assert (receipt.base, receipt.held) == (1, {"by": "user", "fields": [role], "wanted": 2})
+    found = conflicts(cast.greet, "user", by=cast.alice)
+    assert [(item.field, item.rebased.outcome) for item in found.items] == [
+        ("vars.tone", "conflict"),
+        ("vars.language", "carried"),
+    ]
 
 
 def test_who_stays_on_a_version_goes_on_with_their_newest_changes(cast: Cast) -> None:

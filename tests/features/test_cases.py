@@ -90,15 +90,21 @@ def test_a_save_between_the_impact_and_the_publishing_is_held_all_the_same(cast:
     assert served(cast, cast.bob).receipt.base == two
 
 
-def test_a_revision_that_was_rolled_back_is_never_served_from_a_cache(cast: Cast) -> None:
+@pytest.mark.parametrize("decided", [False, True])
+def test_a_revision_that_was_rolled_back_is_never_served_from_a_cache(cast: Cast, decided: bool) -> None:
     """A rehearsed save has the number that the next real one gets: nothing of it may be kept under that number."""
-    save_operation(cast.greet, "user", "instructions.role", {"set": "You wave."}, expected=ANY, by=cast.alice)
+    role = "instructions.role"
+    save_operation(cast.greet, "user", role, {"set": "You wave."}, expected=ANY, by=cast.alice)
     publish(cast.greet, behavior=changed(role="You bow."), make_current=True, by=cast.operator)
-    edit = {"instructions.role": {"set": "You rehearse."}}
+    edit = {role: {"set": "You rehearse."}}
     rehearsed = resolve(cast.greet, "user", edit, expected=ANY, by=cast.alice, dry_run=True)
     assert rehearsed is not None
-    save_operation(cast.greet, "user", "instructions.role", {"set": "You mean it."}, expected=ANY, by=cast.alice)
-    assert served(cast, cast.alice).effective.fields["instructions.role"] == "You mean it."
+    if decided:  # and so served on the version that was rehearsed on
+        resolve(cast.greet, "user", {role: {"set": "You mean it."}}, expected=ANY, by=cast.alice)
+    else:
+        save_operation(cast.greet, "user", role, {"set": "You mean it."}, expected=ANY, by=cast.alice)
+    after = served(cast, cast.alice)
+    assert (after.effective.fields[role], after.receipt.base) == ("You mean it.", 2 if decided else 1)
 
 
 def test_everybody_without_anything_of_their_own_shares_what_is_kept_for_their_organisation(

@@ -35,20 +35,17 @@ from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, Problem, Stale
 from tenants.subjects import Who
 
+from .judging import Layer, check_content, layers_with, told_of_operations
 from .overrides import (
     Draft,
     Expected,
-    Layer,
-    check_content,
     drafting,
     keep,
-    layers_with,
     newest,
     one_operation,
     own_snapshot,
     revision_under,
     seen_on,
-    told_of_operations,
     whose,
 )
 

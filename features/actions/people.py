@@ -16,7 +16,8 @@ from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.models import Member
 from tenants.subjects import Who, make_sure
 
-from .overrides import ANY, Content, Saved, content_of, newest, take_all_out, write
+from .judging import Content
+from .overrides import ANY, Saved, content_of, newest, take_all_out, write
 from .pins import pin_now
 
 

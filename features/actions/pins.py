@@ -25,7 +25,8 @@ from tenants.isolation import APP
 from tenants.privacy import erased_at
 from tenants.subjects import Who, make_sure
 
-from .overrides import ANY, Expected, Layer, newest, whose
+from .judging import Layer
+from .overrides import ANY, Expected, newest, whose
 from .policy import policy_now
 
 

@@ -12,7 +12,8 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.subjects import Who, make_sure, tenant_itself
 
-from .overrides import ANY, Content, Saved, content_of, newest, own_snapshot, revision_under, whose, write
+from .judging import Content
+from .overrides import ANY, Saved, content_of, newest, own_snapshot, revision_under, whose, write
 
 Operations = tuple[Operation, ...]
 

@@ -8,9 +8,11 @@ from django.test.utils import CaptureQueriesContext
 
 from features.actions.conflicts import resolve
 from features.actions.overrides import ANY, save_operation, save_override
-from features.actions.pins import pin
+from features.actions.pins import pin, unpin
+from features.actions.policy import set_policy
 from features.actions.rollouts import advance, roll_back, start_rollout
 from features.actions.versions import publish, set_current
+from features.models import Override, Pin, Policy
 from features.resolve import forget, serve, serve_warm
 from features.runs.accept import accept, find_run
 from tenants.actor import Actor
@@ -141,3 +143,18 @@ def test_an_input_that_only_the_newest_schema_takes_is_taken(cast: Cast) -> None
     schema = {**GREET["input"], "properties": {**GREET["input"]["properties"], "title": {"type": "string"}}}
     publish(cast.greet, behavior={**GREET, "input": schema}, make_current=True, by=cast.operator)
     assert accept(cast.greet, {"name": "Eve", "title": "Dr"}, by=cast.alice).run_id
+
+
+def test_at_the_very_instant_of_a_change_what_it_changed_to_holds(cast: Cast) -> None:
+    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
+    set_policy(users_may_pin=7, by=cast.ada)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "formal"}, expected=ANY, by=cast.alice)
+    set_policy(users_may_pin="yes", by=cast.ada)
+    unpin(cast.greet, "user", by=cast.alice)
+    who = cast.alice.acting_for()
+    with cast.alice.present():
+        instants = [Override.objects.get(number=1).valid_to, Policy.objects.get(users_may_pin="7").valid_to]
+        instants += [Pin.objects.get().valid_to]
+        then = [serve(cast.greet, cast.alice.tenant_id, who, at) for at in instants]
+    assert [(one.receipt.user, one.receipt.pin is None) for one in then] == [(2, False), (2, False), (2, True)]

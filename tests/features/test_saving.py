@@ -9,17 +9,22 @@ from django.db import connections
 from features.actions.conflicts import conflicts
 from features.actions.overrides import ANY, Expected, rollback_override, save_operation, save_override
 from features.actions.pins import pin
+from features.actions.policy import set_policy
 from features.actions.versions import publish
 from features.models import Override
 from features.resolve import serve_warm
 from tenants.actor import Actor
 from tenants.errors import Invalid, Stale
-from tests.cast import GREET, Cast
+from tests.cast import GREET, GREET_RULES, Cast
 
 
 def served(cast: Cast, who: Actor) -> Any:
     with who.present():
         return serve_warm(cast.greet, who.tenant_id, who.acting_for())
+
+
+def tone_of(cast: Cast, who: Actor) -> Any:
+    return served(cast, who).effective.fields["vars.tone"]
 
 
 def change(cast: Cast, who: Actor, field: str, operation: Any, layer: Any = "user") -> Any:
@@ -100,3 +105,37 @@ def test_who_stays_on_a_version_goes_on_with_their_newest_changes(cast: Cast) ->
     after = served(cast, cast.alice)
     assert [after.effective.fields[f"vars.{name}"] for name in ("tone", "language")] == ["warm", "French"]
     assert (after.receipt.user, after.choice.pin.kind, after.choice.pin.user_revision) == (2, "base", None)
+
+
+def test_under_ones_own_snapshot_one_reads_what_a_save_replaces(cast: Cast, api: Any) -> None:
+    """Who reads, changes a part and writes it back keeps what was put back, and not what it was put back from."""
+    for tone in ("warm", "formal"):
+        change(cast, cast.alice, "vars.tone", {"set": tone})
+    rollback_override(cast.greet, "user", 1, expected=ANY, by=cast.alice)
+    pin(cast.greet, "user", kind="snapshot", by=cast.alice)
+    set_policy(users_may_pin="no", by=cast.ada)
+    change(cast, cast.alice, "vars.tone", {"set": "plain"})  # the newest, while the snapshot waits for the policy
+    set_policy(users_may_pin="yes", by=cast.ada)
+    door, path = api(cast.alice), "/features/greet/override/user"
+    read = door.get(path)
+    assert (read.json()["set"], read.json()["revision"], read["ETag"]) == ({"vars.tone": "warm"}, 3, '"3"')
+    whole = {"set": {**read.json()["set"], "vars.language": "French"}}
+    written = door.put(path, whole, If_Match=read["ETag"])
+    assert (written.status_code, written["ETag"], tone_of(cast, cast.alice)) == (200, '"5"', "warm")
+    assert door.put(path, whole, If_Match=read["ETag"]).status_code == 412
+
+
+def test_rules_that_were_allowed_once_keep_nobody_from_changing_something_else(cast: Cast) -> None:
+    """The vendor's later lock is stricter than the organisation's rule, and wins; it need not be said again."""
+    kept = {"vars.language": {"edit": "user"}}
+    save_override(cast.greet, "tenant", {"rules": kept}, expected=ANY, by=cast.ada)
+    rules = {**GREET_RULES, "vars.language": {"edit": "tenant"}}
+    publish(cast.greet, behavior=GREET, rules=rules, make_current=True, by=cast.operator)
+    change(cast, cast.ada, "vars.tone", {"set": "warm"}, "tenant")
+    assert tone_of(cast, cast.alice) == "warm"
+    with pytest.raises(Invalid, match="rules"):
+        change(cast, cast.alice, "vars.language", {"set": "French"})
+    for looser in ({"vars.language": {"edit": "user", "max_chars": 9}}, {**kept, "input": {"edit": "user"}}):
+        with pytest.raises(Invalid, match="rules") as refused:
+            save_override(cast.greet, "tenant", {"rules": looser}, expected=ANY, by=cast.ada)
+        assert len(refused.value.errors) == 1

@@ -1,9 +1,11 @@
 """Cases that bit others (behavior.md 10) and that no test elsewhere is named after."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from features.actions.conflicts import resolve
@@ -158,3 +160,14 @@ def test_at_the_very_instant_of_a_change_what_it_changed_to_holds(cast: Cast) ->
         instants += [Pin.objects.get().valid_to]
         then = [serve(cast.greet, cast.alice.tenant_id, who, at) for at in instants]
     assert [(one.receipt.user, one.receipt.pin is None) for one in then] == [(2, False), (2, False), (2, True)]
+
+
+def test_a_clock_that_stepped_back_keeps_nobody_from_saving(cast: Cast) -> None:
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
+    with cast.alice.present():  # as if it had been written before the clock was set back by a minute
+        Override.objects.update(valid_from=F("valid_from") + timedelta(minutes=1))
+    save_operation(cast.greet, "user", "vars.tone", {"set": "formal"}, expected=ANY, by=cast.alice)
+    with cast.alice.present():
+        first, second = Override.objects.order_by("number")
+    assert first.valid_from < first.valid_to == second.valid_from
+    assert second.valid_to is None

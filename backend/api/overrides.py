@@ -74,7 +74,7 @@ class LayerDoor(Door):
 
 
 class OverrideDoor(LayerDoor):
-    """The whole override of a layer."""
+    """The whole override of a layer, as a save would replace it: under one's own snapshot, what that keeps."""
 
     @extend_schema(responses=answers(OVERRIDE), summary="What this layer changes")
     def get(self, request: Request, feature: str, layer: str) -> Response:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db.models import F
 
 from features.actions.overrides import ANY, save_operation
 from features.actions.pins import pin, pin_now, restore, unpin
@@ -12,6 +12,7 @@ from features.actions.policy import set_policy
 from features.actions.targets import add_target, end_target, keep_target
 from features.actions.versions import publish
 from features.actions.withdrawals import withdraw
+from features.models import Pin
 from features.resolve import clock, serve_warm
 from tenants.actor import Actor
 from tenants.errors import Invalid, NotFound
@@ -87,11 +88,11 @@ def test_a_pin_cannot_end_at_or_before_the_moment_that_it_is_made(cast: Cast) ->
 
 
 def test_a_pin_that_has_ended_is_there_no_more(cast: Cast) -> None:
-    until = now(cast) + timedelta(milliseconds=300)
-    pin(cast.greet, "user", kind="base", version=1, until=until, by=cast.alice)
-    with connections["default"].cursor() as cursor:  # the database's clock is the one that counts: wait by it
-        cursor.execute("SELECT pg_sleep_until(%s)", [until])
+    pin(cast.greet, "user", kind="base", version=1, until=now(cast) + timedelta(hours=1), by=cast.alice)
     with cast.alice.present():
+        assert pin_now(cast.greet, cast.alice.acting_for()) is not None
+        earlier = {name: F(name) - timedelta(hours=2) for name in ("valid_from", "valid_to", "until", "created_at")}
+        Pin.objects.update(**earlier)  # as if it had been made two hours ago
         assert pin_now(cast.greet, cast.alice.acting_for()) is None
     with pytest.raises(NotFound):
         unpin(cast.greet, "user", by=cast.alice)

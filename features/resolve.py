@@ -268,7 +268,7 @@ def _compiled(
 
 
 def _interned(fields: Mapping[str, Json], digest: str) -> Compiled:
-    """Compile a behavior once per digest. Two that the digest does not tell apart are never taken for each other."""
+    """Compile a behavior once per digest, and once more where another's fields have the same one."""
     kept = _behaviors.get(digest, fields)
     if kept is None:
         kept = compile_behavior(fields, digest)
@@ -349,16 +349,6 @@ def _targets(
             else:
                 substituted = True
     return found, substituted
-
-
-def _decided(choice: Choice) -> dict[str, Any]:
-    """What of holds, rollouts and withdrawals stands behind a choice, as a receipt says it."""
-    held, stage, base = choice.held, choice.rollout, choice.base
-    return {
-        "held": {"by": held.by, "fields": list(held.fields), "wanted": choice.wanted} if held else None,
-        "rollout": {"id": stage.rollout, "to": stage.version} if stage else None,
-        "withdrawn": {"version": choice.withdrawn, "replacement": base} if choice.withdrawn is not None else None,
-    }
 
 
 def _pin_json(pin: PinRow | None) -> dict[str, Any] | None:

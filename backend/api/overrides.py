@@ -14,8 +14,9 @@ from rest_framework.response import Response
 from features.actions.overrides import (
     Saved,
     delete_override,
-    newest,
+    etag_of,
     override_json,
+    override_now,
     rollback_override,
     save_operation,
     save_override,
@@ -73,15 +74,15 @@ class LayerDoor(Door):
 
 
 class OverrideDoor(LayerDoor):
-    """The whole override of a layer."""
+    """The whole override of a layer, as a save would replace it: under one's own snapshot, what that keeps."""
 
     @extend_schema(responses=answers(OVERRIDE), summary="What this layer changes")
     def get(self, request: Request, feature: str, layer: str) -> Response:
         who = self._whose(layer)
         found = find_feature(feature, self.actor)
         with self.actor.present():
-            row = newest(found, who)
-            return Response(override_json(row), headers={"ETag": row.etag if row else '"0"'})
+            row = override_now(found, who)
+            return Response(override_json(row), headers={"ETag": etag_of(row)})
 
     @extend_schema(
         request=OverrideBody, parameters=CONDITIONS, responses=answers(OVERRIDE), summary="Replace the override"

@@ -35,20 +35,17 @@ from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, Problem, Stale
 from tenants.subjects import Who
 
+from .judging import Layer, check_content, layers_with, told_of_operations
 from .overrides import (
     Draft,
     Expected,
-    Layer,
-    check_content,
     drafting,
     keep,
-    layers_with,
     newest,
     one_operation,
     own_snapshot,
     revision_under,
     seen_on,
-    told_of_operations,
     whose,
 )
 
@@ -297,11 +294,9 @@ def _decided(look: _Look, draft: Draft, decisions: Mapping[str, str | Operation]
         for before in draft.was[0]
         if (operation := _after(before, decisions.get(before.field), look)) is not None
     )
-    if edited := {operation.field for operation in changed(draft.was[0], content)}:
-        broken = {field for field, outcome in outcomes.items() if outcome == "broken"} - edited
-        sound = tuple(operation for operation in content if operation.field not in broken)
+    if changed(draft.was[0], content):
         with _pointing():
-            check_content((sound, {}), draft.was, look.after, look.layer)
+            check_content((content, {}), draft.was, look.after, look.layer)
     return content
 
 

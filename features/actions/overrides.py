@@ -3,48 +3,36 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from features.availability import refuse_retired
 from features.engine import (
-    ABSENT,
     Base,
     BasedOn,
     Operation,
     Revision,
-    Rule,
     Suspended,
-    changed,
-    compile_behavior,
-    compile_layers,
     document_of,
-    effective_rule,
     from_rows,
     inherited,
     inherited_digest,
-    judge,
-    looser_than_base,
     parse_override,
     parse_rules,
-    resolve,
     to_rows,
 )
-from features.explain import hidden_fields
 from features.models import Feature, Override, Pin, Stamp
 from features.resolve import revision_row, serve
 from features.served import Served
 from features.validity import bump, supersede
 from tenants.actor import Actor
-from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale
-from tenants.isolation import APP
+from tenants.errors import Malformed, NotFound, Stale
 from tenants.privacy import erased_at
 from tenants.subjects import Who, make_sure, tenant_itself
 from tenants.webhooks import tell
 
-from .versions import check_models
+from .judging import Content, check_content, suspended_of
+from .judging import Layer as Layer  # doors say whose override they mean by it
 
-Layer = Literal["tenant", "user"]
-Content = tuple[tuple[Operation, ...], Mapping[str, Rule]]
 NOTHING: Content = ((), {})
 
 
@@ -196,12 +184,12 @@ def drafting(
     with by.doing(verb, feature, dry_run=dry_run) as event:
         make_sure(by.tenant_id, who)
         bump(by.tenant_id, feature.id, who.id)  # takes the subject's lock: what follows is one at a time
-        row = newest(feature, who)
-        _check_expected(row, expected)
-        served = serve(feature, by.tenant_id, who)
-        refuse_retired(served.feature, served.at)
+        row, served = newest(feature, who), serve(feature, by.tenant_id, who)
         pin = own_snapshot(served)
-        was = content_of(revision_under(pin, feature, who, row))
+        start = revision_under(pin, feature, who, row)
+        _check_expected(start, row, expected)
+        refuse_retired(served.feature, served.at)
+        was = content_of(start)
         used = 0 if row is not None else _used(feature, who)
         draft = Draft(feature, layer, who, served, row, pin, was, used)
         event.detail = {"layer": layer, "revision": draft.number, "subject": str(who.id)}
@@ -238,12 +226,24 @@ def _store(feature: Feature, who: Who, revision: Revision, message: str, by: Act
     return row
 
 
-def _check_expected(row: Override | None, expected: Expected) -> None:
-    empty = row is None or (not row.operations and not row.rules)
-    now = row.etag if row else '"0"'
+def override_now(feature: Feature, who: Who) -> Override | None:
+    """What a save would start from: the newest revision, or under one's own snapshot the one that is served."""
+    row = newest(feature, who)
+    return row if row is None else revision_under(own_snapshot(serve(feature, row.tenant_id, who)), feature, who, row)
+
+
+def etag_of(row: Override | None) -> str:
+    """The ETag of a revision, or of none yet."""
+    return row.etag if row else '"0"'
+
+
+def _check_expected(start: Override | None, row: Override | None, expected: Expected) -> None:
+    """Raise Stale unless the writer has seen where a save starts, or the newest revision: a save changes both."""
+    empty = start is None or (not start.operations and not start.rules)
+    now = etag_of(start)
     if expected.nothing and not empty:
         raise Stale(f"There is an override already, at revision {now}: read it and send If-Match.", revision=now)
-    if expected.etag is not None and expected.etag not in (now, "*"):
+    if expected.etag is not None and expected.etag not in (now, etag_of(row), "*"):
         raise Stale(f"Somebody saved first: this is at revision {now} now. Read it again.", revision=now)
 
 
@@ -304,69 +304,6 @@ def _same(one: Operation, other: Operation) -> bool:
     return (one.kind, one.field) == (other.kind, other.field) and inherited_digest(one.value) == inherited_digest(
         other.value
     )
-
-
-def check_content(content: Content, was: Content, served: Served, layer: Layer) -> None:
-    """Raise Invalid naming every rule that a new or changed operation breaks."""
-    if layer == "user" and not served.choice.users_may_override:
-        told = Problem("", "users_may_override", "your organisation's policy keeps users' own changes inactive")
-        raise Invalid("Your organisation does not let its users change behavior for themselves.", errors=[told])
-    tenant = served.tenant if layer == "user" else None
-    tenant_rules: Mapping[str, Rule] = tenant.rules if tenant else {}
-    alone = resolve(served.base, *layers_with(layer, served, Revision(0, content[0], content[1])))
-    problems: list[Problem] = []
-    for operation in changed(was[0], content[0]):
-        rule = effective_rule(operation.field, served.base.rules, tenant_rules)
-        below = inherited(operation.field, served.base, tenant, layer)
-        problems += judge(operation, layer=layer, rule=rule, inherited=below, result=_result(operation, below))
-    if content[1] and layer == "user":
-        problems.append(Problem("/rules", "layer", "rules belong to organisations, to bind their users"))
-    looser = looser_than_base(served.base.rules, content[1])
-    problems += [replace(problem, pointer=f"/rules{problem.pointer}") for problem in looser]
-    if problems:
-        raise Invalid("These changes break rules that an earlier layer has set.", errors=problems)
-    try:
-        compiled = compile_behavior(alone.fields)
-    except Invalid as broken:
-        raise told_of_operations(broken, content[0], hidden_fields(served, layer)) from broken
-    named = next((op.pointer for op in content[0] if op.field == "model.name"), "/model.name")
-    check_models([compiled.model, *compiled.fallbacks], APP, at=named)
-
-
-def told_of_operations(broken: Invalid, operations: tuple[Operation, ...], hidden: frozenset[str]) -> Invalid:
-    """Point at what was sent: a problem of a field that an operation changes is that operation's.
-
-    Of a field that is hidden from the author nothing is quoted: a check of theirs could ask for its text word by word.
-    """
-    kinds = {operation.field: operation.kind for operation in operations}
-    told = []
-    for problem in broken.errors:
-        field = problem.pointer.split("/")[1] if "/" in problem.pointer else ""
-        at = f"/{kinds[field]}{problem.pointer}" if field in kinds else problem.pointer
-        words = "is hidden, and would not work with these changes" if field in hidden else problem.message
-        told.append(Problem(at, problem.rule, words))
-    return Invalid("The behavior would not work with these changes.", errors=told)
-
-
-def _result(operation: Operation, below: Any) -> Any:
-    if operation.kind == "remove":
-        return ABSENT
-    if operation.kind == "append" and below is not ABSENT:
-        return f"{below}\n\n{operation.value}"
-    return operation.value
-
-
-def layers_with(layer: Layer, served: Served, revision: Revision) -> tuple[Revision | None, Revision | None]:
-    """The tenant's and the user's revision where this one is the layer's."""
-    return (revision, None) if layer == "tenant" else (served.tenant, revision)
-
-
-def suspended_of(revision: Revision, served: Served, layer: Layer) -> tuple[Suspended, ...]:
-    """Those of a revision's operations that would be inactive on what is served."""
-    tenant, user = layers_with(layer, served, revision)
-    may = served.choice.users_may_override
-    effective, _ = compile_layers(served.base, tenant, user, users_may_override=may)
-    return tuple(item for item in effective.suspended if item.layer == layer)
 
 
 def one_operation(field: str, document: Mapping[str, Any]) -> Operation:

@@ -25,7 +25,8 @@ from tenants.isolation import APP
 from tenants.privacy import erased_at
 from tenants.subjects import Who, make_sure
 
-from .overrides import ANY, Expected, Layer, newest, whose
+from .judging import Layer
+from .overrides import ANY, Expected, newest, whose
 from .policy import policy_now
 
 
@@ -164,6 +165,7 @@ def restore(
 
     def make(_: Served) -> Pin:
         row = _snapshot(then.choice, then)
+        row.user_revision = then.receipt.user  # none where the policy of then kept own changes inactive
         told = f"As it was {at:%Y-%m-%d %H:%M:%S} UTC" if at else "As in a run"
         row.kind, row.reason, row.until, row.as_of, row.run = Pin.Kind.SNAPSHOT, reason or told, until, at, run
         return row
@@ -220,7 +222,9 @@ def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: M
         layer="tenant" if who.is_tenant else "user", kind="snapshot", base=receipt["base"],
         tenant_revision=receipt["tenant"], user_revision=user, targets=targets, created=now.at, until=None, id="",
     )  # fmt: skip
-    choice = replace(now.choice, base=wish.base, tenant=wish.tenant_revision, user=user, pin=wish)
+    choice = replace(
+        now.choice, base=wish.base, tenant=wish.tenant_revision, user=user, pin=wish, users_may_override=True
+    )
     try:
         return serve_choice(feature, by.tenant_id, who, choice, now.at, now.stamps)
     except NotFound as gone:
@@ -322,6 +326,9 @@ def _shortfalls(moved: Moved, wanted: str, stopped: Mapping[int, Withdrawal]) ->
         reasons.append(f"Version {gone} is withdrawn, and version {moved.after.base} stands in for it: {why}")
     if moved.after.substituted:
         reasons.append("A model of then is gone, and another stands in for it.")
-    if moved.after.digest != wanted and gone is None:
+    inactive = moved.pin is not None and moved.pin.user_revision is not None and moved.after.user is None
+    if moved.after.digest != wanted and inactive:
+        reasons.append("Your organisation's policy keeps users' own changes inactive, so yours of then are not served.")
+    elif moved.after.digest != wanted and gone is None:
         reasons.append("The behavior of then cannot be made again from what is kept.")
     return tuple(reasons)

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
-from features.engine import Operation, document_of, parse_override
+from features.engine import ABSENT, Operation, applied, document_of, inherited, parse_override
 from features.models import Feature, Override
 from features.resolve import serve
 from features.served import Served
@@ -12,15 +13,20 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.subjects import Who, make_sure, tenant_itself
 
+<<<<<<< HEAD
 from .effects import Effect, effect_of
 from .overrides import ANY, Content, Saved, content_of, newest, own_snapshot, revision_under, whose, write
+=======
+from .judging import Content, Layer
+from .overrides import ANY, Saved, content_of, newest, own_snapshot, revision_under, whose, write
+>>>>>>> h6
 
 Operations = tuple[Operation, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """The organisation's new revision; mine, where the operations were taken out of it; and what became of which field.
+    """The organisation's new revision; mine, where it changed with that; and what became of which field.
 
     replaced: the organisation had changed these itself. joined: my paragraph was added to the organisation's text.
     """
@@ -52,36 +58,45 @@ def promote(
 
     Judged as any save of the organisation's. Mine take the place of its operations on the same fields, but for a
     paragraph that I append to a text of the organisation's, which is added to that: so what I am served stays the same.
-    Without `keep_mine` they are taken out of mine. Raises NotFound where I have changed nothing, and Invalid.
+    Without `keep_mine` they are taken out of mine. With it, a paragraph that I append becomes the whole text that it
+    makes, or I would have it twice. Raises NotFound where I have changed nothing, and Invalid.
     """
     who = whose("user", by)
     with by.doing("override.tenant", feature, dry_run=dry_run) as event:
-        if not keep_mine:
-            by.need("override.user")
         bump(by.tenant_id, feature.id, who.id)  # users before their organisation: all who lock both do so in that order
         mine = _chosen(_changed_by(feature, by, who), fields)
-        below = serve(feature, by.tenant_id, tenant_itself(by.tenant_id))
+        before, below = serve(feature, by.tenant_id, who), serve(feature, by.tenant_id, tenant_itself(by.tenant_id))
         replaced: list[str] = []
         joined: list[str] = []
 
         def edit(was: Content) -> Content:
             theirs = {operation.field: operation for operation in was[0]}
             for operation in mine:
-                before = theirs.get(operation.field)
-                if before is not None and operation.kind == "append" and before.kind != "remove":
+                same = theirs.get(operation.field)
+                if same is not None and operation.kind == "append" and same.kind != "remove":
                     joined.append(operation.field)
-                elif before is not None:
+                elif same is not None:
                     replaced.append(operation.field)
             return _laid_over(was, mine, below)
 
         ours = write(feature, "tenant", edit, ANY, f"Promoted from {who.key}", by)
-        own = None
-        if not keep_mine:
-            taken = {operation.field for operation in mine}
-            own = write(feature, "user", lambda was: _without(was, taken), ANY, "Promoted", by, judged=False).row
+        moved = tuple(operation for operation in mine if not keep_mine or operation.kind == "append")
+        own = _mine_after(feature, moved, before, by, keep=keep_mine) if moved else None
         names = tuple(operation.field for operation in mine)
         event.detail = {"what": "promote", "subject": str(who.id), "fields": list(names), "kept": keep_mine}
     return Promoted(ours, own, names, tuple(replaced), tuple(joined))
+
+
+def _mine_after(feature: Feature, moved: Operations, before: Served, by: Actor, *, keep: bool) -> Override:
+    """My override without the operations that moved, or with each as the whole text that it made."""
+    by.need("override.user")
+
+    def edit(was: Content) -> Content:
+        if not keep:
+            return _without(was, {operation.field for operation in moved})
+        return _put(was, tuple(_whole(operation, before, "user") for operation in moved))
+
+    return write(feature, "user", edit, ANY, "Promoted", by, judged=False).row
 
 
 def hand_out(
@@ -117,7 +132,7 @@ def hand_out(
             _refuse_taken(feature, by, people, set(names))
         left = None
         if keep_ours:
-            ours = tuple(_whole(operation, served) for operation in ours)
+            ours = tuple(_whole(operation, served, "tenant") for operation in ours)
         else:
             by.need("override.tenant")
             left = write(feature, "tenant", lambda was: _without(was, set(names)), ANY, "Handed out", by).row
@@ -192,11 +207,12 @@ def _without(was: Content, fields: set[str]) -> Content:
     return tuple(operation for operation in was[0] if operation.field not in fields), was[1]
 
 
-def _whole(operation: Operation, served: Served) -> Operation:
-    """An appended paragraph as the whole text that it makes."""
-    if operation.kind != "append" or operation.field not in served.effective.fields:
+def _whole(operation: Operation, served: Served, layer: Layer) -> Operation:
+    """A layer's appended paragraph as the whole text that it makes."""
+    if operation.kind != "append":
         return operation
-    return replace(operation, kind="set", value=served.effective.fields[operation.field])
+    below = inherited(operation.field, served.base, served.tenant if layer == "user" else None, layer)
+    return operation if below is ABSENT else replace(operation, kind="set", value=cast(str, applied(operation, below)))
 
 
 def _refuse_taken(feature: Feature, by: Actor, people: Sequence[Who], fields: set[str]) -> None:

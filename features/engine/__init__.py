@@ -3,10 +3,10 @@
 Pure Python: no Django, clock, network or randomness. Frozen values in, frozen values out.
 """
 
-from .checks import check_checks, run_check
+from .checks import check_check, run_check
 from .choose import Choice, Holds, PinRow, Policy, Situation, choose, nobody_holds, replacement
 from .compile import Compiled, Limits, compile_behavior
-from .declared import Declared, declared, with_nulls
+from .declared import Declared, with_nulls
 from .diff import Change, diff
 from .digest import canonical, digest
 from .fields import GROUPS, PLAIN, REQUIRED, check_field, check_value, flatten, group_of, is_text
@@ -79,7 +79,7 @@ __all__ = [
     "bucket",
     "canonical",
     "changed",
-    "check_checks",
+    "check_check",
     "check_field",
     "check_json",
     "check_schema",
@@ -89,7 +89,6 @@ __all__ = [
     "compile_layers",
     "compile_template",
     "decide",
-    "declared",
     "diff",
     "digest",
     "document_of",

@@ -89,17 +89,11 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def check_checks(checks: Mapping[str, Json], output_schema: dict[str, Json], at: str = "") -> list[Problem]:
-    """Name what is wrong with checks by name: kind, arguments, and places that the output schema does not declare.
-
-    Pointers are `at` + "/<name>" + the part at fault. The schema must have passed check_schema.
-    """
-    tree = Declared(output_schema)
-    return [problem for name, check in checks.items() for problem in check_check(check, tree, at + pointer(name))]
-
-
 def check_check(check: Json, output: Declared, at: str) -> list[Problem]:
-    """Name what is wrong with one check."""
+    """Name what is wrong with a check: kind, arguments, a place that the output schema does not declare.
+
+    Pointers are `at` + the part at fault.
+    """
     if not isinstance(check, dict) or check.get("kind") not in KINDS:
         return [Problem(at + "/kind", "check", f"must be one of: {', '.join(KINDS)}")]
     kind = KINDS[str(check["kind"])]

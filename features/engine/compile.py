@@ -17,7 +17,7 @@ from .liquid_env import Work
 from .schemas import check_schema
 from .templates import Names, Template, compile_template
 from .validating import Validator
-from .values import MAX_PROBLEMS, Json, check_json, dumps, pointer
+from .values import MAX_PROBLEMS, Json, check_json, dumps, pointer, with_plain_numbers
 
 MAX_MESSAGES = 1_000_000  # characters of all messages together
 
@@ -194,7 +194,6 @@ class _Compiling:
         given, wanted = self.half("input"), self.half("output")
         self.problems += [*given.problems, *wanted.problems]
         if not self.problems:
-            self.output_schema = cast(dict[str, Json], self.fields["output"])
             self.declared, self.output_declared = cast(Declared, given.declared), cast(Declared, wanted.declared)
             self.input, self.output = cast(Validator, given.validator), cast(Validator, wanted.validator)
 
@@ -251,17 +250,19 @@ class _Compiling:
         ]
 
     def compiled(self, digest: str) -> Compiled:
-        model = {name: value for field, value in self.fields.items() for name in _named(field, "model")}
-        limits = {name: value for field, value in self.fields.items() for name in _named(field, "limits")}
-        examples = [cast(dict[str, Json], value) for f, value in self.fields.items() if f.startswith("examples.")]
+        # The digest knows no 1.0 beside 1, so neither may what is sent.
+        fields = {field: with_plain_numbers(value) for field, value in self.fields.items()}
+        model = {name: value for field, value in fields.items() for name in _named(field, "model")}
+        limits = {name: value for field, value in fields.items() for name in _named(field, "limits")}
+        examples = [cast(dict[str, Json], value) for f, value in fields.items() if f.startswith("examples.")]
         return Compiled(
             digest=digest,
-            fields=self.fields,
+            fields=fields,
             model=str(model.pop("name")),
             fallbacks=tuple(cast("list[str]", model.pop("fallbacks", []))),
             settings=model,
             limits=Limits(**limits),  # type: ignore[arg-type]  # check_value has seen every one
-            response_format=_response_format(self.output_schema),
+            response_format=_response_format(cast(dict[str, Json], fields["output"])),
             uses=frozenset().union(*(template.uses for template in (*self.sections, self.prompt))),
             _sections=tuple(self.sections),
             _prompt=self.prompt,

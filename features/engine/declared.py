@@ -60,11 +60,6 @@ class Declared:
         return Declared(self._root, *found) if found else None
 
 
-def declared(schema: dict[str, Json]) -> Declared:
-    """Return the tree of what a checked schema declares."""
-    return Declared(schema)
-
-
 def with_nulls(schema: "dict[str, Json] | Declared", value: Json) -> Json:
     """Return the value with every declared property that is absent given as null, nested ones too."""
     return _fill(schema if isinstance(schema, Declared) else Declared(schema), value)

@@ -24,12 +24,21 @@ def canonical(value: Json) -> bytes:
 
 
 def ordered(value: Json) -> Json:
-    """Write every object as a list of [key, value] pairs, so that its order outlives canonical sorting."""
+    """Write every object as a list of [key, value] pairs, so that its order outlives canonical sorting.
+
+    No two values are written alike: an object without properties stays one, and of lists only those that read like
+    such pairs are written otherwise than they are, as {"list": […]}.
+    """
     if isinstance(value, dict):
-        return [[key, ordered(inner)] for key, inner in value.items()]
+        return [[key, ordered(inner)] for key, inner in value.items()] or {}
     if isinstance(value, list):
-        return [ordered(item) for item in value]
+        items = [ordered(item) for item in value]
+        return {"list": items} if items and all(map(_like_a_property, items)) else items
     return value
+
+
+def _like_a_property(item: Json) -> bool:
+    return isinstance(item, list) and len(item) == 2 and isinstance(item[0], str)
 
 
 def in_order(fields: Mapping[str, Json]) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from tenants.errors import Invalid, Problem
 
-from .fields import GROUPS, LIMIT_DEFAULTS, MAX_FIELDS, PLAIN, REQUIRED, check_field, group_of, split
+from .fields import GROUPS, LIMIT_DEFAULTS, MAX_FIELDS, REQUIRED, check_field, group_of, split
 from .values import ABSENT, Absent, Json, check_json, dumps, pointer, same
 
 if TYPE_CHECKING:  # operations reads rules out of overrides, so the arrow at run time points the other way
@@ -139,7 +139,7 @@ def effective_rule(field: str, base_rules: Mapping[str, Rule], tenant_rules: Map
 def _own(key: str, rules: Mapping[str, Rule]) -> Rule:
     """One layer's rule for a field or a group, the specific one over the group's."""
     specific = rules.get(key)
-    wide = rules.get(f"{group_of(key)}.*") if group_of(key) not in PLAIN else None
+    wide = rules.get(f"{group_of(key)}.*")
     if specific is None or wide is None:
         return specific or wide or Rule()
     said = {name: getattr(specific, name) for name in PROPERTIES if getattr(specific, name) is not None}

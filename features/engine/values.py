@@ -139,6 +139,17 @@ def same(one: Json, other: Json) -> bool:
     return one == other
 
 
+def with_plain_numbers(value: Json) -> Json:
+    """Return the value with every whole number written without a fraction: 1 for 1.0, which are the same JSON."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= MAX_INTEGER else value
+    if isinstance(value, dict):
+        return {key: with_plain_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_plain_numbers(item) for item in value]
+    return value
+
+
 def strings(value: Json) -> Iterable[str]:
     """Yield every text inside a value, in order; keys are not among them."""
     if isinstance(value, str):

@@ -29,12 +29,12 @@ def explain(error: jsonschema_rs.ValidationError, at: str) -> Iterator[Problem]:
         for name in kind.unexpected:
             yield Problem(place + pointer(name), rule, "is not known here")
     elif isinstance(kind, jsonschema_rs.ValidationErrorKind.AnyOf | jsonschema_rs.ValidationErrorKind.OneOfNotValid):
-        yield from __explain_branches(kind.context, place, rule, error.instance_path, at)
+        yield from _explain_branches(kind.context, place, rule, error.instance_path, at)
     else:
         yield Problem(place, rule, _words(rule, kind))
 
 
-def __explain_branches(
+def _explain_branches(
     branches: list[list[jsonschema_rs.ValidationError]], place: str, rule: str, path: list[str | int], at: str
 ) -> Iterator[Problem]:
     """Where only one alternative is of the right type (the others are often just null), say what is wrong in it."""

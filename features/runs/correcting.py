@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from features.actions.overrides import ANY, Expected, Layer, Saved, save_operation, whose
+from features.actions.judging import Layer
+from features.actions.overrides import ANY, Expected, Saved, save_operation, whose
 from features.engine import Json
 from features.explain import editable, rule_for
 from features.models import Feature

@@ -17,7 +17,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from features.actions.conflicts import resolve
-from features.actions.overrides import ANY, Layer, save_override, whose
+from features.actions.judging import Layer
+from features.actions.overrides import ANY, save_override, whose
 from features.actions.pins import pin, pin_now, restore, unpin
 from features.engine import Json, dumps, pointer
 from features.models import Feature, ModelTarget

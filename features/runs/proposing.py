@@ -10,16 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from features.actions.overrides import (
-    Content,
-    Layer,
-    check_content,
-    content_of,
-    layers_with,
-    own_snapshot,
-    revision_under,
-    suspended_of,
-)
+from features.actions.judging import Content, Layer, check_content, layers_with, suspended_of
+from features.actions.overrides import content_of, own_snapshot, revision_under
 from features.engine import (
     ABSENT,
     Json,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from features.actions.overrides import Content, Layer, newest, whose
+from features.actions.judging import Content, Layer
+from features.actions.overrides import newest, whose
 from features.availability import refuse_retired
 from features.engine import Json
 from features.find import find_feature

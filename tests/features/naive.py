@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-Op = tuple[str, str, int]  # the value, the inherited value that its author saw, and the version they saw it on
+Op = tuple[str, str, int, int]  # value, the inherited value that its author saw, on which version and tenant revision
 Content = dict[str, Op]  # by field
 MOST_POINTERS = 50
 
@@ -82,6 +82,11 @@ class Naive:
             base = self.withdrawn[base]
         return base, ours, mine
 
+    def in_force(self, who: str) -> tuple[int, int, int]:
+        """As `chosen`, without a user revision that the policy keeps inactive."""
+        base, ours, mine = self.chosen(who)
+        return base, ours, mine if self.may_override[self.tenant_of[who]] else 0
+
     def follows(self, who: str, ours: int, mine: int) -> int:
         """The version that somebody without a pin is on, staying behind while a conflict waits for a decision."""
         tenant = self.tenant_of[who]
@@ -101,7 +106,7 @@ class Naive:
         """The version on which the role was saved that conflicts with a base; 0 when none does."""
         for place, content in enumerate(layers):
             if "role" in content:
-                value, seen, saved_on = content["role"]
+                value, seen, saved_on, _ = content["role"]
                 below = layers[0] if place else {}
                 now, then = self.inherited(base, below, "role"), self.inherited(saved_on, below, "role")
                 if now not in (seen, then, value):

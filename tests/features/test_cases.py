@@ -1,16 +1,20 @@
 """Cases that bit others (behavior.md 10) and that no test elsewhere is named after."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from features.actions.conflicts import resolve
 from features.actions.overrides import ANY, save_operation, save_override
-from features.actions.pins import pin
+from features.actions.pins import pin, unpin
+from features.actions.policy import set_policy
 from features.actions.rollouts import advance, roll_back, start_rollout
 from features.actions.versions import publish, set_current
+from features.models import Override, Pin, Policy
 from features.resolve import forget, serve, serve_warm
 from features.runs.accept import accept, find_run
 from tenants.actor import Actor
@@ -90,15 +94,21 @@ def test_a_save_between_the_impact_and_the_publishing_is_held_all_the_same(cast:
     assert served(cast, cast.bob).receipt.base == two
 
 
-def test_a_revision_that_was_rolled_back_is_never_served_from_a_cache(cast: Cast) -> None:
+@pytest.mark.parametrize("decided", [False, True])
+def test_a_revision_that_was_rolled_back_is_never_served_from_a_cache(cast: Cast, decided: bool) -> None:
     """A rehearsed save has the number that the next real one gets: nothing of it may be kept under that number."""
-    save_operation(cast.greet, "user", "instructions.role", {"set": "You wave."}, expected=ANY, by=cast.alice)
+    role = "instructions.role"
+    save_operation(cast.greet, "user", role, {"set": "You wave."}, expected=ANY, by=cast.alice)
     publish(cast.greet, behavior=changed(role="You bow."), make_current=True, by=cast.operator)
-    edit = {"instructions.role": {"set": "You rehearse."}}
+    edit = {role: {"set": "You rehearse."}}
     rehearsed = resolve(cast.greet, "user", edit, expected=ANY, by=cast.alice, dry_run=True)
     assert rehearsed is not None
-    save_operation(cast.greet, "user", "instructions.role", {"set": "You mean it."}, expected=ANY, by=cast.alice)
-    assert served(cast, cast.alice).effective.fields["instructions.role"] == "You mean it."
+    if decided:  # and so served on the version that was rehearsed on
+        resolve(cast.greet, "user", {role: {"set": "You mean it."}}, expected=ANY, by=cast.alice)
+    else:
+        save_operation(cast.greet, "user", role, {"set": "You mean it."}, expected=ANY, by=cast.alice)
+    after = served(cast, cast.alice)
+    assert (after.effective.fields[role], after.receipt.base) == ("You mean it.", 2 if decided else 1)
 
 
 def test_everybody_without_anything_of_their_own_shares_what_is_kept_for_their_organisation(
@@ -135,3 +145,29 @@ def test_an_input_that_only_the_newest_schema_takes_is_taken(cast: Cast) -> None
     schema = {**GREET["input"], "properties": {**GREET["input"]["properties"], "title": {"type": "string"}}}
     publish(cast.greet, behavior={**GREET, "input": schema}, make_current=True, by=cast.operator)
     assert accept(cast.greet, {"name": "Eve", "title": "Dr"}, by=cast.alice).run_id
+
+
+def test_at_the_very_instant_of_a_change_what_it_changed_to_holds(cast: Cast) -> None:
+    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
+    set_policy(users_may_pin=7, by=cast.ada)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "formal"}, expected=ANY, by=cast.alice)
+    set_policy(users_may_pin="yes", by=cast.ada)
+    unpin(cast.greet, "user", by=cast.alice)
+    who = cast.alice.acting_for()
+    with cast.alice.present():
+        instants = [Override.objects.get(number=1).valid_to, Policy.objects.get(users_may_pin="7").valid_to]
+        instants += [Pin.objects.get().valid_to]
+        then = [serve(cast.greet, cast.alice.tenant_id, who, at) for at in instants]
+    assert [(one.receipt.user, one.receipt.pin is None) for one in then] == [(2, False), (2, False), (2, True)]
+
+
+def test_a_clock_that_stepped_back_keeps_nobody_from_saving(cast: Cast) -> None:
+    save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
+    with cast.alice.present():  # as if it had been written before the clock was set back by a minute
+        Override.objects.update(valid_from=F("valid_from") + timedelta(minutes=1))
+    save_operation(cast.greet, "user", "vars.tone", {"set": "formal"}, expected=ANY, by=cast.alice)
+    with cast.alice.present():
+        first, second = Override.objects.order_by("number")
+    assert first.valid_from < first.valid_to == second.valid_from
+    assert second.valid_to is None

@@ -133,6 +133,14 @@ def test_an_organisation_that_holds_keeps_its_users_where_they_are(cast: Cast) -
     assert impact.counts["moving"] == {"tenants": 1, "members": 2, "users": 0}  # Globex, Gus, Mallory
 
 
+def test_whose_organisation_was_held_before_is_held_with_it(cast: Cast) -> None:
+    save(cast, cast.ada, "tenant", ROLE, {"set": "Ours."})
+    save(cast, cast.alice, "user", TONE, {"set": "warm"})
+    version(cast, current=True, role="Politely.")
+    impact = asked(cast, version(cast, role="Briefly."))
+    assert outcomes(impact) == {("Acme", ""): ("held", [ROLE]), ("Acme", "Alice"): ("held", [ROLE])}
+
+
 def test_pins_keep_their_people_and_those_beneath_them(cast: Cast) -> None:
     pin(cast.greet, "tenant", kind="base", version=1, by=cast.ada)
     pin(cast.greet, "user", kind="snapshot", by=cast.mallory)

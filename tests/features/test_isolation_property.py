@@ -225,7 +225,8 @@ class History(RuleBasedStateMachine):
         assert not locked and not forbidden
         content = {key: op for key, op in was.items() if key != name}
         if value is not None:
-            content[name] = was[name] if same else (value, naive.inherited(base, below, name), base)
+            under = 0 if who in TENANTS else ours
+            content[name] = was[name] if same else (value, naive.inherited(base, below, name), base, under)
         naive.save(who, content)
 
     @rule(who=WHO, role=st.sampled_from(ROLES))
@@ -237,11 +238,8 @@ class History(RuleBasedStateMachine):
     def roll_back_an_override(self, data: Any) -> None:
         who = data.draw(st.sampled_from(sorted(self.naive.revisions)))
         number = data.draw(st.integers(1, self.naive.newest(who)))
-        was = self.naive.under(who)
         rollback_override(self.greet, self.layer(who), number, expected=ANY, by=self.actor(who))
-        old = self.naive.content(who, number)
-        kept = {name: was[name] if name in was and was[name][0] == op[0] else op for name, op in old.items()}
-        self.naive.save(who, kept)
+        self.naive.save(who, self.naive.content(who, number))
         self.moves(who)
 
     @rule(who=WHO, snapshot=st.booleans(), data=st.data())
@@ -284,8 +282,9 @@ class History(RuleBasedStateMachine):
             return
         assert may
         self.naive.pins[who] = then[who]
-        if then[who][0] not in self.naive.withdrawn and self.naive.may_override[self.naive.tenant_of[who]]:
-            assert restored.result == "exact" or restored.moved.after.digest != restored.wanted
+        whole = not then[who][2] or self.naive.may_override[self.naive.tenant_of[who]]
+        if then[who][0] not in self.naive.withdrawn and whole:
+            assert restored.result == "exact" and restored.moved.after.digest == restored.wanted
 
     @rule(tenant=st.sampled_from(TENANTS), may_pin=st.booleans(), may_override=st.booleans())
     def change_the_policy(self, tenant: str, may_pin: bool, may_override: bool) -> None:
@@ -313,7 +312,7 @@ class History(RuleBasedStateMachine):
             ), who
             assert who in self.may_move or self.digests.get(who, served.digest) == served.digest, who
             self.digests[who] = served.digest
-        self.moments = [*self.moments[-5:], (at, {who: self.naive.chosen(who) for who in EVERYBODY})]
+        self.moments = [*self.moments[-5:], (at, {who: self.naive.in_force(who) for who in EVERYBODY})]
         self.may_move = set()
 
 

@@ -77,6 +77,18 @@ def test_mine_replaces_ours_and_my_paragraph_joins_ours(cast: Cast) -> None:
     assert (served(cast, cast.ada).digest, changed(cast, cast.ada)) == (before, {})
 
 
+@pytest.mark.parametrize("theirs", [{"set": {ROLE: "You are Acme's."}}, {"append": {ROLE: "Our paragraph."}}, {}])
+def test_a_paragraph_that_stays_mine_as_well_is_not_had_twice(cast: Cast, theirs: dict[str, Any]) -> None:
+    mine(cast, cast.ada, "tenant", **theirs)
+    mine(cast, cast.ada, append={ROLE: "My paragraph."})
+    before = served(cast, cast.ada).digest
+    done = promote(cast.greet, by=cast.ada)
+    assert (served(cast, cast.ada).digest, served(cast, cast.bob).digest) == (before, before)
+    assert done.mine is not None and changed(cast, cast.ada)[ROLE][0] == "set"
+    mine(cast, cast.ada, "tenant", **theirs)
+    assert served(cast, cast.ada).digest == before != served(cast, cast.bob).digest
+
+
 def test_it_is_judged_as_the_organisations_save_and_refused_whole(cast: Cast) -> None:
     mine(cast, cast.ada, set={TONE: "warm"})
     before = served(cast, cast.bob).digest

@@ -220,6 +220,20 @@ def test_it_wins_over_a_queued_run_whose_receipt_says_from_what_to_what(cast: Ca
     assert not any("You shout." in str(asked["messages"]) for asked in model.requests)
 
 
+def test_a_queued_run_says_the_version_that_was_asked_for_though_its_replacement_is_withdrawn_too(
+    cast: Cast, model: FakeModel
+) -> None:
+    version(cast, "You shout.")
+    version(cast, "You mumble.", current=False)
+    stop(cast, 2, 3)
+    run_id = run_of(cast, cast.alice)
+    stop(cast, 3, 1)
+    assert look() == 1
+    run = find_run(run_id, cast.alice)
+    assert run is not None
+    assert (run.receipt["base"], run.receipt["withdrawn"]) == (1, {"version": 2, "replacement": 1})
+
+
 def test_it_wins_before_each_attempt_of_a_run_that_has_begun(cast: Cast, model: FakeModel) -> None:
     version(cast, "You shout.")
     asked_under: list[Any] = []

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from features.engine import check_checks, run_check
+from features.engine import Declared, check_check, run_check
 
 OUTPUT: dict[str, Any] = {
     "type": "object",
@@ -38,14 +38,17 @@ def failing(check: dict[str, Any], output: Any) -> str | None:
         ({"kind": "excludes", "at": "/summary", "text": ["refund", "free"]}, {"summary": "A full REFUND"}, True),
         ({"kind": "excludes", "at": "/summary", "text": "refund"}, {"summary": "no"}, False),
         ({"kind": "quoted", "at": "/points"}, {"points": [{"quote": "parcel is late."}]}, False),
+        ({"kind": "quoted", "at": "/points"}, {"points": [{"quote": "my Parcel  is\nLate."}]}, False),
         ({"kind": "quoted", "at": "/points"}, {"points": [{"quote": "red box"}, {"quote": "blue box"}]}, True),
         ({"kind": "quoted", "at": "/points/1/quote"}, {"points": [{"quote": "blue"}, {"quote": "red"}]}, False),
         ({"kind": "shorter_than_input", "at": ""}, {"summary": "Late."}, False),
-        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 40}, True),
+        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 36}, True),
+        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 35}, True),
+        ({"kind": "shorter_than_input", "at": "/summary"}, {"summary": "x" * 34}, False),
     ],
 )
 def test_checks_find_what_they_are_for(check: dict[str, Any], output: Any, fails: bool) -> None:
-    assert check_checks({"it": check}, OUTPUT) == []
+    assert check_check(check, Declared(OUTPUT), "") == []
     assert (failing(check, output) is not None) is fails
 
 
@@ -80,11 +83,11 @@ def test_a_failed_check_says_where_which_and_why_in_the_authors_words_if_there_a
     ],
 )
 def test_a_check_that_could_not_run_is_refused_when_it_is_saved(check: Any, at: str) -> None:
-    assert [problem.pointer for problem in check_checks({"it": check}, OUTPUT, "/checks")] == [f"/checks/it{at}"]
+    assert [problem.pointer for problem in check_check(check, Declared(OUTPUT), "/checks.it")] == [f"/checks.it{at}"]
 
 
 def test_places_are_json_pointers() -> None:
     check = {"kind": "max_chars", "at": "/a~1b", "max": 1}
-    assert check_checks({"it": check}, OUTPUT) == []
+    assert check_check(check, Declared(OUTPUT), "") == []
     assert failing(check, {"a/b": "xx"}) is not None
     assert failing({"kind": "quoted", "at": "/points/99999999999"}, {"points": []}) is None

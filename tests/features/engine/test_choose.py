@@ -160,6 +160,7 @@ def test_a_rollout_moves_those_inside_and_nobody_else() -> None:
     inside, outside = choose(NAMED, NOW), choose(replace(NAMED, tenant="globex"), NOW)
     assert (inside.base, inside.wanted, inside.rollout) == (8, 8, NAMED.stage)
     assert (outside.base, outside.wanted, outside.rollout) == (5, 5, None)
+    assert (inside.current, outside.current) == (5, 5)  # whose rules are today's for both
 
 
 def test_a_pin_beats_a_rollout() -> None:

@@ -75,6 +75,39 @@ def test_a_property_that_may_be_absent_renders_as_nothing() -> None:
     assert messages(behavior, message="x", customer={"name": "{{ now }}"})[-1]["content"] == "[{{ now }}]"
 
 
+def test_examples_are_shown_with_the_same_nulls_as_what_is_asked() -> None:
+    shown = messages(compile_behavior(fields(prompt="{{ input }}")), message="Hello?")
+    assert [message["content"] for message in shown if message["role"] == "user"] == [
+        '{"message":"Where is my parcel?","customer":null}',
+        '{"message":"Hello?","customer":null}',
+    ]
+    shown = messages(compile_behavior(fields(prompt="{{ input }}")), message="Hello?", customer={})
+    assert shown[-1]["content"] == '{"message":"Hello?","customer":{"name":null}}'
+
+
+def test_an_input_may_have_as_many_bytes_as_are_allowed_and_not_one_more() -> None:
+    given = {"message": "é" * 10}
+    size = len(dumps(given).encode())
+    for allowed, problems in ((size, []), (size - 1, ["size"])):
+        behavior = compile_behavior(fields(limits={"input_bytes": allowed}))
+        assert [problem.rule for problem in behavior.input_problems(given)] == problems
+
+
+@pytest.mark.parametrize(("one", "other"), [(1, 1.0), (0, -0.0), (10**15, 1e15), (-(2**53) + 1, float(-(2**53) + 1))])
+def test_behaviors_with_one_digest_send_one_text(one: float, other: float) -> None:
+    """RFC 8785 writes both numbers alike, so the digest cannot tell them apart, and nor may what the model reads."""
+
+    def behavior(number: float) -> Any:
+        schema = {"type": "object", "properties": {"reason": {}, "answer": {}, "n": {"maximum": number}}}
+        example = {"input": {"message": "?"}, "output": {"reason": [number], "answer": {"n": number}}}
+        return fields(output=schema, checks={}, examples={"e": example}, vars={"tone": number, "language": number})
+
+    assert digest(behavior(one)) == digest(behavior(other))
+    first, second = compile_behavior(behavior(one)), compile_behavior(behavior(other))
+    assert messages(first) == messages(second)
+    assert dumps(first.response_format) == dumps(second.response_format)
+
+
 def test_very_long_messages_are_refused_rather_than_sent() -> None:
     sections = {f"s{i}": "x" * 60_000 for i in range(17)}
     with pytest.raises(Invalid, match="1000000 characters"):

@@ -1,10 +1,13 @@
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.engine import canonical, digest, dumps, loads
+from features.engine import canonical, digest, dumps, inherited_digest, loads
+from features.engine.digest import ordered
+from features.engine.values import with_plain_numbers
 from tenants.errors import Invalid
 
 from .samples import fields
@@ -64,6 +67,49 @@ def test_the_order_of_properties_counts_where_it_steers_the_model(field: str) ->
     assert digest({"checks.a": one}) != digest({field: one})
     inner = {"b": [{"c": 1, "d": 2}], "a": 1}
     assert digest({"checks.a": {"x": inner}}) == digest({"checks.a": {"x": dict(reversed(inner.items()))}})
+
+
+def twisted(value: Any, random: random.Random) -> Any:
+    """The value with some of its objects as lists of their properties, some whole numbers with a fraction."""
+    if isinstance(value, int) and not isinstance(value, bool) and random.random() < 0.5:
+        return float(value)
+    if isinstance(value, list):
+        return [twisted(item, random) for item in value]
+    if isinstance(value, dict):
+        pairs = [[key, twisted(inner, random)] for key, inner in value.items()]
+        return pairs if random.random() < 0.3 else dict(pairs)
+    return value
+
+
+@given(json_values, st.randoms(use_true_random=False))
+def test_no_two_values_have_one_digest(one: Any, random: Any) -> None:
+    other = twisted(one, random)
+    alike = dumps(with_plain_numbers(one)) == dumps(with_plain_numbers(other))
+    assert (digest({"examples.a": one}) == digest({"examples.a": other})) is alike
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({"b": 1, "a": {}}, [["b", 1], ["a", {}]]),
+        ([["b", 1], ["a", []]], {"list": [["b", 1], ["a", []]]}),
+        ([["b", 1], ["a"]], [["b", 1], ["a"]]),
+        ([[1, "b"]], [[1, "b"]]),
+        (["b", 1], ["b", 1]),
+        ([{"b": [[["x", []]]]}], [[["b", [{"list": [["x", []]]}]]]]),
+        ({"list": [["b", 1]]}, [["list", {"list": [["b", 1]]}]]),
+        ([[], []], [[], []]),
+    ],
+)
+def test_what_reads_like_an_object_and_is_a_list_is_written_otherwise(value: Any, written: Any) -> None:
+    """The rest is written as it always was, lists as they are and objects as their properties."""
+    assert ordered(value) == written
+
+
+def test_an_object_and_the_list_of_its_properties_have_different_digests() -> None:
+    for one, other in (({"a": 1}, [["a", 1]]), ({}, []), ([{}], [[]]), ({"a": {}}, [["a", {}]])):
+        assert digest({"examples.a": one}) != digest({"examples.a": other})
+        assert inherited_digest(one) != inherited_digest(other)
 
 
 def test_one_and_one_point_zero_are_one_number_and_true_is_none() -> None:

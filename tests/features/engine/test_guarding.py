@@ -100,6 +100,24 @@ def test_steps_are_read_as_people_write_them() -> None:
     ]  # fmt: skip
 
 
+def test_a_step_of_named_tenants_takes_nobody_out_of_the_share_before_it() -> None:
+    steps, _ = parse_steps([{"percent": 10}, {"tenants": ["a"]}, {"percent": 20}], {"a": "1"})
+    assert [included(steps, n) for n in range(4)] == [(1000, ()), (1000, ("1",)), (2000, ("1",)), (10_000, ("1",))]
+
+
+@pytest.mark.parametrize(
+    ("rows", "at"),
+    [
+        ([{"percent": 10}, {"percent": 10}], "/steps/1/percent"),
+        ([{"percent": 10}, {"tenants": ["a"]}, {"percent": 9}], "/steps/2/percent"),
+        ([{"tenants": ["a"]}, {"tenants": ["a"]}], "/steps/1/tenants"),
+        ([{"percent": 100}, {"tenants": ["a"]}], "/steps/1"),
+    ],
+)
+def test_each_step_must_add_somebody(rows: Any, at: str) -> None:
+    assert [(problem.pointer, problem.rule) for problem in parse_steps(rows, {"a": "1"})[1]] == [(at, "grows")]
+
+
 def test_guards_have_a_sample_and_pause_when_nothing_is_said() -> None:
     guards, wrong = parse_guards({"schema_failures": {"max": 0.02}, "cost_per_run": {"max": 5000, "do": "roll_back"}})
     assert (wrong, guards) == (

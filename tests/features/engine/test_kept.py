@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from features.engine import compile_behavior, digest
+from features.engine import compile_behavior, digest, resolve
+from features.engine.fields import MAX_FIELDS
 from features.engine.kept import LONGEST, ByPair, Kept, exactly
+from features.engine.merge import _rules_of
 from tenants.errors import Invalid
 
-from .samples import REPLY, fields
+from .samples import REPLY, base, fields, put, saved
 
 
 @pytest.mark.parametrize(
@@ -43,6 +45,13 @@ def test_pairs_are_told_apart_by_who_they_are() -> None:
     assert kept.get(equal, None, lambda: 3) == 3
     kept.get(one, equal, lambda: 4)
     assert kept.get(one, None, lambda: 5) == 5  # it had to make room
+
+
+def test_rules_of_fields_that_users_make_up_are_not_kept_for_ever() -> None:
+    version = base()
+    for user in range(5):
+        resolve(version, None, saved(*(put(f"vars.u{user}x{n}", 1) for n in range(200))))
+    assert len(_rules_of(version, None)) <= MAX_FIELDS + 1
 
 
 def schema(**more: Any) -> dict[str, Any]:

@@ -1,10 +1,23 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.engine import ABSENT, Base, Operation, Origin, Revision, Rule, digest, inherited, resolve
+from features.engine import (
+    ABSENT,
+    Base,
+    BasedOn,
+    Operation,
+    Origin,
+    Revision,
+    Rule,
+    digest,
+    inherited,
+    inherited_digest,
+    resolve,
+)
 
 from .samples import append, base, put, remove, saved
 
@@ -95,6 +108,8 @@ def test_the_tenants_rules_bind_its_users_and_not_itself() -> None:
     assert found.fields["vars.tone"] == "formal"
     assert [suspended.operation.field for suspended in found.suspended] == ["vars.tone", "vars.mine"]
     assert found.rules["vars.tone"].edit == "tenant"
+    strict = {"vars.tone": Rule(edit="locked", choices=("plain",), max_chars=1)}
+    assert resolve(base(), saved(put("vars.tone", "formal"), rules=strict), None).fields["vars.tone"] == "formal"
 
 
 def test_where_users_may_not_override_their_layer_is_suspended_whole() -> None:
@@ -112,6 +127,29 @@ def test_an_append_or_removal_without_its_field_is_orphaned_and_hurts_nobody() -
     found = resolve(gone, saved(append(TONE, "B")), saved(remove("checks.short"), put("vars.tone", "x")))
     assert [(s.layer, s.reason) for s in found.suspended] == [("tenant", "orphaned"), ("user", "orphaned")]
     assert found.fields["vars.tone"] == "x"
+
+
+def test_what_is_orphaned_is_not_called_broken_too() -> None:
+    gone = base(instructions={"role": "R"})
+    seen = BasedOn(1, None, inherited_digest("Be {{ vars.tone }}."), in_base=True)
+    for operation in (append(TONE, "B"), remove(TONE), replace(put(TONE, "B"), based_on=seen)):
+        found = resolve(gone, saved(operation), None, broken={("tenant", TONE)})
+        assert [s.reason for s in found.suspended] == ["orphaned"]
+
+
+def test_a_value_that_only_the_organisation_had_stays_its_users_own_when_it_goes() -> None:
+    """The vendor never had it, so nothing that the user replaced was dropped by the vendor."""
+    seen = BasedOn(1, 1, inherited_digest("ACME"), in_base=False)
+    mine = saved(replace(put("vars.label", "mine"), based_on=seen))
+    assert resolve(base(), saved(put("vars.label", "ACME")), mine).fields["vars.label"] == "mine"
+    assert resolve(base(), saved(number=2), mine).fields["vars.label"] == "mine"
+
+
+def test_what_the_organisation_had_removed_and_a_user_made_anew_outlives_the_vendors() -> None:
+    seen = BasedOn(1, 1, "absent", in_base=True)
+    mine = saved(replace(put("vars.language", "fr"), based_on=seen))
+    found = resolve(base(vars={"tone": "warm"}), saved(remove("vars.language")), mine)
+    assert (found.fields["vars.language"], found.origins["vars.language"].layer) == ("fr", "user")
 
 
 def test_two_removals_and_an_addition_in_one_revision() -> None:

@@ -62,3 +62,4 @@ def test_texts_too_long_to_compare_are_left_to_people() -> None:
     long = "\n".join(map(str, range(MAX_LINES + 1)))
     assert merge_texts(long, f"{long}\nx", f"y\n{long}") is None
     assert merge_texts(long, f"{long}\nx", long) == f"{long}\nx"
+    assert merge_texts(long, long, f"y\n{long}") == f"y\n{long}"

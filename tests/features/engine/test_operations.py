@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -90,6 +91,24 @@ def test_every_problem_of_an_override_is_named_at_its_place() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("document", "fits"),
+    [
+        ({"append": {"prompt": "x" * 64_000}}, True),
+        ({"append": {"prompt": "x" * 64_001}}, False),
+        ({"append": {"prompt": "half of a pair: \ud800"}}, False),
+        ({"remove": [f"vars.v{n}" for n in range(400)]}, True),
+        ({"remove": [f"vars.v{n}" for n in range(401)]}, False),
+    ],
+)
+def test_there_is_an_end_to_texts_and_operations(document: dict[str, Any], fits: bool) -> None:
+    if fits:
+        assert parse_override(document)[0]
+    else:
+        with pytest.raises(Invalid, match="not well formed"):
+            parse_override(document)
+
+
 def test_a_user_has_nobody_to_bind_with_rules() -> None:
     with pytest.raises(Invalid) as refused:
         parse_override({"rules": {"vars.tone": {"edit": "tenant"}}}, layer="user")
@@ -99,7 +118,13 @@ def test_a_user_has_nobody_to_bind_with_rules() -> None:
 
 def test_storage_keeps_what_an_operation_is_based_on() -> None:
     seen = BasedOn(base=3, tenant=None, inherited="absent")
-    operations = (replace(put("vars.tone", None), based_on=seen), append("prompt", "x"), remove("vars.language"))
+    had = BasedOn(base=3, tenant=2, inherited="f00", in_base=True)
+    operations = (
+        replace(put("vars.tone", None), based_on=seen),
+        append("prompt", "x"),
+        remove("vars.language"),
+        replace(put("vars.label", "x"), based_on=had, hold=True),
+    )
     stored = dumps(to_rows(operations))
     assert from_rows(loads(stored)) == operations
 

@@ -160,6 +160,28 @@ NO_CHECKS: dict[str, Any] = {"checks": {}}
             True,
             id="breaks a template",
         ),
+        pytest.param(
+            put("checks.mine", {"kind": "max_words", "at": "/reason", "max": 50}),
+            {
+                "output": REPLY["output"] | {"properties": {"answer": {"type": "string"}}, "required": ["answer"]},
+                "examples": {},
+                "checks": {},
+            },
+            {},
+            "broken",
+            None,
+            True,
+            id="breaks what would only be kept",
+        ),
+        pytest.param(
+            put("output", REPLY["output"] | {"title": "mine"}),
+            {"output": REPLY["output"] | {"title": "vendor’s"}},
+            {"output": Rule(edit="user")},
+            "conflict",
+            "vendor",
+            True,
+            id="the contract",
+        ),
     ],
 )
 @pytest.mark.parametrize("layer", LAYERS)
@@ -226,6 +248,13 @@ def test_what_the_organisation_alone_changed_is_listed_to_the_user_and_always_ke
     [found] = vendor.look("user", mine, 2 if vendor_moves else 1, under=now)
     assert (found.outcome, found.changed) == (outcome, by)
     assert found.holds is (outcome == "conflict")
+
+
+def test_going_back_to_an_older_version_is_a_move_like_any_other() -> None:
+    vendor = Vendor(base(1), base(2, **MOVED))
+    mine = vendor.saved("user", put(TONE, "mine"), on=2)
+    assert vendor.look("user", mine, 1)[0].outcome == "conflict"
+    assert vendor.held(1, None, mine) == Held("user", (TONE,), 2)
 
 
 def test_what_the_vendor_changes_and_takes_back_is_no_conflict() -> None:

@@ -66,6 +66,25 @@ def test_what_the_vendor_hides_nobody_edits_and_what_the_tenant_hides_only_the_t
     hidden = {"instructions.role": Rule(hidden=True, edit="user")}
     assert effective_rule("instructions.role", hidden, {}) == Rule(edit="locked", hidden=True)
     assert effective_rule("instructions.role", {}, hidden) == Rule(edit="tenant", hidden=True)
+    locked = {"instructions.role": Rule(hidden=True, edit="locked")}
+    assert effective_rule("instructions.role", {}, locked) == Rule(edit="locked", hidden=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "fits"),
+    [
+        ({"vars.x": {"choices": list(range(200))}}, True),
+        ({"vars.x": {"choices": list(range(201))}}, False),
+        ({f"vars.x{n}": {} for n in range(400)}, True),
+        ({f"vars.x{n}": {} for n in range(401)}, False),
+    ],
+)
+def test_there_is_an_end_to_choices_and_rules(rules: Any, fits: bool) -> None:
+    if fits:
+        assert len(parse_rules(rules, layer="tenant")) == len(rules)
+    else:
+        with pytest.raises(Invalid):
+            parse_rules(rules, layer="tenant")
 
 
 def test_rules_are_read_and_written_the_same() -> None:
@@ -74,6 +93,7 @@ def test_rules_are_read_and_written_the_same() -> None:
         "vars.tone": {"choices": ["warm", 1, None], "max_chars": 9},
         "model.max_output_tokens": {"edit": "user", "tighten": True},
         "vars.n": {"min": 0, "max": 2.5},
+        "vars.m": {"min": 2, "max": 2},
         "prompt": {"hidden": True},
     }
     assert dumps(documents_of(parse_rules(document, layer="base"))) == dumps(document)

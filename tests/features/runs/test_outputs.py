@@ -14,6 +14,7 @@ from django.utils import timezone
 from backend.actors import actor_of_key
 from features.actions.availability import set_caching
 from features.actions.overrides import ANY, save_operation
+from features.actions.targets import add_target
 from features.actions.versions import publish
 from features.runs.accept import accept, find_run
 from features.runs.finish import cancel
@@ -60,7 +61,9 @@ def test_an_equal_run_has_the_same_output_at_once_and_at_no_cost(cast: Cast, mod
         assert not Queued.objects.exists()
 
 
-@pytest.mark.parametrize("what", ["another tenant", "another input", "own change", "fresh", "new version", "off"])
+@pytest.mark.parametrize(
+    "what", ["another tenant", "another input", "own change", "fresh", "new version", "another model", "off"]
+)
 def test_what_is_not_equal_is_asked(what: str, cast: Cast, model: FakeModel) -> None:
     ask(cast, cast.alice)
     look()
@@ -73,6 +76,9 @@ def test_what_is_not_equal_is_asked(what: str, cast: Cast, model: FakeModel) -> 
         save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
     elif what == "fresh":
         fresh = True
+    elif what == "another model":
+        target = {"provider": "demo", "model": "newer", "input_price": 1, "output_price": 1}
+        add_target(alias="standard", **target, by=cast.operator)
     elif what == "new version":
         publish(
             cast.greet,

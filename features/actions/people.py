@@ -16,13 +16,9 @@ from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.models import Member
 from tenants.subjects import Who, make_sure
 
-<<<<<<< HEAD
 from .effects import Effect, effect_of
-from .overrides import ANY, Content, Saved, content_of, newest, take_all_out, write
-=======
 from .judging import Content
 from .overrides import ANY, Saved, content_of, newest, take_all_out, write
->>>>>>> h6
 from .pins import pin_now
 
 

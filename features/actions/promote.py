@@ -13,13 +13,9 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.subjects import Who, make_sure, tenant_itself
 
-<<<<<<< HEAD
 from .effects import Effect, effect_of
-from .overrides import ANY, Content, Saved, content_of, newest, own_snapshot, revision_under, whose, write
-=======
 from .judging import Content, Layer
 from .overrides import ANY, Saved, content_of, newest, own_snapshot, revision_under, whose, write
->>>>>>> h6
 
 Operations = tuple[Operation, ...]
 

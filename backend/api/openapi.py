@@ -1,5 +1,6 @@
 """The OpenAPI document, complete: what DRF's doors and the plain run doors say, and what holds for all of them."""
 
+import threading
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -72,13 +73,19 @@ ALWAYS = (
     "malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "address-too-long", "headers-too-large",
     "too-many", "unavailable",
 )  # fmt: skip
+_making = threading.Lock()
 SPENDING = ("post_run", "post_run_replay", "post_batch", "post_preview", "post_suggest")  # money, so with 402
 ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid")
 
 
-@lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
-    """Return the whole document, made once per process."""
+    """Return the whole document, made once per process, by one thread: its generator serves no two at once."""
+    with _making:
+        return _made()
+
+
+@lru_cache(maxsize=1)
+def _made() -> dict[str, Any]:
     generator: Any = SchemaGenerator  # has no types of its own
     made: dict[str, Any] = generator().get_schema(request=None, public=True)
     components = made["components"]

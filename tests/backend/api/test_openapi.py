@@ -4,9 +4,10 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -40,12 +41,27 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def test_it_is_made_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    openapi.document.cache_clear()
+    openapi._made.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert openapi.document()["openapi"].startswith("3.1.")
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "")
+
+
+def test_of_many_who_need_it_first_one_makes_it(document: dict[str, Any]) -> None:
+    """Its generator breaks when two threads use it at once, and an address with a query needs it."""
+    openapi._made.cache_clear()
+    together = Barrier(8)
+
+    def ask(_: int) -> dict[str, Any]:
+        together.wait()
+        return openapi.document()
+
+    with ThreadPoolExecutor(8) as askers:
+        first, *others = askers.map(ask, range(8))
+    assert first == document
+    assert all(one is first for one in others)
 
 
 def test_every_address_of_the_api_is_in_it_and_no_other(document: dict[str, Any]) -> None:

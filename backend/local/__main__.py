@@ -11,6 +11,7 @@ from rich.table import Table
 
 from backend.local.client import Refused
 from backend.local.environment import Unfit
+from backend.local.furnish import furnish
 from backend.local.lock import AlreadyRunning
 from backend.local.model import ModelFailed
 from backend.local.paths import VAR
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
     try:
         with everything(console) as running:
             if told:
-                play(running.base_url, console)
+                furnish(play(running.base_url, console))
             if told and os.environ.get("DEMO_SERVE") == "0":
                 return 0
             return _serve(running, console)

@@ -51,8 +51,8 @@ NEW_FEATURE: Final = {
 }
 
 
-def play(base_url: str, console: Console) -> None:
-    """Tell the whole story. Raises StoryBroke at the first thing that does not hold."""
+def play(base_url: str, console: Console) -> Stage:
+    """Tell the whole story, and return its stage. Raises StoryBroke at the first thing that does not hold."""
     story = Story(Stage(base_url, console))
     story.put_everything_back()
     story.same_for_everybody()
@@ -62,6 +62,7 @@ def play(base_url: str, console: Console) -> None:
     story.a_customer_stays_and_the_vendor_returns()
     story.a_feature_from_nowhere()
     console.print("\n[bold green]All six steps held.[/]\n")
+    return story.stage
 
 
 class Story:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from features.actions.overrides import Layer
 from features.engine import Operation, changed, check_field, from_rows
@@ -14,6 +14,7 @@ from features.models import CurrentVersion, Override, Pin, Stage, Version, Withd
 from features.timeline import Happening
 from tenants.actor import Actor
 
+from .drawing import money
 from .templatetags.b import clock
 from .verb_words import WHAT
 from .words import field_title, plain, sentence, short_digest
@@ -21,6 +22,7 @@ from .words import field_title, plain, sentence, short_digest
 SHORT = 40  # characters; a value that long is told, a longer one only named
 Titles = Mapping[str, Any]
 AN_ID = re.compile(r"^([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")  # a UUID, or a label or target with one
+AMOUNTS: Mapping[str, Any] = {"soft": gettext_lazy("Warns at"), "hard": gettext_lazy("Stops at")}  # of a budget
 A_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
@@ -122,9 +124,16 @@ def detail_words(detail: Mapping[str, Any] | None, names: Mapping[str, str]) -> 
     told = dict(detail or {})
     told.pop("layer", None)  # the verb says it
     what = str(told.pop("what", ""))
-    parts = ((sentence(name), _short(value, names)) for name, value in told.items() if value not in ("", None))
+    parts = (_said(name, value, names) for name, value in told.items() if value not in ("", None))
     first = [sentence(str(WHAT.get(what, what)))] if what else []
     return " · ".join([*first, *(f"{name}: {words}" for name, words in parts if words)])
+
+
+def _said(name: str, value: Any, names: Mapping[str, str]) -> tuple[str, str]:
+    """What a part of a detail is called, and its value."""
+    if name in AMOUNTS and isinstance(value, int):
+        return str(AMOUNTS[name]), money(value) or _("nothing")
+    return sentence(name), _short(value, names)
 
 
 def _short(value: Any, names: Mapping[str, str]) -> str:

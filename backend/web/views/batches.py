@@ -202,17 +202,18 @@ def found_batch(batch_id: UUID, request: PageRequest) -> Batch:
 
 def _one(request: PageRequest, row: Batch, *, refused: AppError | None = None) -> HttpResponseBase:
     actor, asked = request.actor, request.GET
-    show, after = asked.get("show", "wrong"), _place(asked.get("after"))
-    if show not in SHOWS:
+    show, after = asked.get("show"), _place(asked.get("after"))
+    if show is not None and show not in SHOWS:
         raise Malformed("There are items of these kinds: wrong, answered, all.")
     overview = overview_of(request)
     with actor.present():
         now = count(row)
+        wrong = now.failed + row.refused
+        show = show or ("wrong" if wrong or now.left else "all")
         names = names_of({row.author}, actor)
         view = view_of_batch(row, now, names, actor)
         found = some_results(row, after, states=SHOWS[show], most=ITEMS + 1)
         contract = overview.served(row.feature).effective.fields["input"]
-    wrong = now.failed + row.refused
     context = {
         "here": "runs",
         "batch": view,

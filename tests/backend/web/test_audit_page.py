@@ -129,6 +129,7 @@ def test_details_name_people_keys_and_end_users_and_leave_bare_ids_to_who_looks_
     page = at_desk(cast.ada).see("/org/audit")
     told = words(page)
     assert "Changed on which version they stay Greet Stays · " in told and "Layer:" not in told
+    assert "Stops at: 1.00 EUR" in told
     assert "Subject: customer-42" in told and "Key: The till" in told and "Member: Alice" in told
     assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", told)
     assert f"{created.id}" in unescape(page) and f"{budget.id}" in unescape(page)

@@ -170,7 +170,8 @@ def test_items_are_listed_by_what_came_of_them_page_by_page(at_desk: Sit, cast: 
     assert after is not None
     second = words(alice.see(here + after[1].replace("&amp;", "&")))
     assert "Item 21 " in second and "Item 40 " in second and "Item 41 " not in second
-    assert "Every item that was run has an answer." in words(alice.see(here))
+    assert "Every item that was run has an answer." in words(alice.see(f"{here}?show=wrong"))
+    assert "Item 20 " in words(alice.see(here)), "where nothing is wrong, all are shown first"
     alice.see(f"{here}?show=others", 400)
     alice.see(f"{here}?after=x", 400)
 

@@ -73,9 +73,10 @@ ALWAYS = (
     "malformed", "unauthenticated", "forbidden", "not-found", "not-acceptable", "address-too-long", "headers-too-large",
     "too-many", "unavailable",
 )  # fmt: skip
-_making = threading.Lock()
 SPENDING = ("post_run", "post_run_replay", "post_batch", "post_preview", "post_suggest")  # money, so with 402
 ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid")
+
+_making = threading.Lock()
 
 
 def document() -> dict[str, Any]:

@@ -26,7 +26,7 @@ OWN_RECORD = {
     "note_for_vendor": "writes a row itself, in the vendor's audit",
     "record_impact": "is done within the action that moves, which leaves the row",
 }
-READS = {"conflicts", "compared", "find_preview", "look_over", "suggestion_of", "working"}
+READS = {"conflicts", "compared", "find_preview", "look_over", "suggestion_of", "who_relies", "working"}
 WRITES = ("save", "create", "bulk_create", "update", "delete", "supersede", "execute", "write", "bump")
 
 

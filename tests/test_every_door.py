@@ -20,7 +20,7 @@ BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 # What somebody of the vendor who only reads may send all the same: what is theirs alone, and what changes nothing.
 THEIR_OWN = {
     "/api/v1/operator/keys", f"/api/v1/operator/keys/{RANDOM}", f"/api/v1/operator/keys/{RANDOM}/rotate",
-    "/api/v1/features/greet/impact", "/me", "/switch", "/join/bsi_nothing",
+    "/api/v1/features/greet/impact", "/vendor/f/greet/impacts", "/me", "/switch", "/join/bsi_nothing",
 }  # fmt: skip
 
 

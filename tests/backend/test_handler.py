@@ -106,7 +106,11 @@ def test_what_a_key_is_answered_has_the_headers_of_every_other_answer(settings: 
     with_key = ask(application, "/api/sync", (b"authorization", b"Bearer x"))[1]
     without = ask(application, "/api/sync")[1]
     assert isinstance(application._keys, KeyHandler)
-    only_for_sessions = {b"content-language", b"vary"}
+    only_for_sessions = {
+        b"content-language",
+        b"vary",
+        b"cache-control",
+    }
     assert with_key.keys() | only_for_sessions >= without.keys() | {b"bespoke-request", b"content-length"}
     for name in with_key.keys() - {b"bespoke-request", b"content-security-policy"}:
         assert with_key[name] == without[name]

@@ -87,7 +87,7 @@ def say_everything(who: Knock) -> list[httpx2.Response]:
         who.put(f"{feature}/override/user", {"set": {"instructions.role": SENT}, "message": SENT}, If_Match="*"),
         who.put(f"{feature}/override/user/fields/vars.signature", {"set": SENT}),
         who.put(f"{feature}/pin/user", {"version": 1, "reason": SENT}),
-        who.client.post(f"{feature}/batches?x={SENT}", headers=batch, **ndjson),
+        who.client.post(f"{feature}/batches", headers=batch, **ndjson),
         who.post("/webhooks", {"url": f"https://{SENT}.example/", "events": ["run.failed"], "description": SENT}),
         who.post(f"{feature}/suggest", {"wish": SENT}, prefer="respond-async"),
         who.post(f"{feature}/preview", {"inputs": [{"name": SENT}], "set": {"vars.tone": SENT}}),

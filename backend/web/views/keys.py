@@ -48,7 +48,7 @@ def _page(request: PageRequest, place: Place) -> HttpResponseBase:
                 row, text = place.rotate(_key(request, place, request.POST.get("id")), request.actor)
             case "revoke":
                 return _revoked(request, place)
-            case "limit" if place is ORGANISATION:
+            case "limit":
                 return _limited(request, place)
             case _:
                 raise Malformed("Say what to do: make, rotate, limit or revoke.")
@@ -81,6 +81,8 @@ def _revoked(request: PageRequest, place: Place) -> HttpResponseBase:
 
 def _limited(request: PageRequest, place: Place) -> HttpResponseBase:
     """Give a key lower limits than its organisation's, or by an empty box the organisation's again."""
+    if place is not ORGANISATION:
+        raise Forbidden(_("Limits are given where all keys of the organisation stand."))
     row = _key(request, place, request.POST.get("id"))
     given = {name: _limit(request.POST.get(name, "").strip()) for name in LIMITS}
     assert isinstance(row, ApiKey)  # an operator's stands elsewhere

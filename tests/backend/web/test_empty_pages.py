@@ -36,7 +36,7 @@ LISTS = [
     ("ada", "/org/data", "None yet. An export holds", "Export everything"),
     ("ada", "/org/members", "Nobody has been invited yet", "Send the invitation"),
     ("ada", "/org/f/greet/upgrade", "Nothing is waiting", 'href="/org/f/greet"'),
-    ("operator", "/vendor/rollouts", "No rollout yet", 'href="/vendor/features"'),
+    ("operator", "/vendor/rollouts", "No rollout yet", 'href="/vendor/rollouts/new"'),
     ("operator", "/vendor/approvals", "Nobody has asked for anything", 'href="/vendor/features"'),
 ]  # fmt: skip
 

@@ -29,7 +29,8 @@ def sign_in(email: str) -> tuple[Client, Any]:
     return client, client.post(LOGIN, {"login": email, "password": PASSWORD})
 
 
-def code_now(secret: str, step: int = 1) -> str:
+def code_now(secret: str, step: int = 2) -> str:
+    """A code that is good now (1) or a period from now (2), and stays so when a period ends meanwhile."""
     """The code of now; `step` 0 and 2 are those of half a minute before and after, which count as well."""
     return format_hotp_value(hotp_value(secret, list(yield_hotp_counters_from_time())[step]))
 
@@ -42,7 +43,7 @@ def set_up(client: Client) -> str:
     assert page.status_code == 200, page
     found = re.search(r'id="authenticator_secret"[^>]*value="([A-Z2-7]+)"', page.content.decode())
     assert found
-    answer = client.post(TOTP, {"code": code_now(found[1], 0)})
+    answer = client.post(TOTP, {"code": code_now(found[1], 1)})
     assert answer.status_code == 302, words(answer)
     return found[1]
 

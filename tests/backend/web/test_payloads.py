@@ -20,7 +20,9 @@ from features.actions.pins import pin
 from features.actions.rollouts import pause, start_rollout
 from features.actions.versions import create_feature, publish
 from features.actions.withdrawals import withdraw
+from features.impact import look
 from tenants.actions import create_key
+from tenants.support import grant_support
 from tenants.webhooks import add_webhook
 from tests.fakes.model import Answer
 from tests.outside import until
@@ -230,6 +232,8 @@ class Foe:
         publish(self.feature, behavior=self.behavior | {"vars": {}}, make_current=False, message="Fourth", by=operator)
         withdraw(self.feature, 4, replacement=2, reason=self.text("reason", 500), by=operator)
         self.places["rollout"] = str(rollout.id)
+        self.places["impact"] = str(look(self.feature, to=3, by=operator).id)
+        grant_support(hours=4, reason="Odd answers", by=self.cast.ada)
         self.places["member"] = f"member:{self.cast.alice.subject.id}"  # type: ignore[union-attr]
 
 
@@ -271,7 +275,11 @@ def pages(places: dict[str, str]) -> list[tuple[str, str]]:
         ("operator", "/vendor/f/foe/versions?a=1&b=3"), ("operator", "/vendor/f/foe/versions?confirm=lift&version=4"),
         ("operator", "/vendor/f/foe/versions?confirm=withdraw&version=1"),
         ("operator", "/vendor/rollouts/new?feature=foe&to=3"), ("operator", f"/vendor/rollouts/{rollout}"),
-        ("operator", f"/vendor/rollouts/{rollout}?tab=impact&find={typed}"),
+        ("operator", f"/vendor/rollouts/{rollout}?tab=impact&find={typed}"), ("operator", "/vendor/usage"),
+        ("operator", "/vendor/f/foe/availability"), ("operator", "/vendor/f/foe/impacts"),
+        ("operator", f"/vendor/impacts/{places['impact']}"), ("operator", "/vendor/tenants/acme/look"),
+        ("operator", f"/vendor/tenants/acme/look/runs/{run}"), ("operator", "/vendor/tenants/acme/look/f/foe"),
+        ("operator", f"/vendor/tenants/acme/look/f/foe?user={member}"),
     ]  # fmt: skip
 
 

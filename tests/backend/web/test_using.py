@@ -131,7 +131,8 @@ def test_alice_says_what_is_not_right_and_it_stays_when_she_thinks_again(
     here = f"/runs/{run.id}/rate"
     assert "Save the note" not in words(alice.see(f"/runs/{run.id}"))
     assert "Save the note" in words(alice.send(here, verdict="bad"))
-    alice.send(here, verdict="bad", note=" Too\0 stiff ")
+    alice.send(here, verdict="bad", note=" Too stiff ")
+    assert alice.send(here, verdict="bad", note="Too\0 stiff").status_code == 400
     alice.send(here, verdict="good")
     assert runs_of(cast.alice)[0].feedback == {"verdict": "good", "note": "Too stiff"}
     assert ">Too stiff</textarea>" in alice.see(f"/runs/{run.id}")

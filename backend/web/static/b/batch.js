@@ -1,4 +1,6 @@
 // A file for a batch: dropped or chosen, measured before it is sent, and how far the sending has come.
+import { whenDropped } from "./drop.js";
+
 const form = document.querySelector("[data-b-batch]");
 const input = form?.querySelector("input[type=file]");
 const bar = form?.querySelector("progress");
@@ -16,16 +18,9 @@ const chosen = () => {
 
 if (form) {
   input.addEventListener("change", chosen);
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    document.body.classList.add("b-dropping");
-  });
-  document.addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("b-dropping"));
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    document.body.classList.remove("b-dropping");
-    if (!event.dataTransfer.files.length) return;
-    input.files = event.dataTransfer.files;
+  whenDropped((files) => {
+    if (!files.length) return;
+    input.files = files;
     chosen();
   });
   form.addEventListener("htmx:beforeRequest", (event) => {

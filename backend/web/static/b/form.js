@@ -1,4 +1,6 @@
 // Forms: rows that can be added, moved and taken out, texts that grow, Ctrl+Enter, pasting and dropping, counting characters.
+import { whenDropped } from "./drop.js";
+
 const MAX_FILE = 1_000_000; // bytes; the server has the last word on what is too long
 
 const grow = (area) => {
@@ -165,18 +167,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   if (form.querySelector("button[type=submit], button:not([type])")) form.requestSubmit(); // while a run goes on there is none
 });
-if (document.querySelector("[data-b-form]")) {
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    document.body.classList.add("b-dropping");
-  });
-  document.addEventListener("dragleave", (event) => event.relatedTarget ?? document.body.classList.remove("b-dropping"));
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    document.body.classList.remove("b-dropping");
-    read(event.dataTransfer.files[0]);
-  });
-}
+if (document.querySelector("[data-b-form]")) whenDropped((files) => read(files[0]));
 
 const dress = (within) => {
   within.querySelectorAll("[data-b-grow]").forEach((area) => (grow(area), count(area)));

@@ -1,4 +1,4 @@
-"""The Celery app: bells, a dispatcher's and a reaper's beat. Messages carry no run and results are never read."""
+"""The Celery app: what beat sends to workers. Messages carry no run and results are never read."""
 
 import logging.config
 import os
@@ -26,11 +26,10 @@ app.conf.update(
         "socket_connect_timeout": 1,
     },
     task_ignore_result=True,
-    task_acks_late=False,  # the run's row is the truth: a bell lost or rung twice costs nothing
+    task_acks_late=False,  # a message lost or carried out twice costs nothing
     worker_prefetch_multiplier=1,
     worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_soft_shutdown_timeout=5.0,
-    task_default_queue="bells",
     timezone="UTC",
     beat_schedule={
         "dispatch": {"task": "features.runs.tasks.dispatch", "schedule": 1.0, "options": {"expires": 5}},

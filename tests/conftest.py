@@ -16,9 +16,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from features.resolve import forget
-from features.runs import tasks
 from features.runs.execute import breakers, retries
-from features.runs.slots import Slots
 from tenants.valkey import client as broker
 from tenants.valkey import forget_failure
 from tests.cast import Cast, make_cast
@@ -33,7 +31,6 @@ broker.connection_pool.connection_kwargs.update(socket_timeout=30, socket_connec
 properties.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 properties.load_profile("unhurried")
 settings.PASSWORD_HASHERS = ["tests.passwords.OneRound"]
-tasks.slots = Slots(1)  # runs that are carried out in this process come one after the other, as answers are scripted
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,12 +20,12 @@ from django.core.cache import cache
 from django.test import Client
 
 from features.impact.work import work_through
-from features.runs.tasks import look
 from tenants.models import User
 from tests.cast import GREET, GREET_RULES, Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel, greeting
 from tests.test_isolation import routes
+from tests.working import look
 
 GREETING, FIRST = "/features/greet", {"If-None-Match": "*"}
 MINE, OURS = f"{GREETING}/override/user", f"{GREETING}/override/tenant"

@@ -15,7 +15,7 @@ from backend.listening import listening
 from features.find import find_feature
 from features.runs.batch_ends import cancel_batch
 from features.runs.batches import Taken, find_batch, take_batch
-from features.runs.dispatch import ring
+from features.runs.bells import ring
 from features.runs.items import Body, Form
 from features.runs.models import Batch
 from features.runs.progress import count, estimate, read_results, state_of

@@ -23,7 +23,7 @@ from features.find import find_feature
 from features.models import Feature
 from features.resolve import serve_known
 from features.runs.accept import accept, find_run
-from features.runs.bells import ring_soon
+from features.runs.bells import ring
 from features.runs.ends import until_ended
 from features.runs.events import TERMINAL
 from features.runs.finish import cancel
@@ -121,7 +121,7 @@ def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: F
     if accepted.replayed:
         headers["Idempotency-Replayed"] = "true"
     elif not accepted.ended:
-        ring_soon()
+        ring()
     if "text/event-stream" in request.headers.get("Accept", ""):
         new = not (accepted.replayed or accepted.ended)
         return _stream(request, actor, accepted.run_id, "0", headers, just_taken_in=new)

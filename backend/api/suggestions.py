@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from features.find import find_feature
-from features.runs.dispatch import ring
+from features.runs.bells import ring
 from features.runs.ends import until_ended
 from features.runs.suggest import LONGEST, start_suggestion, suggestion_of
 from features.runs.taking import Accepted

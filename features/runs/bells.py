@@ -1,34 +1,60 @@
-"""Ring without waiting for it: one thread of the process rings, at once for all who have asked meanwhile."""
+"""Bells: a list in Valkey with one for each run that waits, of which a worker takes as many as it has free slots.
 
-import threading
-from collections.abc import Callable
+A bell says only *look*: the queue's table says what there is. One that is lost costs a second, since the dispatcher
+rings too; one too many costs a claim that finds nothing.
+"""
 
-from .dispatch import ring
+import time
 
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-class Ringer:
-    """Calls `rings` with how many bells were asked for since it was last called."""
+from tenants import valkey
 
-    def __init__(self, rings: Callable[[int], None]) -> None:
-        self._rings, self._asked, self._changed = rings, 0, threading.Condition()
-        self._thread: threading.Thread | None = None
+from . import metrics
 
-    def ask(self) -> None:
-        """Have one bell rung soon. It is lost when the process ends before; the dispatcher rings too."""
-        with self._changed:
-            self._asked += 1
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="bells", daemon=True)
-                self._thread.start()
-            self._changed.notify()
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._asked:
-                    self._changed.wait()
-                bells, self._asked = self._asked, 0
-            self._rings(bells)
+BELLS = "runs:bells"
+HEAR_SECONDS = 0.5  # how long a bell is waited for at a time, and without Valkey between two looks
 
 
-ring_soon = Ringer(ring).ask
+def ring(bells: int = 1) -> None:
+    """Tell workers to look; of bells that nobody has heard yet there are never more than could keep them busy."""
+    most = 2 * settings.WORKER_SLOTS
+
+    def push() -> None:
+        with valkey.client.pipeline(transaction=False) as pipe:
+            pipe.rpush(BELLS, *[""] * min(bells, most))
+            pipe.ltrim(BELLS, -most, -1)
+            pipe.execute()
+
+    if bells:
+        valkey.ask(push, None)
+        metrics.BELLS.inc(bells)
+
+
+class Ear:
+    """A connection on which bells are waited for."""
+
+    def __init__(self) -> None:
+        self._client = redis.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=2 * HEAR_SECONDS, socket_connect_timeout=valkey.PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )  # fmt: skip
+
+    def hear(self, most: int) -> bool:
+        """Wait for a bell, and take up to `most`. False after HEAR_SECONDS without any.
+
+        Without Valkey True after as long: then whoever would hear looks by the clock.
+        """
+        since = time.monotonic()
+        try:
+            return self._client.blmpop(HEAR_SECONDS, 1, BELLS, direction="LEFT", count=most) is not None
+        except (redis.RedisError, OSError):
+            time.sleep(max(0.0, HEAR_SECONDS - (time.monotonic() - since)))
+            return True
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._client.close()

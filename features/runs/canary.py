@@ -20,7 +20,8 @@ from tenants.ids import floor_of, uuid7
 from tenants.isolation import APP, OPERATOR, operator_tx, tenant_tx
 from tenants.workshop import WORKSHOP, workshop
 
-from .dispatch import Claim, ring
+from .bells import ring
+from .dispatch import Claim
 from .events import drop_streams
 from .finish import Ending, finish
 from .models import FINAL, Ledger, Run, State

@@ -1,4 +1,4 @@
-"""Who works on what: bells, fair claims, leases, and taking back what a dead worker held.
+"""Who works on what: fair claims, leases, and taking back what a dead worker held.
 
 All of it is the operator role's, across tenants, on the queue's table alone, which holds no content.
 """
@@ -20,10 +20,8 @@ from tenants.isolation import APP, OPERATOR, operator_tx
 from . import metrics
 from .trips import operator_trips
 
-BELL = "features.runs.tasks.look"
 QUARANTINE_BELL = "features.runs.tasks.quarantine"
-QUEUE = "bells"
-MASK = "bells:masked"
+QUEUE = "celery"
 SPARE = 8  # rows beyond those that are claimed, which others may hold just now
 
 
@@ -63,7 +61,7 @@ _FREE = "{0}.token IS NULL AND {0}.follows IS NULL AND NOT {0}.quarantined"
 _FIRST = f"""
     (SELECT q.tenant_id, q.id, q.batch, q.not_before FROM runs_queued q
      WHERE q.tenant_id = w.tenant_id AND {_FREE.format("q")} AND {{}} AND q.not_before <= now()
-     ORDER BY q.not_before, q.id LIMIT least(slots.each, %(most)s + {SPARE}))"""
+     ORDER BY q.not_before, q.id LIMIT least(slots.each + 1, %(most)s + {SPARE}))"""
 _TENANTS = f"""
 WITH RECURSIVE waiting(tenant_id) AS (
     (SELECT q.tenant_id FROM runs_queued q WHERE {_FREE.format("q")} ORDER BY q.tenant_id LIMIT 1)
@@ -86,18 +84,22 @@ _CLAIM = f"""{_TENANTS}, slots AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT q.*, row_number() OVER (ORDER BY q.batch, q.not_before, q.id) AS place
         FROM ({_FIRST.format("NOT q.batch")} UNION ALL {_FIRST.format("q.batch")}) q
-        ORDER BY q.batch, q.not_before, q.id LIMIT least(slots.each, %(most)s + {SPARE})
+        ORDER BY q.batch, q.not_before, q.id LIMIT least(slots.each + 1, %(most)s + {SPARE})
     ) first
-    WHERE w.tenant_id IS NOT NULL AND coalesce(busy.running, 0) + first.place <= slots.each
+    WHERE w.tenant_id IS NOT NULL
 ), chosen AS (
-    SELECT q.tenant_id, q.id FROM runs_queued q JOIN turns USING (tenant_id, id)
-    WHERE {_FREE.format("q")}
+    SELECT q.tenant_id, q.id FROM runs_queued q JOIN turns USING (tenant_id, id) CROSS JOIN slots
+    WHERE {_FREE.format("q")} AND turns.turn <= slots.each
     ORDER BY turns.batch, turns.turn, q.id LIMIT %(most)s FOR UPDATE OF q SKIP LOCKED
+), claimed AS (
+    UPDATE runs_queued q SET token = gen_random_uuid(), process = %(process)s,
+        lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
+    FROM chosen WHERE q.tenant_id = chosen.tenant_id AND q.id = chosen.id
+    RETURNING q.tenant_id, q.id, q.token, q.lost, q.trace
 )
-UPDATE runs_queued q SET token = gen_random_uuid(), process = %(process)s,
-    lease_until = clock_timestamp() + make_interval(secs => %(lease)s)
-FROM chosen WHERE q.tenant_id = chosen.tenant_id AND q.id = chosen.id
-RETURNING q.tenant_id, q.id, q.token, q.lost, q.trace"""
+SELECT claimed.*, left_over.more
+FROM (SELECT (SELECT count(*) FROM turns) > (SELECT count(*) FROM claimed) AS more) left_over
+LEFT JOIN claimed ON true"""
 
 # One at a time of all those that workers died of.
 _CLAIM_QUARANTINED = f"""
@@ -161,20 +163,29 @@ def claim(*, quarantined: bool = False) -> Claim | None:
 
     With `quarantined` one of those that workers have died of, if no other of them is being carried out.
     """
-    claims = _claim(_CLAIM_QUARANTINED, {}) if quarantined else claim_many(1)
+    if not quarantined:
+        claims, _ = claim_many(1)
+    else:
+        [rows] = operator_trips.send((_CLAIM_QUARANTINED, _ours()))
+        claims = [Claim(*row) for row in rows]
+        metrics.CLAIMS.inc(len(claims))
     return claims[0] if claims else None
 
 
-def claim_many(most: int) -> list[Claim]:
-    """Claim up to so many runs in one statement, as fairly as one after the other."""
+def claim_many(most: int) -> tuple[list[Claim], bool]:
+    """Claim up to so many runs in one statement, as fairly as one after the other.
+
+    Returns them, and whether others wait that could have started: for want of slots, or of the tenant's share in them.
+    """
     slots = {"slots": settings.WORKER_SLOTS, "tenant_slots": settings.TENANT_SLOTS, "most": most}
-    return _claim(_CLAIM, slots)
+    [rows] = operator_trips.send((_CLAIM, {**_ours(), **slots}))
+    claims = [Claim(*row) for *row, _ in rows if row[1] is not None]
+    metrics.CLAIMS.inc(len(claims))
+    return claims, rows[0][-1]
 
 
-def _claim(statement: str, limits: dict[str, int]) -> list[Claim]:
-    [rows] = operator_trips.send((statement, {**limits, "process": PROCESS, "lease": settings.LEASE_SECONDS}))
-    metrics.CLAIMS.inc(len(rows))
-    return [Claim(*row) for row in rows]
+def _ours() -> dict[str, Any]:
+    return {"process": PROCESS, "lease": settings.LEASE_SECONDS}
 
 
 def renew(tokens: Sequence[UUID]) -> dict[UUID, bool]:
@@ -218,48 +229,14 @@ def waiting(most: int) -> int:
     return int(_operate(_WAITING, {"most": most})[0][0])
 
 
-def ring(bells: int = 1, *, whatever: bool = False) -> None:
-    """Tell workers to look, unless enough bells wait or somebody looks all the time (`whatever`: even then).
-
-    A lost bell costs a second: the dispatcher rings too.
-    """
-    most = 2 * settings.WORKER_SLOTS
-
-    def send() -> None:
-        with valkey.client.pipeline(transaction=False) as pipe:
-            pipe.llen(QUEUE)
-            pipe.exists(MASK)
-            wait, masked = pipe.execute()
-        if masked and not whatever:
-            return
-        for _ in range(min(bells, most - int(wait))):
-            _send(BELL, expires=60)
-            metrics.BELLS.inc()
-
-    valkey.ask(send, None)
-
-
-def mask_bells() -> None:
-    """Say to doors that a worker with free slots looks all the time; for a second, if it is not said again."""
-    valkey.ask(lambda: valkey.client.set(MASK, NAME, px=1000), None)
-
-
-def unmask_bells() -> None:
-    """Say that bells are listened to again."""
-    valkey.ask(lambda: valkey.client.delete(MASK), None)
-
-
 def ring_quarantine() -> None:
     """Tell a worker that a quarantined run waits."""
-    valkey.ask(lambda: _send(QUARANTINE_BELL, expires=5), None)
+    told = {"ignore_result": True, "retry": False, "expires": 5}
+    valkey.ask(lambda: current_app.send_task(QUARANTINE_BELL, **told), None)
 
 
-def _send(task: str, expires: int) -> None:
-    current_app.send_task(task, ignore_result=True, retry=False, expires=expires)
-
-
-def forget_bells() -> None:
-    """Empty the queue of bells: beat goes on while no worker is there, and a night of that is 100,000 messages."""
+def forget_messages() -> None:
+    """Empty Celery's queue: beat goes on while no worker is there, and a night of that is 100,000 messages."""
     valkey.ask(lambda: valkey.client.delete(QUEUE), None)
 
 

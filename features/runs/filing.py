@@ -18,7 +18,7 @@ from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid
 
 from .accept import accept
-from .dispatch import ring
+from .bells import ring
 from .models import FINAL, Run, State
 from .rows import Row
 

@@ -1,6 +1,6 @@
 """Runs, their attempts, the queue and the ledger: the big tables, partitioned by run id (a UUIDv7 carries the time).
 
-The run's row is the truth and the queue's row beside it says who works on it; Celery only rings bells.
+The run's row is the truth and the queue's row beside it says who works on it; bells (bells.py) carry no run.
 """
 
 from django.contrib.postgres.fields import ArrayField

@@ -32,8 +32,8 @@ from tenants.models import Subject
 from tenants.subjects import Who, make_sure
 
 from .accept import find_run
+from .bells import ring
 from .costs import MICRO, most_input, most_output
-from .dispatch import ring
 from .models import FINAL, Preview, Queued, Run, State
 from .replay import on_version
 from .reservations import in_currency

@@ -1,95 +1,71 @@
-"""The slots of a worker's process: one look claims as many runs as there are free ones, and threads carry them out.
-
-Bells are Celery's, and of those that come while somebody looks none does more than ask for another look. While they
-come thick and fast they are masked: doors ring none, and who looks does so by itself every few milliseconds, until
-there is little to find again or nothing free (what Linux does with the interrupts of a busy network card:
-https://docs.kernel.org/networking/napi.html).
-"""
+"""The slots of a worker's process: one claim is for as many runs as there are free ones, and threads carry them out."""
 
 import threading
-import time
-from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from django.db import Error
 
-from .dispatch import Claim, claim_many, let_go, mask_bells, unmask_bells
+from .bells import HEAR_SECONDS, Ear, ring
+from .dispatch import Claim, claim_many, let_go
 from .execute import carry_out
 from .trips import app_trips, operator_trips
 
 log = structlog.get_logger(__name__)
 
-TOGETHER_SECONDS = 0.02  # slots that get free within it are filled by one claim; a run that comes meanwhile rings
-LOOK_SECONDS = 0.01  # how often is looked while bells are masked
-MANY, WITHIN_SECONDS = 5, 0.2  # so many bells within so long are masked
-QUIET_SECONDS = 0.1  # after so long without a run they are rung again
-MASK_SECONDS = 0.3  # after so long the mask is put on again, which falls off by itself
+TOGETHER_SECONDS = 0.02  # slots that get free within it are filled by one claim where more runs wait than could begin
 
 
 class Slots:
-    """So many runs at once, each on a thread; of the callers of `look` one at a time claims for all of them."""
+    """So many runs at once, each on a thread. One thread at a time takes runs for them."""
 
     def __init__(self, number: int) -> None:
         self._number = number
         self._threads = ThreadPoolExecutor(number, "run")
         self._changed = threading.Condition()
-        self._busy = 0
-        self._looks = self._rung = self._ended = False
-        self._bells: deque[float] = deque(maxlen=MANY)
-        self._mask = _Mask()
+        self._busy = self._ended = 0
+        self._more = False  # whether the last claim left runs behind that could start
 
-    def look(self, stopping: Callable[[], bool]) -> int:
-        """Claim and carry out runs until none waits and all have ended; if somebody does that already, have them look.
+    @property
+    def busy(self) -> int:
+        """How many are at work."""
+        return self._busy
 
-        Once `stopping` says so none is claimed any more. Returns how many runs were carried out, whatever came of each.
-        """
-        with self._changed:
-            self._rung = True
-            self._bells.append(time.monotonic())
-            self._changed.notify()
-            if self._looks:
-                return 0
-            self._looks = True
-        taken = 0
-        with app_trips.kept(), operator_trips.kept():
-            while self._wait():
-                taken += self._take(stopping())
+    def take(self) -> int:
+        """Claim runs for all free slots and begin them. Returns how many; none where the database is away."""
+        taken, ended = 0, -1
+        while self._ended != ended and (free := self._number - self._busy):
+            ended = self._ended
+            claims = self._claim(free)
+            taken += len(claims)
+            with self._changed:
+                self._busy += len(claims)
+            for claim in claims:
+                self._threads.submit(self._carry_out, claim)
+            if not self._more:  # else what ended before that was known has rung for nobody
+                break
         return taken
 
-    def _wait(self) -> bool:
-        """Wait until there is a reason to look; False, and nobody looks from then on, where there will be none."""
-        with self._changed:
-            if self._mask.on:
-                self._changed.wait_for(lambda: self._rung, LOOK_SECONDS)
-                return True
-            self._changed.wait_for(lambda: self._rung or self._ended or not self._busy)
-            if self._busy and not self._rung:
-                self._changed.wait_for(lambda: self._rung, TOGETHER_SECONDS)
-            self._looks = self._rung or self._ended
-            return self._looks
+    def _claim(self, most: int) -> list[Claim]:
+        try:
+            claims, self._more = claim_many(most)
+        except Error as error:
+            log.warning("runs.not_claimed", error=type(error).__name__)
+            return []
+        return claims
 
-    def _take(self, stopping: bool) -> int:
-        """Claim runs for all free slots and begin them. Returns how many."""
+    def wait_for_free(self, seconds: float) -> int:
+        """Wait, for at most so long, until there is a free slot. Returns how many there are."""
         with self._changed:
-            self._rung = self._ended = False
-            free = self._number - self._busy
-            often = len(self._bells) == MANY and time.monotonic() - self._bells[0] < WITHIN_SECONDS
-        claims: list[Claim] = []
-        if free and not stopping:
-            try:
-                claims = claim_many(free)
-            except Error as error:
-                log.warning("runs.not_claimed", error=type(error).__name__)
+            self._changed.wait_for(lambda: self._busy < self._number, seconds)
+            if self._busy and self._more:
+                self._changed.wait_for(lambda: not self._busy, TOGETHER_SECONDS)
+            return self._number - self._busy
+
+    def wait_for_all(self, seconds: float | None = None) -> bool:
+        """Wait, for at most so long, until all are free. Returns whether they are."""
         with self._changed:
-            self._busy += len(claims)
-        for claim in claims:
-            self._threads.submit(self._carry_out, claim)
-        if self._mask.turn(found=bool(claims), often=often, able=not stopping and free > len(claims)):
-            with self._changed:
-                self._rung = True  # what was taken in before the mask fell rang no bell
-        return len(claims)
+            return self._changed.wait_for(lambda: not self._busy, seconds)
 
     def _carry_out(self, claim: Claim) -> None:
         try:
@@ -100,29 +76,59 @@ class Slots:
             let_go()
             with self._changed:
                 self._busy -= 1
-                self._ended = True
-                self._changed.notify()
+                self._ended += 1
+                self._changed.notify_all()
+            if self._more:  # for this slot or, where the tenant had its share, for one of another worker
+                ring()
 
 
-class _Mask:
-    """Whether bells are masked, which is said in Valkey for as long as it is said again."""
+class Porter:
+    """The thread of a worker that answers bells: it has runs taken for the slots that are free, until it is stopped."""
 
-    def __init__(self) -> None:
-        self.on = False
-        self._found = self._said = 0.0
+    def __init__(self, slots: Slots) -> None:
+        self._slots, self._ear = slots, Ear()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="porter", daemon=True)
 
-    def turn(self, *, found: bool, often: bool, able: bool) -> bool:
-        """After a look: put it on where bells come too often, off where little is found or no more can be claimed.
+    @property
+    def stopping(self) -> bool:
+        """Whether no more runs are taken."""
+        return self._stopping.is_set()
 
-        Returns whether it was taken off.
-        """
-        now = time.monotonic()
-        if found:
-            self._found = now
-        before, self.on = self.on, able and (now - self._found < QUIET_SECONDS if self.on else found and often)
-        if self.on and (not before or now - self._said > MASK_SECONDS):
-            self._said = now
-            mask_bells()
-        if before and not self.on:
-            unmask_bells()
-        return before and not self.on
+    def start(self) -> None:
+        """Begin to answer bells."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more runs; those begun go on."""
+        self._stopping.set()
+
+    def leave(self, seconds: float | None) -> bool:
+        """Stop, and wait, for at most so long, until all runs begun have ended. Returns whether they have."""
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join()
+        return self._slots.wait_for_all(seconds)
+
+    def _serve(self) -> None:
+        while not self.stopping:
+            try:
+                if self._hears():
+                    with app_trips.kept(), operator_trips.kept():
+                        self._work()
+            except Exception:  # whatever it was: a worker that answers no bell looks alive and is not
+                log.exception("porter.broken")
+                self._stopping.wait(HEAR_SECONDS)
+        self._ear.close()
+
+    def _work(self) -> None:
+        """Take runs at each bell, until for a while none is heard and nobody is at work."""
+        rung = True
+        while (rung or self._slots.busy) and not self.stopping:
+            if rung:
+                self._slots.take()
+            rung = self._hears()
+
+    def _hears(self) -> bool:
+        free = self._slots.wait_for_free(HEAR_SECONDS)
+        return free > 0 and self._ear.hear(free)

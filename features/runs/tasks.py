@@ -1,12 +1,13 @@
-"""The Celery tasks: a bell, a dispatcher, a reaper. None takes an argument, each may come twice or not at all."""
+"""The Celery tasks: a dispatcher, a reaper and the like. None takes an argument, each may come twice or not at all."""
 
+import os
 import threading
 from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import shared_task
-from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error
@@ -14,14 +15,14 @@ from django.db import Error
 from tenants.faults import refuse_unsafe
 
 from .batch_ends import end_batches
+from .bells import ring
 from .canary import put_canaries_away, send_canary
 from .closing import cancel_closed
 from .dispatch import (
-    forget_bells,
+    forget_messages,
     free_orphans,
     let_go,
     quarantine_waits,
-    ring,
     ring_quarantine,
     say_gone,
     take_back,
@@ -34,24 +35,15 @@ from .leases import leases
 from .partitions import make_partitions
 from .previewed import put_expired_away
 from .quarantine import carry_out_apart
-from .slots import Slots
+from .slots import Porter, Slots
 
 log = structlog.get_logger(__name__)
 
-THREADS = 8  # of Celery's, for bells, dispatcher, reaper and the like: runs have their own (slots.py)
+THREADS = 8  # of Celery's, for dispatcher, reaper and the like: runs have their own (slots.py)
+COLD_SECONDS = 5.0  # how long runs are waited for by a worker that is told to stop at once
 
-slots = Slots(settings.WORKER_SLOTS)
+_porter = Porter(Slots(settings.WORKER_SLOTS))
 _quarantine = threading.BoundedSemaphore(1)
-_stopping = threading.Event()
-
-
-@shared_task(ignore_result=True)
-def look() -> int:
-    """A bell: claim the fairest next runs for all free slots, carry them out, and look again until none waits.
-
-    Returns how many; none if that is being done already.
-    """
-    return slots.look(lambda: _stopping.is_set())
 
 
 @shared_task(ignore_result=True)
@@ -59,8 +51,7 @@ def dispatch() -> None:
     """Each second: ring for runs that wait, so that none depends on the bell that its door rang."""
     bells, quarantined = waiting(2 * settings.WORKER_SLOTS), quarantine_waits()
     let_go()
-    if bells:
-        ring(bells, whatever=True)
+    ring(bells)
     if quarantined:
         ring_quarantine()
 
@@ -68,7 +59,7 @@ def dispatch() -> None:
 @shared_task(ignore_result=True)
 def quarantine() -> None:
     """A bell for a run that workers have died of: carried out by a process of its own, which is all it can take."""
-    if _stopping.is_set() or not _quarantine.acquire(blocking=False):
+    if _porter.stopping or not _quarantine.acquire(blocking=False):
         return
     try:
         carry_out_apart()
@@ -131,17 +122,28 @@ def _begin(sender: Any, **_: object) -> None:
         raise SystemExit(str(unfit)) from unfit
     leases.serve()
     let_go()
-    forget_bells()  # those that rang while no worker was there: the dispatcher rings again for what waits
+    forget_messages()
     sender.concurrency = THREADS
 
 
+@worker_ready.connect
+def _serve(**_: object) -> None:
+    _porter.start()
+
+
 @worker_shutting_down.connect
-def _stop_claiming(**_: object) -> None:
-    """After SIGTERM the runs begun are carried out and no more are claimed, however many wait."""
-    _stopping.set()
+def _stop_claiming(how: str, **_: object) -> None:
+    """No more runs are claimed, however many wait. After SIGTERM those begun are carried out; SIGQUIT waits less.
+
+    Threads cannot be stopped, and the interpreter waits for them: so the process ends, and the reaper takes runs back.
+    """
+    _porter.stop()
+    if how == "Cold" and not _porter.leave(COLD_SECONDS):
+        os._exit(1)
 
 
 @worker_shutdown.connect
 def _leave(**_: object) -> None:
+    _porter.leave(None)
     with suppress(Error):
         say_gone()

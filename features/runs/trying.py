@@ -17,7 +17,7 @@ from tenants.errors import Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR, operator_tx, tenant_tx
 from tenants.workshop import WORKSHOP, workshop, workshop_itself
 
-from .dispatch import ring
+from .bells import ring
 from .models import Preview
 from .preview import MOST_INPUTS, begin, question_of
 from .sides import serve_unpublished

@@ -21,9 +21,9 @@ from features.runs.breakers import FAILURES
 from features.runs.dispatch import claim, take_back
 from features.runs.metrics import QueueCollector
 from features.runs.models import Queued
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 CANARY = "Bartholomew-the-canary"
 DOCS = Path(__file__).resolve().parents[2] / "docs/observability.md"

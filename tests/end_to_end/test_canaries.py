@@ -12,13 +12,13 @@ from django.utils import timezone
 from features.runs.canary import KEPT, put_canaries_away, send_canary, worker_answers
 from features.runs.events import stream_key
 from features.runs.models import Ledger, Run
-from features.runs.tasks import look
 from tenants.ids import floor_of
 from tenants.isolation import tenant_tx
 from tenants.valkey import client as broker
 from tenants.workshop import WORKSHOP
 from tests.cast import Cast
 from tests.fakes.model import FakeModel
+from tests.working import look
 
 
 @pytest.fixture(autouse=True)

@@ -9,14 +9,15 @@ import pytest
 from django.db import connections
 
 from backend.local.paths import ROOT
-from features.runs.dispatch import QUEUE
+from features.runs.bells import BELLS
 from features.runs.models import Ledger, Queued, Run
-from features.runs.tasks import dispatch, look
+from features.runs.tasks import dispatch
 from tenants.valkey import client as broker
 from tests.backend.api.test_runs import events
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel
+from tests.working import look
 
 ENDED = 9
 
@@ -26,7 +27,7 @@ import os, sys, django
 django.setup()
 from django.test import Client
 from backend.api import runs
-runs.ring_soon = lambda *_: os._exit(9)
+runs.ring = lambda *_: os._exit(9)
 key, times = sys.argv[1], int(sys.argv[2])
 for number in range(times):
     child = os.fork()
@@ -42,10 +43,11 @@ WORK = """
 import os, django
 django.setup()
 from django.conf import settings
-from features.runs import finish, tasks
+from features.runs import finish
+from tests.working import look
 settings.PROVIDERS = {"demo": {"base_url": os.environ["MODEL"], "api_key": "a-key"}}
 finish.leaving = lambda *_: os._exit(9)
-tasks.look()
+look()
 """
 
 
@@ -68,7 +70,7 @@ def test_a_door_that_ends_before_it_rings_has_taken_the_run_in(
 ) -> None:
     done = python(ASK, cast.key(cast.alice), str(times))
     assert done.stdout.split() == [str(ENDED)] * times, done.stderr
-    assert counted(cast) == (times, times, 0) and broker.llen(QUEUE) == 0
+    assert counted(cast) == (times, times, 0) and broker.llen(BELLS) == 0
     alice: Knock = api(cast.alice, Prefer="respond-async")
     again = alice.post("/features/greet/runs", {"input": {"name": "Ann 0"}}, Idempotency_Key="once-0")
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (
@@ -76,7 +78,7 @@ def test_a_door_that_ends_before_it_rings_has_taken_the_run_in(
         "true",
     )  # as a caller would who heard nothing
     dispatch()
-    assert broker.llen(QUEUE) > 0
+    assert broker.llen(BELLS) > 0
     while look():
         pass
     assert counted(cast) == (times, 0, times)

@@ -196,3 +196,18 @@ def test_the_deadline_holds_however_the_model_is_late(stack: Stack) -> None:
     seconds = stack.rows("SELECT extract(epoch FROM finished_at - started_at) FROM runs_run WHERE " + REAL_RUN)
     assert all(2 <= took < 3 for (took,) in seconds)
     assert all(answer.closed.wait(30) for answer in late)
+
+
+@pytest.mark.slow
+def test_a_worker_told_to_stop_at_once_leaves_what_it_could_not_end_to_another(stack: Stack) -> None:
+    answer = held()
+    stack.model.script(answer)
+    alice, feature = stack.knock("alice"), within(60, stack)
+    begun = alice.run(feature=feature, prefer="respond-async").json()["id"]
+    assert answer.begun.wait(30)
+    stack.worker.signal(signal.SIGQUIT)
+    assert stack.worker.ended(30) == 1
+    stack.worker.start()
+    assert alice.ended(begun)["state"] == "succeeded"
+    assert stack.attempts(begun) == ["lost", "answered"]
+    answer.hold.set()

@@ -127,7 +127,7 @@ def test_what_is_sent_and_answered_is_in_no_log_key_message_or_metric(watched: t
     stack.worker.kill()
     ada.run(f"{SENT} waits", prefer="respond-async")  # its bell lies in the queue
     stored = dict(everything(stack.broker()))
-    assert "bells" in stored and any(key.startswith("limit:") for key in stored)
+    assert "runs:bells" in stored and any(key.startswith("limit:") for key in stored)
     stack.worker.start(BESPOKE_METRICS_PORT=worker_metrics.rpartition(":")[2].partition("/")[0])
     until(lambda: stack.waiting() == 0, "all have ended")
     stored |= dict(everything(stack.broker()))

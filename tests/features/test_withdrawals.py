@@ -14,13 +14,13 @@ from features.models import Impact, Rollout, Withdrawal
 from features.resolve import clock, serve, serve_warm
 from features.runs.accept import accept, find_run
 from features.runs.models import Attempt, Run
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.errors import Conflict, Forbidden, Invalid, NotFound
 from tenants.isolation import OPERATOR, operator_tx
 from tenants.models import VendorAuditEvent
 from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 
 def served(cast: Cast, who: Actor, at: Any = None) -> Any:

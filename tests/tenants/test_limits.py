@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from features.runs import dispatch, events
+from features.runs.bells import ring
 from tenants import valkey
 from tenants.actor import Actor
 from tenants.errors import TooMany
@@ -198,9 +199,9 @@ def test_a_hung_valkey_is_waited_for_once_and_then_left_alone(hung: list[Any], m
     def ask_it_all() -> None:
         valkey.forget_failure(), hung[1].clear()
         assert count_request(by) == {}
-        dispatch.ring()
+        ring()
         events.tell(uuid4(), uuid4(), "delta")
-        dispatch.forget_bells()
+        dispatch.forget_messages()
         assert [count_request(by) for _ in range(100)] == [{}] * 100
 
     within(2 * valkey.PATIENCE_SECONDS + 0.5, ask_it_all)  # the figure that the gate is for

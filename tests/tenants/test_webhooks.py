@@ -22,7 +22,6 @@ from features.actions.withdrawals import withdraw
 from features.runs.accept import accept
 from features.runs.finish import Ending, cancel, finish
 from features.runs.models import Run, State
-from features.runs.tasks import look
 from tenants import deliveries
 from tenants.actor import Actor
 from tenants.deliveries import PAUSES, Claimed, claim, courier, delete_old, settle, write
@@ -33,6 +32,7 @@ from tests.cast import GREET, GREET_RULES, Cast
 from tests.fakes.model import Answer, FakeModel
 from tests.fakes.receiver import Message, Receiver
 from tests.outside import until
+from tests.working import look
 
 
 @pytest.fixture

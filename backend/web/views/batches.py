@@ -34,7 +34,7 @@ from backend.web.tables import csv_answer
 from features.models import Feature
 from features.runs.batch_ends import cancel_batch
 from features.runs.batches import batches_of, find_batch, take_batch
-from features.runs.dispatch import ring
+from features.runs.bells import ring
 from features.runs.items import Body, Form
 from features.runs.looking import look_over
 from features.runs.models import Batch, State

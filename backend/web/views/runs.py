@@ -18,8 +18,8 @@ from backend.web.searching import read_search
 from features.people import Person, person_named
 from features.resolve import released
 from features.runs.accept import find_run
+from features.runs.bells import ring
 from features.runs.correcting import may_exemplify
-from features.runs.dispatch import ring
 from features.runs.finish import cancel
 from features.runs.finish import rate as keep_rating
 from features.runs.models import Run, State

@@ -20,7 +20,7 @@ from backend.web.drawing import failure_of, receipt_of
 from backend.web.parts import Failure, SuggestedLine, Suggesting
 from backend.web.trying import place_of, trial_of
 from features.actions.overrides import delete_override, rollback_override, save_override
-from features.runs.dispatch import ring
+from features.runs.bells import ring
 from features.runs.preview import Wish, start_preview
 from features.runs.proposing import Proposed, as_text
 from features.runs.suggest import Suggestion, start_suggestion, suggestion_of

@@ -16,7 +16,7 @@ from backend.web.parts import RunLine, Sample
 from backend.web.rendering import summary_line
 from features.models import Feature
 from features.runs.accept import accept
-from features.runs.dispatch import ring
+from features.runs.bells import ring
 from features.runs.listing import my_runs
 from features.runs.models import Run, State
 from features.samples import samples_for

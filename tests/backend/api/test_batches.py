@@ -16,12 +16,12 @@ from features.runs.budgets import add_budget
 from features.runs.dispatch import claim
 from features.runs.forgetting import delete_old_runs, forget_unstored
 from features.runs.models import Batch, IdempotencyKey, Ledger, Queued, RefusedItem, Run, State
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.models import AuditEvent
 from tests.cast import GREET, Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 GREETING = "/features/greet"
 LINES = "application/x-ndjson"

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .acts import FIRST, GREETING, MINE, behavior, everybody, kind, publish
 from .conftest import Caller

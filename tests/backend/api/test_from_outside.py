@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from features.runs.tasks import look
 from tests.cast import GREET_RULES, Cast
 from tests.fakes.model import FakeModel
+from tests.working import look
 
 from .acts import FIRST, GREETING, MINE, OURS, behavior, digest, everybody, moved, publish, served
 from .conftest import Caller

@@ -11,7 +11,6 @@ from django.test import Client
 from features.runs.finish import Ending, cancel, finish
 from features.runs.inflight import KEPT_SECONDS, enter, leave
 from features.runs.models import IdempotencyKey, Queued, Run, State
-from features.runs.tasks import look
 from tenants import valkey
 from tenants.errors import TooMany
 from tenants.isolation import tenant_tx
@@ -19,6 +18,7 @@ from tenants.models import ApiKey, User
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .acts import kind, problems
 from .conftest import Caller

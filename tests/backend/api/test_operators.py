@@ -11,7 +11,6 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from backend.actors import actor_of_key
-from features.runs.tasks import look
 from tenants.actions import login_for
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR, operator_tx
@@ -23,6 +22,7 @@ from tenants.system import system_actor
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .acts import behavior, digest, kind, problems, publish, served
 from .conftest import Caller

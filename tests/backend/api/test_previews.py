@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from features.runs.models import Run
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .acts import FIRST, GREETING, MINE, OURS, digest, hidden, kind, problems, publish
 from .conftest import Caller

@@ -9,10 +9,10 @@ from django.test import Client
 from prometheus_client import generate_latest
 
 from features.runs.accept import accept
-from features.runs.tasks import look
 from tenants.valkey import client as valkey
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
+from tests.working import look
 
 from .acts import kind, problems
 from .conftest import Caller

@@ -6,10 +6,10 @@ import pytest
 
 from features.models import Override
 from features.resolve import forget
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .acts import FIRST, GREETING, MINE, digest, everybody, kind, problems, publish
 from .conftest import Caller

@@ -13,10 +13,10 @@ from django.db import connections
 from rest_framework.renderers import JSONRenderer
 
 from backend.api.runs import text
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 from .acts import FIRST, GREETING, MINE, OURS, behavior, digest, kind, problems, publish
 from .conftest import Caller

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from features.actions.catalog import FOLDER, load_file, read_file
-from features.runs.tasks import look
 from tenants.system import system_actor
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
+from tests.working import look
 
 from .acts import GREETING, MINE, digest, kind
 from .conftest import Caller

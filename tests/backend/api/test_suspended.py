@@ -8,11 +8,11 @@ from features.runs.batch_ends import end_batches
 from features.runs.closing import cancel_closed
 from features.runs.dispatch import claim, quarantine_waits, waiting
 from features.runs.models import Queued, Run
-from features.runs.tasks import look
 from tenants.errors import Suspended
 from tests.cast import Cast
 from tests.conftest import Knock
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .acts import FIRST, MINE, OURS, kind, problems
 from .conftest import Caller

@@ -12,12 +12,12 @@ import time_machine
 from features.actions.availability import retire, set_available, set_caching
 from features.models import Feature
 from features.runs.accept import accept
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 from tenants.models import Operator
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 

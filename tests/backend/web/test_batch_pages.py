@@ -14,10 +14,10 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from features.runs import batches
 from features.runs.batch_ends import end_batches
 from features.runs.models import Batch, Queued, Run
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 

@@ -18,12 +18,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
 from tests.outside import until
 from tests.processes import Stack
+from tests.working import look
 
 from .conftest import Person, login
 from .lived_in import NO_PAGES, LivedIn, live_in

@@ -10,12 +10,12 @@ from features.actions.targets import current_revision
 from features.models import ModelTarget
 from features.runs.accept import accept
 from features.runs.dispatch import say_gone, say_present
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 from tenants.models import Operator
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 

@@ -12,13 +12,13 @@ from django.utils import timezone
 from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
 from features.runs.accept import accept
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 from tenants.models import AuditEvent, Operator, VendorAuditEvent
 from tenants.support import end_support, grant_support
 from tests.cast import GREET, Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 from .vendor_story import change

@@ -14,13 +14,13 @@ from features.runs.accept import accept
 from features.runs.budgets import add_budget, budgets_of
 from features.runs.models import Ledger
 from features.runs.taking import Asked
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.models import ProviderKey, Webhook
 from tenants.provider_keys import provider_keys_of
 from tenants.webhooks import add_webhook, deliveries_to, webhooks_of
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 

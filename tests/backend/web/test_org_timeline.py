@@ -9,11 +9,11 @@ from features.actions.pins import pin
 from features.actions.versions import set_current
 from features.resolve import serve_warm
 from features.runs.models import Run
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.subjects import tenant_itself
 from tests.cast import Cast
 from tests.fakes.model import FakeModel
+from tests.working import look
 
 from .conftest import Person, words
 from .test_timeline import digest_of, moments, publish_terse, warm

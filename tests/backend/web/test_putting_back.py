@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from features.actions.pins import pin
 from features.runs.models import Preview
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 from .test_timeline import digest_of, moments, publish_terse, stay_of, warm

@@ -11,12 +11,12 @@ from features.actions.catalog import FOLDER, load_file, read_file
 from features.actions.overrides import ANY, newest, override_json, save_operation
 from features.actions.pins import restore
 from features.runs.models import Preview
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.subjects import tenant_itself
 from tenants.system import system_actor
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 from .test_using import ran, runs_of

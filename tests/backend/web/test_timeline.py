@@ -10,10 +10,10 @@ from features.actions.versions import publish, set_current
 from features.models import Pin
 from features.resolve import serve_warm
 from features.runs.models import Run
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tests.cast import GREET, Cast
 from tests.fakes.model import FakeModel
+from tests.working import look
 
 from .conftest import Person, words
 

@@ -11,10 +11,10 @@ from features.actions.pins import pin
 from features.actions.versions import publish, set_current
 from features.resolve import serve_warm
 from features.runs.models import Preview
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tests.cast import GREET, GREET_RULES, Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 

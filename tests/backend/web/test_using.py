@@ -7,11 +7,11 @@ from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
 from features.runs.accept import find_run
 from features.runs.models import Run, State
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.models import AuditEvent
 from tests.cast import GREET, GREET_RULES, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 

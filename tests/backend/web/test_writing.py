@@ -10,12 +10,12 @@ import pytest
 from features.actions.versions import highest_number
 from features.actions.written import document_of, read_text, write_text
 from features.find import current_number, find_feature, find_version
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 from tenants.models import VendorAuditEvent
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 from .conftest import Person, words
 

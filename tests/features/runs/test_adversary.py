@@ -21,7 +21,6 @@ from features.runs.accept import accept, find_run
 from features.runs.events import stream_key
 from features.runs.finish import rate
 from features.runs.models import Run
-from features.runs.tasks import look
 from tenants import valkey
 from tenants.actions import add_member, create_key
 from tenants.actor import Actor
@@ -32,6 +31,7 @@ from tenants.secrets import Secret
 from tenants.webhooks import add_webhook
 from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel
+from tests.working import look
 
 CANARY = "CANARY-GLOBEX"
 RUNS = [pytest.param(80, id="some"), pytest.param(1000, id="all", marks=pytest.mark.slow)]

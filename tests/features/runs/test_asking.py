@@ -15,10 +15,10 @@ from features.runs.execute import execute
 from features.runs.finish import Ending, finish, give_up
 from features.runs.leases import Lease
 from features.runs.models import Attempt, Run, State
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
 from tests.outside import within
+from tests.working import look
 
 GARBAGE = {
     "no JSON": b"data: {oops\n\n",
@@ -132,17 +132,6 @@ def _let_leases_run_out() -> None:
         cursor.execute("ALTER TABLE runs_queued NO FORCE ROW LEVEL SECURITY")
         cursor.execute("UPDATE runs_queued SET lease_until = now() - interval '1 second'")
         cursor.execute("ALTER TABLE runs_queued FORCE ROW LEVEL SECURITY")
-
-
-def test_a_worker_that_stops_claims_no_more(cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from features.runs import tasks
-
-    stopping = threading.Event()
-    monkeypatch.setattr(tasks, "_stopping", stopping)
-    model.default = lambda _: stopping.set() or Answer('{"greeting": "Hi"}')  # type: ignore[func-returns-value]
-    for name in ("Ann", "Ben", "Cleo"):
-        accept(cast.greet, {"name": name}, by=cast.alice)
-    assert look() == 1
 
 
 def test_the_deadline_holds_for_a_model_that_falls_silent_in_mid_answer(cast: Cast, model: FakeModel) -> None:

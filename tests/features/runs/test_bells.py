@@ -1,48 +1,52 @@
-"""Bells are rung by a thread of their own: nobody waits for Valkey, and many who ask at once are one ringing."""
+"""Bells: one for each run that waits, of which whoever has free slots takes one for each of them."""
 
 import threading
 
 import pytest
 
-from features.runs.bells import Ringer
+from features.runs import bells
+from features.runs.bells import BELLS, Ear, ring
+from tenants import valkey
 
 
-def test_who_asks_while_it_rings_is_rung_for_next_and_all_together() -> None:
-    rung: list[int] = []
-    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
-
-    def ring(bells: int) -> None:
-        rung.append(bells)
-        begun.set()
-        assert go_on.wait(30)
-        if sum(rung) == 6:
-            done.set()
-
-    ringer = Ringer(ring)
-    ringer.ask()
-    assert begun.wait(30)
-    for _ in range(5):
-        ringer.ask()  # returns although the first ringing has not
-    assert rung == [1]
-    go_on.set()
-    assert done.wait(30) and rung == [1, 5]
+def test_a_bell_is_heard_by_one_and_by_whoever_waits(committed: None) -> None:
+    heard: list[bool] = []
+    ears = [threading.Thread(target=lambda: heard.append(Ear().hear(4))) for _ in range(2)]
+    for ear in ears:
+        ear.start()
+    ring()
+    for ear in ears:
+        ear.join(30)
+    assert sorted(heard) == [False, True]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # its end is what is tried
-def test_one_that_broke_rings_again() -> None:
-    rung: list[int] = []
-    done = threading.Event()
+def test_who_has_three_free_slots_takes_three_bells_and_leaves_the_others(committed: None) -> None:
+    ring(5)
+    assert Ear().hear(3)
+    assert valkey.client.llen(BELLS) == 2
 
-    def ring(bells: int) -> None:
-        rung.append(bells)
-        if len(rung) == 1:
-            raise SystemExit  # ends the thread, and says nothing
-        done.set()
 
-    ringer = Ringer(ring)
-    ringer.ask()
-    thread = ringer._thread
-    assert thread is not None
-    thread.join(30)
-    ringer.ask()
-    assert done.wait(30) and rung == [1, 1]
+def test_a_night_without_a_worker_leaves_no_more_bells_than_workers_could_answer(
+    committed: None, settings: object
+) -> None:
+    settings.WORKER_SLOTS = 2  # type: ignore[attr-defined]
+    for _ in range(10):
+        ring()
+    ring(1000)
+    assert valkey.client.llen(BELLS) == 4
+
+
+def test_who_waits_for_nothing_rings_not(committed: None) -> None:
+    ring(0)
+    assert valkey.client.llen(BELLS) == 0
+
+
+def test_an_ear_hears_again_once_valkey_is_back(committed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bells, "HEAR_SECONDS", 0.05)
+    ear, there = Ear(), valkey.client
+    monkeypatch.setattr(ear, "_client", valkey.connect("redis://127.0.0.1:1/0"))
+    assert ear.hear(1)  # look by the clock
+    monkeypatch.setattr(ear, "_client", there)
+    assert not ear.hear(1)
+    ring()
+    assert ear.hear(1)

@@ -22,9 +22,9 @@ from features.runs.breakers import (
     full_jitter,
 )
 from features.runs.models import Attempt, Queued, State
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
+from tests.working import look
 
 
 def opened(breakers: Breakers, key: str, now: float) -> None:

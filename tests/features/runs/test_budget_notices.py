@@ -14,7 +14,6 @@ from features.runs.accept import accept, find_run
 from features.runs.batches import take_batch
 from features.runs.budgets import add_budget, change_budget
 from features.runs.models import Budget, BudgetUse, State
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.errors import OverBudget
 from tenants.models import Delivery
@@ -22,6 +21,7 @@ from tenants.webhooks import add_webhook
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel, greeting
 from tests.features.runs.test_budgets import COST, worst
+from tests.working import look
 
 PLENTY = 10**9
 

@@ -12,11 +12,11 @@ from features.runs.budgets import add_budget, change_budget, remove_budget, spen
 from features.runs.dispatch import claim, take_back
 from features.runs.finish import cancel, give_up
 from features.runs.models import Attempt, Budget, BudgetUse, Ledger, Queued, State
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.errors import Conflict, Forbidden, Invalid, OverBudget
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 COST = 140  # micro-units of one scripted answer
 

@@ -13,10 +13,10 @@ from features.runs.execute import execute
 from features.runs.finish import Ending, cancel, finish, give_up
 from features.runs.leases import Lease
 from features.runs.models import Attempt, Ledger, Queued, Run, State
-from features.runs.tasks import look
 from tenants.errors import Conflict, Invalid
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 
 def run_of(cast: Cast, who: Any = None, name: str = "Ann", **options: Any) -> Any:
@@ -283,12 +283,12 @@ def test_bad_input_is_refused_with_each_violations_pointer_and_leaves_nothing(ca
 
 
 def test_redis_being_away_loses_nothing(cast: Cast, model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from features.runs import dispatch
+    from features.runs.bells import ring
     from tenants import valkey
 
     monkeypatch.setattr(valkey, "client", valkey.connect("redis://127.0.0.1:1/0"))
     run_id = run_of(cast)
-    dispatch.ring()
+    ring()
     look()
     valkey.forget_failure()
     assert shown(cast, run_id).state == State.SUCCEEDED

@@ -19,12 +19,12 @@ from features.runs.forgetting import delete_old_keys, delete_old_runs, forget_un
 from features.runs.models import Attempt, IdempotencyKey, Ledger, Run
 from features.runs.replay import replay
 from features.runs.taking import Asked
-from features.runs.tasks import look
 from tenants.errors import Conflict
 from tenants.ids import floor_of
 from tenants.valkey import client as broker
 from tests.cast import Cast
 from tests.fakes.model import FakeModel
+from tests.working import look
 
 
 def ended(cast: Cast, name: str = "Ann", **asked: Any) -> Run:

@@ -21,13 +21,14 @@ from features.runs.dispatch import claim
 from features.runs.finish import Ending, finish
 from features.runs.guards import watch_rollouts
 from features.runs.models import Ledger, Run, State
-from features.runs.tasks import look, watch
+from features.runs.tasks import watch
 from tenants.actor import Actor
 from tenants.ids import floor_of, uuid7
 from tenants.isolation import OPERATOR, operator_tx
 from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
 from tests.features.test_rollouts import withdraw
+from tests.working import look
 
 
 @pytest.fixture

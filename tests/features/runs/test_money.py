@@ -14,12 +14,12 @@ from features.runs.accept import accept, find_run
 from features.runs.costs import price
 from features.runs.models import Attempt, Ledger, Run, State
 from features.runs.output import Reply
-from features.runs.tasks import look
 from features.runs.tokens import estimated
 from tenants.actor import Actor
 from tenants.errors import Invalid
 from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel
+from tests.working import look
 
 
 def ended(cast: Cast, who: Actor, name: str = "Ann") -> Run:

@@ -21,13 +21,13 @@ from features.runs.finish import cancel
 from features.runs.models import Ledger, Queued, Run, State
 from features.runs.outputs import FIND, cache_key
 from features.runs.taking import Accepted, Asked
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.ids import floor_of
 from tests.canaries import superuser
 from tests.cast import GREET, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
 from tests.outside import until
+from tests.working import look
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ from features.runs.accept import accept, find_run
 from features.runs.breakers import FAILURES
 from features.runs.budgets import add_budget
 from features.runs.models import FINAL, Attempt, BudgetUse, Run
-from features.runs.tasks import look
 from tenants import provider_keys
 from tenants.errors import OverBudget
 from tenants.models import ProviderKey
@@ -21,6 +20,7 @@ from tenants.secrets import Secret, is_readable, rotate, seal, sealed_columns
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
 from tests.outside import until
+from tests.working import look
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
 OWN = "sk-CANARY-own-key-of-acme"

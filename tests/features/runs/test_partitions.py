@@ -9,10 +9,11 @@ from django.db import ProgrammingError, connections, transaction
 from features.runs.accept import accept, find_run
 from features.runs.models import Ledger, State
 from features.runs.partitions import MONTHS_AHEAD, make_partitions
-from features.runs.tasks import look, retain
+from features.runs.tasks import retain
 from tenants.isolation import APP
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.working import look
 
 BIG = ("runs_run", "runs_attempt", "runs_ledger")
 

@@ -27,7 +27,7 @@ from features.runs.models import Attempt, Ledger, Preview, Queued, Run
 from features.runs.preview import MOST_AT_ONCE, Wish, start_preview
 from features.runs.previewed import Compared, compared, end_preview, put_expired_away
 from features.runs.receipts import Unreproducible, served_by
-from features.runs.tasks import look, sweep
+from features.runs.tasks import sweep
 from features.runs.trying import start_sample_preview
 from features.samples import samples_of
 from tenants.actor import Actor
@@ -38,6 +38,7 @@ from tenants.workshop import WORKSHOP, customers
 from tests.cast import GREET, GREET_RULES, Cast
 from tests.fakes.model import Answer, FakeModel, greeting
 from tests.outside import until
+from tests.working import look
 
 ANN: Json = {"name": "Ann"}
 WARM = Wish(override={"set": {"vars.tone": "warm"}})

@@ -17,12 +17,12 @@ from features.runs.accept import accept
 from features.runs.listing import my_runs
 from features.runs.models import Ledger
 from features.runs.suggest import Suggestion, customize, start_suggestion, suggestion_of
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tenants.errors import Forbidden, Invalid, NotFound, Stale, Unavailable
 from tenants.system import system_actor
 from tests.cast import GREET, GREET_RULES, Cast
 from tests.fakes.model import Answer, FakeModel
+from tests.working import look
 
 WARM = ("vars.tone", "set", "warm")
 NAME_THEM = ("instructions.role", "append", "Say their name twice.")

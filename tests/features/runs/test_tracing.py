@@ -15,9 +15,9 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from backend.local.paths import ROOT
 from features.runs import tracing
 from features.runs.accept import accept
-from features.runs.tasks import look
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel, greeting
+from tests.working import look
 
 CANARY = "Bartholomew-the-canary"
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

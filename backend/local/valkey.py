@@ -1,4 +1,4 @@
-"""An embedded Valkey for bells, Celery's messages and the streams of runs: loopback, a random password, an append-only file."""
+"""An embedded Valkey for bells, messages and the streams of runs: loopback, a random password, an append-only file."""
 
 import secrets
 import socket

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -23,6 +25,7 @@ from tenants.errors import Malformed, NotFound
 from .asking import refuse_nul
 from .counting import count, with_limits
 from .fields import Strict, read_time
+from .idempotency import answered_once, idempotency_key
 from .problems import other_method
 from .queries import refuse_unknown
 
@@ -33,13 +36,21 @@ _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class Door(APIView):
-    """A DRF view whose caller is an Actor."""
+    """A DRF view whose caller is an Actor. What is posted with an Idempotency-Key is done once."""
+
+    once_itself = False  # whether `post` sees to that
 
     def initial(self, request: Request, *arguments: Any, **named: Any) -> None:
         refuse_nul(request._request)
         super().initial(request, *arguments, **named)
         count(request._request, self.actor)
         refuse_unknown(request._request)
+        post = getattr(self, "post", None)
+        if request.method == "POST" and post and idempotency_key(request._request) and not self.once_itself:
+            vars(self)["post"] = partial(self._once, post)
+
+    def _once(self, post: Callable[..., Response], request: Request, **named: Any) -> HttpResponseBase:
+        return answered_once(request._request, self.actor, request.data, lambda: post(request, **named))
 
     def finalize_response(self, request: Request, response: Any, *arguments: Any, **named: Any) -> Any:
         response = super().finalize_response(request, response, *arguments, **named)

@@ -86,7 +86,7 @@ ALWAYS = (
     "too-many", "unavailable",
 )  # fmt: skip
 SPENDING = ("post_run", "post_run_replay", "post_batch", "post_preview", "post_suggest")  # money, so with 402
-ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid")
+ON_WRITING = ("stale", "conflict", "too-large", "unsupported-media", "invalid")
 
 _making = threading.Lock()
 
@@ -114,9 +114,10 @@ def _made() -> dict[str, Any]:
     made["info"] |= {"description": ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     made["tags"] = [{"name": name} for name in dict.fromkeys(GROUPS.values())]
     for path in made["paths"].values():
+        replaced = any(_is_conditional(path.get(method, {})) for method in METHODS)
         for method in METHODS:
             if method in path:
-                _complete(method, path[method])
+                _complete(method, path[method], shows_etag=method == "get" and replaced)
     return made
 
 
@@ -131,7 +132,11 @@ def _problem(kind: str) -> Schema:
     return {"description": told.title, "headers": headers, "content": content}
 
 
-def _complete(method: str, operation: Schema) -> None:
+def _is_conditional(operation: Schema) -> bool:
+    return any(parameter["name"] == IF_MATCH.name for parameter in operation.get("parameters", []))
+
+
+def _complete(method: str, operation: Schema, *, shows_etag: bool) -> None:
     """Add what holds for every door, and name the errors that this one can answer with."""
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
@@ -145,16 +150,16 @@ def _complete(method: str, operation: Schema) -> None:
         operation["requestBody"]["content"][JSON]["example"] = REQUESTS[operation["operationId"]]
     if method == "post":
         _once(operation)
-    conditional = any(parameter["name"] == IF_MATCH.name for parameter in parameters)
+    conditional = _is_conditional(operation)
     headers: dict[str, Schema] = {"Bespoke-Request": BESPOKE_REQUEST, **LIMITS}
-    if conditional or operation["operationId"] in ("get_override", "get_pin"):
+    if conditional or shows_etag:
         headers["ETag"] = {"schema": TEXT, "description": "the state that this is: what If-Match names"}
     operation["responses"] = {  # anew: the run doors share theirs
         status: {**answer, "description": answer.get("description") or DONE[status],
                  "headers": {**answer.get("headers", {}), **headers}}
         for status, answer in operation["responses"].items()
     }  # fmt: skip
-    kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",)), *(("stale",) if conditional else ())]
+    kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",))]
     kinds += ["over-budget"] if operation["operationId"] in SPENDING else []
     for kind in kinds:
         told = {"$ref": f"#/components/responses/{kind}"}

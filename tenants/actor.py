@@ -47,6 +47,11 @@ class Actor:
         return APP if self.tenant else OPERATOR
 
     @property
+    def credential(self) -> str:
+        """What is asked with: the key, or for a person who is signed in who they are. An operator's is the operator."""
+        return f"key:{self.key.id}" if self.key else self.label
+
+    @property
     def tenant_id(self) -> UUID:
         """The actor's tenant. Raises Forbidden for an operator, who is in none."""
         return self.in_tenant().id

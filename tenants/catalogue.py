@@ -42,6 +42,7 @@ GLOBAL = {
     "features_modeltarget": "the vendor's, the same for all",
     "features_modelalias": "the vendor's, the same for all",
     "features_vendorstamp": "the vendor's, the same for all",
+    "runs_operatoridempotencykey": "what operators sent before, readable by the operator role only",
     "runs_worker": "the vendor's processes, readable by the operator role only",
 }
 

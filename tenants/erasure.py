@@ -72,10 +72,11 @@ class _Erasing:
         self.whole, self.subject = self.row.subject is None, self.row.subject or NOBODY
 
     def go(self) -> None:
+        tables = registry()  # first: what stops what is under way is listed with the tables
         self._let_go()
         self._delete_exports()
         self._close_logins()
-        for one in registry():
+        for one in tables:
             self._erase(one)
         for elsewhere in ELSEWHERE:
             found = elsewhere(self.whose)

@@ -90,13 +90,12 @@ def count_request(by: Actor) -> dict[str, str]:
     Raises TooMany, and takes from neither, when one of them is used up; it carries those headers and Retry-After.
     No headers while Valkey is away: then everybody is let in.
     """
-    credential = f"key:{by.key.id}" if by.key else by.label
     tenant = None if by.kind == "support" else by.tenant  # looking in is not the organisation's own use
     owner = tenant.id if tenant else "operators"
     quotas = {"key": requests_of_key(by.key, tenant)}
     if tenant is not None:
         quotas = {"tenant": requests_of_tenant(tenant), **quotas}
-    places = {"tenant": f"limit:{{{owner}}}", "key": f"limit:{{{owner}}}:{credential}"}  # one slot of a cluster: {…}
+    places = {"tenant": f"limit:{{{owner}}}", "key": f"limit:{{{owner}}}:{by.credential}"}  # one slot of a cluster: {…}
     found = _take([places[name] for name in quotas], list(quotas.values()))
     if found is None:
         return {}

@@ -22,7 +22,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import models
 
-from .isolation import OPERATOR, operator_tx, tenant_tx
+from .isolation import APP, NOBODY, OPERATOR, operator_tx, tenant_tx
 
 NONCE, KEY = 12, 32  # bytes
 PIECE = 100  # rows that one transaction of a rotation looks at
@@ -115,15 +115,22 @@ class Rotated:
 
 
 def rotate() -> Rotated:
-    """Seal anew, under the ring's first key, every text in every tenant's tables that is under another.
+    """Seal anew, under the ring's first key, every text in every tenant's and the vendor's tables under another.
 
     Safe while others read and write: a row is replaced only while it holds what was read, and both texts open.
     """
     done = Rotated()
-    for tenant_id in _tenants():
-        for model, field in sealed_columns():
-            _rotate(tenant_id, model, field, done)
+    columns = list(sealed_columns())
+    for tenant_id in [*_tenants(), NOBODY]:
+        for model, field in columns:
+            if is_vendors(model) == (tenant_id == NOBODY):
+                _rotate(tenant_id, model, field, done)
     return done
+
+
+def is_vendors(model: type[models.Model]) -> bool:
+    """Whether what is sealed in a table is the vendor's own, bound to no tenant."""
+    return all(field.column != "tenant_id" for field in model._meta.local_fields)
 
 
 def sealed_columns() -> Iterator[tuple[type[models.Model], str]]:
@@ -137,8 +144,9 @@ def sealed_columns() -> Iterator[tuple[type[models.Model], str]]:
 def _rotate(tenant_id: UUID, model: type[models.Model], field: str, done: Rotated) -> None:
     current, last = f"{_FORM}.{next(iter(_ring()))}.", None
     while True:
-        with tenant_tx(tenant_id):
-            rows = model._default_manager.exclude(**{field: ""}).exclude(**{f"{field}__startswith": current})
+        with operator_tx() if tenant_id == NOBODY else tenant_tx(tenant_id):
+            table = model._default_manager.using(OPERATOR if tenant_id == NOBODY else APP)
+            rows = table.exclude(**{field: ""}).exclude(**{f"{field}__startswith": current})
             after = rows if last is None else rows.filter(pk__gt=last)
             piece = list(after.order_by("pk").values_list("pk", field)[:PIECE])
             for pk, sealed in piece:
@@ -149,7 +157,7 @@ def _rotate(tenant_id: UUID, model: type[models.Model], field: str, done: Rotate
                     done.unreadable += 1
                     continue
                 fresh = seal(text, tenant_id=tenant_id, row_id=pk)
-                done.sealed += model._default_manager.filter(pk=pk, **{field: sealed}).update(**{field: fresh})
+                done.sealed += table.filter(pk=pk, **{field: sealed}).update(**{field: fresh})
         if len(piece) < PIECE:
             return
 

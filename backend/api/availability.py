@@ -5,10 +5,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from features.actions.availability import availability_of, retire, set_available, set_caching, unretire
+from features.actions.availability import availability_of, caching_of, retire, set_available, set_caching, unretire
 from features.find import find_feature
 
-from .door import Door, flag
+from .conditions import OfFeature
+from .door import flag
 from .fields import Moment, Strict, Text, Truth, Whole
 from .schema import DRY_RUN
 from .shapes import AVAILABILITY, AVAILABLE, CACHING, RETIREMENT, answers
@@ -32,8 +33,10 @@ class RetirementBody(Strict):
     message = Text(max_length=500, required=False, allow_blank=True)
 
 
-class AvailabilityDoor(Door):
+class AvailabilityDoor(OfFeature):
     """Whom a feature is served to."""
+
+    state = ("listed_only", "tenants")
 
     @extend_schema(responses=answers(AVAILABILITY), summary="Which organisations have a feature (operators)")
     def get(self, request: Request, feature: str) -> Response:
@@ -57,8 +60,15 @@ class CachingBody(Strict):
     seconds = Whole(min_value=0, max_value=31_536_000, allow_null=True)
 
 
-class Caching(Door):
+class Caching(OfFeature):
     """How long a feature's outputs answer equal runs."""
+
+    state = ("seconds",)
+    optional = True
+
+    @extend_schema(responses=answers(CACHING), summary="How long an output answers equal runs (operators)")
+    def get(self, request: Request, feature: str) -> Response:
+        return Response(caching_of(find_feature(feature, self.actor), self.actor))
 
     @extend_schema(
         request=CachingBody, responses=answers(CACHING),
@@ -70,8 +80,15 @@ class Caching(Door):
         return Response(set_caching(find_feature(feature, self.actor), body["seconds"], by=self.actor))
 
 
-class Retirement(Door):
+class Retirement(OfFeature):
     """The end of a feature."""
+
+    state = ("retires",)
+    optional = True
+
+    @extend_schema(responses=answers(AVAILABILITY), summary="When a feature ends, if it does (operators)")
+    def get(self, request: Request, feature: str) -> Response:
+        return Response(availability_of(find_feature(feature, self.actor), self.actor))
 
     @extend_schema(
         request=RetirementBody, parameters=[DRY_RUN], responses=answers(RETIREMENT),

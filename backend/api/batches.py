@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from backend.actors import subject_named
 from backend.listening import listening
 from features.find import find_feature
-from features.runs.batch_ends import cancel_batch
+from features.runs.batch_ends import ask_to_cancel, carry_out_cancel
 from features.runs.batches import Taken, find_batch, take_batch
 from features.runs.bells import ring
 from features.runs.items import Body, Form
@@ -24,7 +24,8 @@ from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, UnsupportedMedia
 
 from .door import PRIVATE, Door, flag, page, whole
-from .runs import door, fresh, idempotency_key, json_answer, nothing_more, one_by_one, text, threaded
+from .idempotency import begun_once, idempotency_key, replayed
+from .runs import door, fresh, json_answer, nothing_more, one_by_one, sunset, text, threaded
 from .runs_openapi import LINES
 from .runs_read import cost_json
 from .runs_shapes import BATCH
@@ -46,11 +47,9 @@ async def create_batch(request: HttpRequest, actor: Actor, feature: str) -> Http
     store = flag(request, "store") if "store" in request.GET else True
     asked, key = Asked(store=store, fresh=fresh(request)), idempotency_key(request)
     taken = await threaded(_take)(actor, feature, Body(request, settings.BATCH_BYTES), form, asked, key)  # type: ignore[arg-type]
-    shown = await threaded(_show)(actor, taken.id)
-    headers = {"Location": f"/api/v1/batches/{taken.id}"}
-    if taken.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    return json_answer(shown, 202, headers)
+    shown, ending = await threaded(_show)(actor, taken.id)
+    headers = {"Location": f"/api/v1/batches/{taken.id}", **ending}
+    return json_answer(shown, 202, replayed(headers, again=taken.replayed))
 
 
 @door("GET")
@@ -74,8 +73,8 @@ async def batch_results(request: HttpRequest, actor: Actor, batch_id: UUID) -> H
 async def cancel_one(request: HttpRequest, actor: Actor, batch_id: UUID) -> HttpResponseBase:
     """Cancel what has not ended: 200 when nothing is worked on any more, 202 while workers are asked to stop."""
     nothing_more(request)
-    at_once, shown = await threaded(_cancel)(actor, batch_id)
-    return json_answer(shown, 200 if at_once else 202, {})
+    at_once, shown, again = await threaded(_cancel)(request, actor, batch_id)
+    return json_answer(shown, 200 if at_once else 202, replayed({}, again=again))
 
 
 class Batches(Door):
@@ -163,12 +162,20 @@ def _find(batch_id: UUID, actor: Actor) -> Batch:
     return batch
 
 
-def _show(actor: Actor, batch_id: UUID) -> dict[str, Any]:
+def _show(actor: Actor, batch_id: UUID) -> tuple[dict[str, Any], dict[str, str]]:
+    """A batch as the API shows it, and the header of a feature that is being retired."""
     batch = _find(batch_id, actor)
     with actor.present():
-        return batch_json(batch)
+        return batch_json(batch), sunset(batch.feature)
 
 
-def _cancel(actor: Actor, batch_id: UUID) -> tuple[bool, dict[str, Any]]:
-    at_once = cancel_batch(_find(batch_id, actor), by=actor)
-    return at_once, _show(actor, batch_id)
+def _cancel(request: HttpRequest, actor: Actor, batch_id: UUID) -> tuple[bool, dict[str, Any], bool]:
+    batch = _find(batch_id, actor)
+
+    def begin() -> str:
+        ask_to_cancel(batch, by=actor)
+        return str(batch.pk)
+
+    _, again = begun_once(request, actor, {}, begin)
+    at_once = carry_out_cancel(batch, by=actor)
+    return at_once, _show(actor, batch_id)[0], again

@@ -12,6 +12,7 @@ from features.find import find_feature
 from features.runs.budgets import Spending, add_budget, change_budget, find_budget, remove_budget, spendings
 from features.runs.models import Budget
 
+from .conditions import Conditional, held
 from .door import Door, paged
 from .fields import Choice, Strict, Text, Truth, Whole
 from .runs_read import cost_json
@@ -67,10 +68,14 @@ class Budgets(Door):
             return _json(spendings([budget])[0])
 
 
-class OneBudget(Budgets):
+class OneBudget(Conditional, Budgets):
     """One budget."""
 
+    state = ("soft", "hard")
     http_method_names = ["get", "put", "delete", "head", "options"]
+
+    def hold(self, budget_id: UUID) -> None:  # type: ignore[override]
+        held(Budget.objects.all(), budget_id)
 
     @extend_schema(parameters=[], responses=answers(BUDGET), summary="A budget, and what of it is gone (admins)")
     def get(self, request: Request, budget_id: UUID) -> Response:  # type: ignore[override]

@@ -44,6 +44,8 @@ class ConflictsDoor(LayerDoor):
 class Resolve(LayerDoor):
     """Decisions."""
 
+    conditional = True
+
     @extend_schema(
         request=ResolveBody, parameters=[DRY_RUN, IF_MATCH], responses=answers(RESOLVED),
         summary="Decide conflicts: keep, take, hold, or another operation; the others stay open",

@@ -3,43 +3,61 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from backend.actors import known_of
+from backend.actors import READS, known_of
 from features.actions.overrides import ANY, Expected
 from features.find import find_feature
 from features.resolve import serve_known, serve_warm
 from features.served import Served
 from tenants.actor import Actor
-from tenants.errors import Malformed, NotFound
+from tenants.errors import Malformed, NotFound, Stale
 
 from .asking import refuse_nul
 from .counting import count, with_limits
 from .fields import Strict, read_time
+from .idempotency import answered_once, idempotency_key
 from .problems import other_method
 from .queries import refuse_unknown
 
 LIMIT, MOST = 50, 200
+WRITES = ("PUT", "PATCH", "DELETE")
 PRIVATE = "private, no-cache"  # one caller's, and asked for anew each time
 _NO_CURSOR = "That is no cursor of this list: use `next` of the page before."
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class Door(APIView):
-    """A DRF view whose caller is an Actor."""
+    """A DRF view whose caller is an Actor. What is posted with an Idempotency-Key is done once."""
+
+    once_itself = False  # whether `post` sees to that
+    conditional = False  # whether its writes read If-Match
 
     def initial(self, request: Request, *arguments: Any, **named: Any) -> None:
         refuse_nul(request._request)
         super().initial(request, *arguments, **named)
         count(request._request, self.actor)
         refuse_unknown(request._request)
+        if not self.conditional and request.headers.get("If-Match", "*").strip() != "*" and request.method not in READS:
+            raise Stale(
+                "There is no ETag here that If-Match could name: what is asked does not replace what others "
+                "write. Leave If-Match out."
+            )
+        post = getattr(self, "post", None)
+        if request.method == "POST" and post and idempotency_key(request._request) and not self.once_itself:
+            vars(self)["post"] = partial(self._once, post)
+
+    def _once(self, post: Callable[..., Response], request: Request, **named: Any) -> HttpResponseBase:
+        return answered_once(request._request, self.actor, request.data, lambda: post(request, **named))
 
     def finalize_response(self, request: Request, response: Any, *arguments: Any, **named: Any) -> Any:
         response = super().finalize_response(request, response, *arguments, **named)

@@ -20,12 +20,14 @@ from features.served import Served
 from features.withdrawn import withdrawals_now, withdrawn_json
 from tenants.actor import Actor
 from tenants.errors import Malformed
+from tenants.isolation import OPERATOR
 from tenants.subjects import tenant_itself
 
+from .conditions import OfFeature
 from .door import Door, flag, moment, page, whole
 from .fields import Choice, Object, Strict, Text, Whole
 from .schema import DRY_RUN, PAGING
-from .shapes import BEHAVIOR, CURRENT, DIFF, FEATURE, VERSION, VERSION_ROW, answers, listed
+from .shapes import BEHAVIOR, CURRENT, CURRENT_NOW, DIFF, FEATURE, VERSION, VERSION_ROW, answers, listed
 
 AT = OpenApiParameter("at", OpenApiTypes.DATETIME, description="as of a past moment")
 USER = OpenApiParameter("user", str, description="for another subject (admins): an end user's key, or member:<id>")
@@ -199,8 +201,17 @@ class VersionDiff(Door):
         return Response({"from": number, "to": to, "changes": changes})
 
 
-class CurrentDoor(Door):
+class CurrentDoor(OfFeature):
     """Which version is current."""
+
+    state = ("version",)
+
+    @extend_schema(responses=answers(CURRENT_NOW), summary="Which version is current (operators)")
+    def get(self, request: Request, feature: str) -> Response:
+        self.actor.need("version.read")
+        found = find_feature(feature, self.actor)
+        with self.actor.present():
+            return Response({"feature": found.key, "version": current_number(found, OPERATOR)})
 
     @extend_schema(
         request=Current, parameters=[DRY_RUN], responses=answers(CURRENT),

@@ -19,6 +19,7 @@ from tenants.isolation import OPERATOR
 
 from .door import Door, page
 from .fields import Choice, Strict, Text, Whole
+from .idempotency import begun_once, replayed
 from .runs import patience
 from .schema import PAGING, header
 from .shapes import IMPACT, IMPACT_ROW, answers, listed
@@ -55,6 +56,8 @@ class Impacts(Door):
 class Ask(Door):
     """A question that moves nothing."""
 
+    once_itself = True  # what it waits for needs its question committed
+
     @extend_schema(
         request=Question, parameters=[_PREFER], responses={**answers(IMPACT), **answers(IMPACT, 202)},
         summary="Ask whom a move, a rollout's step or a withdrawal would reach (operators)",
@@ -62,9 +65,12 @@ class Ask(Door):
     def post(self, request: Request, feature: str) -> Response:
         self.actor.need("impact.read")
         body, wait = self.read(Question), _patience(request)
-        asked = look(find_feature(feature, self.actor), **body, by=self.actor)
-        impact = _ended(asked.id, wait, self.actor)
-        told = {"Location": f"/api/v1/impacts/{impact.id}"}
+        found = find_feature(feature, self.actor)
+        asked, again = begun_once(
+            request._request, self.actor, request.data, lambda: str(look(found, **body, by=self.actor).id)
+        )
+        impact = _ended(UUID(asked), wait, self.actor)
+        told = replayed({"Location": f"/api/v1/impacts/{impact.id}"}, again=again)
         return Response(impact_json(impact), status=200 if impact.state in FINAL else 202, headers=told)
 
 

@@ -12,6 +12,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from .examples import REQUESTS
 from .examples import SHAPES as SHOWN
+from .idempotency import HEADER, REPLAYED
 from .problems import KINDS, reads
 from .runs_openapi import RUN_PATHS
 from .schema import GROUPS, IF_MATCH, SECURITY
@@ -27,8 +28,11 @@ are not known are refused with 400.
 
 **Lists** come newest first, a page at a time: `next` of one page is the `cursor` of the one after, null on the last.
 
-**Retries**: after a 429 or a 503 send the same again once `Retry-After` seconds are over; with an `Idempotency-Key` a
-run, a replay, a suggestion or a batch is never made twice. Other writes do not read it: look before you repeat them.
+**Retries**: after a 429 or a 503 send the same again once `Retry-After` seconds are over. Every POST takes an
+`Idempotency-Key`: the same request with the same key, from the same API key or sign-in, is carried out once within 24
+hours and answered again with `Idempotency-Replayed: true`; another request with it is 422, and one that comes while the
+first is at work 409. Of what was refused nothing is kept: it may be sent again with the same key. PUT, PATCH and DELETE
+do not read it: carried out twice they leave the same.
 
 **Writes over what others may write too** take `If-Match` with the ETag last seen; over a newer state they are 412.
 
@@ -55,6 +59,14 @@ BESPOKE_USER = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
     "description": "with a service key: the customer's own key for the user that it acts for, in UTF-8",
 }
+IDEMPOTENCY_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "schema": TEXT,
+    "description": "a quoted string or bare `[A-Za-z0-9._:~-]{1,255}`, good for 24 hours: the same request is carried "
+    "out once and answered the same again, and another one with this key is refused with 422",
+}
+_REPLAYED = {"schema": TEXT, "description": "`true`: the key has done this before"}
 PATH_WORDS: dict[str, Schema] = {
     "feature": {"description": "the feature's key"},
     "layer": {
@@ -74,7 +86,7 @@ ALWAYS = (
     "too-many", "unavailable",
 )  # fmt: skip
 SPENDING = ("post_run", "post_run_replay", "post_batch", "post_preview", "post_suggest")  # money, so with 402
-ON_WRITING = ("conflict", "too-large", "unsupported-media", "invalid")
+ON_WRITING = ("stale", "conflict", "too-large", "unsupported-media", "invalid")
 
 _making = threading.Lock()
 
@@ -102,9 +114,10 @@ def _made() -> dict[str, Any]:
     made["info"] |= {"description": ABOUT, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
     made["tags"] = [{"name": name} for name in dict.fromkeys(GROUPS.values())]
     for path in made["paths"].values():
+        replaced = any(_is_conditional(path.get(method, {})) for method in METHODS)
         for method in METHODS:
             if method in path:
-                _complete(method, path[method])
+                _complete(method, path[method], shows_etag=method == "get" and replaced)
     return made
 
 
@@ -119,7 +132,11 @@ def _problem(kind: str) -> Schema:
     return {"description": told.title, "headers": headers, "content": content}
 
 
-def _complete(method: str, operation: Schema) -> None:
+def _is_conditional(operation: Schema) -> bool:
+    return any(parameter["name"] == IF_MATCH.name for parameter in operation.get("parameters", []))
+
+
+def _complete(method: str, operation: Schema, *, shows_etag: bool) -> None:
     """Add what holds for every door, and name the errors that this one can answer with."""
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
@@ -131,20 +148,31 @@ def _complete(method: str, operation: Schema) -> None:
     operation["security"] = [{name: []} for name in SECURITY]
     if operation["operationId"] in REQUESTS:
         operation["requestBody"]["content"][JSON]["example"] = REQUESTS[operation["operationId"]]
-    conditional = any(parameter["name"] == IF_MATCH.name for parameter in parameters)
+    if method == "post":
+        _once(operation)
+    conditional = _is_conditional(operation)
     headers: dict[str, Schema] = {"Bespoke-Request": BESPOKE_REQUEST, **LIMITS}
-    if conditional or operation["operationId"] in ("get_override", "get_pin"):
+    if conditional or shows_etag:
         headers["ETag"] = {"schema": TEXT, "description": "the state that this is: what If-Match names"}
     operation["responses"] = {  # anew: the run doors share theirs
         status: {**answer, "description": answer.get("description") or DONE[status],
                  "headers": {**answer.get("headers", {}), **headers}}
         for status, answer in operation["responses"].items()
     }  # fmt: skip
-    kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",)), *(("stale",) if conditional else ())]
+    kinds = [*ALWAYS, *(ON_WRITING if method != "get" else ("conflict",))]
     kinds += ["over-budget"] if operation["operationId"] in SPENDING else []
     for kind in kinds:
         told = {"$ref": f"#/components/responses/{kind}"}
         operation["responses"].setdefault(str(KINDS[kind].status), told)
+
+
+def _once(operation: Schema) -> None:
+    """Every POST takes an Idempotency-Key; the run doors say more of theirs."""
+    if not any(parameter["name"] == HEADER for parameter in operation["parameters"]):
+        operation["parameters"].append(IDEMPOTENCY_KEY)
+    for status, answer in operation["responses"].items():
+        answer["headers"] = {REPLAYED: _REPLAYED, **answer.get("headers", {})}
+        answer.setdefault("description", DONE[status])
 
 
 @reads

@@ -76,6 +76,8 @@ class LayerDoor(Door):
 class OverrideDoor(LayerDoor):
     """The whole override of a layer, as a save would replace it: under one's own snapshot, what that keeps."""
 
+    conditional = True
+
     @extend_schema(responses=answers(OVERRIDE), summary="What this layer changes")
     def get(self, request: Request, feature: str, layer: str) -> Response:
         who = self._whose(layer)
@@ -104,6 +106,8 @@ class OverrideDoor(LayerDoor):
 
 class OverrideField(LayerDoor):
     """One operation of an override."""
+
+    conditional = True
 
     @extend_schema(
         request={JSON: ONE_OPERATION}, parameters=CONDITIONS, responses=answers(OVERRIDE),
@@ -138,6 +142,8 @@ class Revisions(LayerDoor):
 
 class Rollback(LayerDoor):
     """Go back to an old revision."""
+
+    conditional = True
 
     @extend_schema(
         request=RollbackBody, parameters=CONDITIONS, responses=answers(OVERRIDE),

@@ -16,11 +16,11 @@ from features.explain import suspended_json
 from features.find import find_feature
 from features.models import Override
 
-from .door import Door, flag, page
+from .door import Door, expected_of, flag, page
 from .fields import Strict, Text, Truth
 from .overrides import answer
 from .pins import pin_json
-from .schema import DRY_RUN, PAGING
+from .schema import DRY_RUN, IF_MATCH, PAGING
 from .shapes import CHANGED, HANDED, LEFT, OVERRIDE, PROMOTED, answers, listed
 
 MOST = 200  # users named in one request
@@ -66,11 +66,17 @@ class Overrides(Door):
 class OverrideOf(Door):
     """Somebody's override."""
 
-    @extend_schema(responses=answers(OVERRIDE), summary="Let somebody inherit everything again (admins, audited)")
+    conditional = True
+
+    @extend_schema(
+        parameters=[IF_MATCH],
+        responses=answers(OVERRIDE),
+        summary="Let somebody inherit everything again (admins, audited)",
+    )
     def delete(self, request: Request, feature: str, subject: str) -> Response:
         self.actor.need("override.others")
         found, who = find_feature(feature, self.actor), subject_named(self.actor, subject)
-        return answer(inherit_for(found, who, by=self.actor))
+        return answer(inherit_for(found, who, expected=expected_of(request), by=self.actor))
 
 
 class LeaveTo(Door):

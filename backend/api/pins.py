@@ -78,6 +78,8 @@ class RestoreBody(Strict):
 class PinDoor(Door):
     """The pin of a layer."""
 
+    conditional = True
+
     @extend_schema(responses=answers(shape(pin=maybe(PIN))), summary="Where this layer stays")
     def get(self, request: Request, feature: str, layer: str) -> Response:
         who = whose(layer, self.actor)  # type: ignore[arg-type]

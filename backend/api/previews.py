@@ -25,11 +25,13 @@ from features.runs.previewed import Outcome, Pair, compared, end_preview, workin
 from features.runs.trying import start_sample_preview
 from tenants.actor import Actor
 from tenants.errors import Invalid, Problem, UnsupportedMedia
+from tenants.workshop import workshop
 
 from .asking import read_json
 from .door import Door
 from .features import change_json
 from .fields import Choice, Moment, Object, Strict, Text, Whole
+from .idempotency import begun_once, replayed
 from .pins import PinBody
 from .runs import door, json_answer, patience, patiently, threaded
 from .runs_read import cost_json
@@ -100,12 +102,12 @@ class SampleBody(Strict):
 async def create_preview(request: HttpRequest, actor: Actor, feature: str) -> HttpResponseBase:
     """Try a change: `Prefer: wait=N` waits for all outputs, `respond-async` does not."""
     wait = patience(request)
-    preview = await threaded(_start)(actor, feature, request)
+    preview, again = await threaded(_begin)(actor, feature, request)
     if wait:
         await patiently(request, actor, _until_done(actor, preview, wait))
     shown = await threaded(lambda: preview_json(preview.id, by=actor))()
-    location = {"Location": f"/api/v1/previews/{preview.id}"}
-    return json_answer(shown, 200 if shown["state"] == "done" else 202, location)
+    headers = replayed({"Location": f"/api/v1/previews/{preview.id}"}, again=again)
+    return json_answer(shown, 200 if shown["state"] == "done" else 202, headers)
 
 
 class OnePreview(Door):
@@ -143,13 +145,17 @@ def preview_json(preview_id: UUID, *, by: Actor) -> dict[str, Any]:
     }
 
 
-def _start(actor: Actor, feature: str, request: HttpRequest) -> Preview:
+def _begin(actor: Actor, feature: str, request: HttpRequest) -> tuple[Preview, bool]:
+    """A preview, and whether the same request has started it before. Raises NotFound for one put away meanwhile."""
     if request.content_type not in ("application/json", ""):
         raise UnsupportedMedia("Send application/json.")
     actor.need("run.create" if actor.tenant else "version.preview")
-    sent = read_json(request)
+    sent, start = read_json(request), _start_own if actor.tenant else _start_samples
     found = find_feature(feature, actor)
-    return _start_own(actor, found, sent) if actor.tenant else _start_samples(actor, found, sent)
+    if actor.tenant is None:
+        workshop()  # made before, where it is not there: what runs in it is another connection's
+    started, again = begun_once(request, actor, sent, lambda: str(start(actor, found, sent).id))
+    return compared(UUID(started), by=actor).preview, again
 
 
 def _start_own(actor: Actor, feature: Feature, sent: Any) -> Preview:

@@ -39,12 +39,12 @@ from .asking import read_json, refuse_nul
 from .counting import count, with_limits
 from .door import PRIVATE
 from .fields import Nothing
+from .idempotency import begun_once, idempotency_key, replayed
 from .problems import answer, other_method, unauthenticated
 from .queries import refuse_unknown
 from .runs_read import run_json
 
 DEFAULT_WAIT, LONGEST_WAIT = 20.0, 120.0
-_TOKEN = re.compile(r"[A-Za-z0-9._:~-]{1,255}")
 _STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 
 T = TypeVar("T")
@@ -118,9 +118,8 @@ def replay_run(request: HttpRequest, actor: Actor, run_id: UUID) -> Answered:
 def _taken_in(request: HttpRequest, actor: Actor, accepted: Accepted, feature: Feature, wait: float) -> Answered:
     """Ring for a run that is new, and answer: with what it has come to, or when it has ended, or with its events."""
     headers = {"Location": f"/api/v1/runs/{accepted.run_id}", **sunset(feature)}
-    if accepted.replayed:
-        headers["Idempotency-Replayed"] = "true"
-    elif not accepted.ended:
+    headers = replayed(headers, again=accepted.replayed)
+    if not (accepted.replayed or accepted.ended):
         ring()
     if "text/event-stream" in request.headers.get("Accept", ""):
         new = not (accepted.replayed or accepted.ended)
@@ -177,8 +176,12 @@ def run_events(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponse
 def cancel_run(request: HttpRequest, actor: Actor, run_id: UUID) -> HttpResponseBase:
     """Cancel a run: 200 when it had not begun, 202 when its worker is asked to stop, 409 when it has ended."""
     nothing_more(request)
-    at_once = cancel(_found(run_id, actor), by=actor)
-    return json_answer(_show(actor, run_id)[1], 200 if at_once else 202, {})
+
+    def begin() -> str:
+        return "200" if cancel(_found(run_id, actor), by=actor) else "202"
+
+    status, again = begun_once(request, actor, {}, begin)
+    return json_answer(_show(actor, run_id)[1], int(status), replayed({}, again=again))
 
 
 def _authenticate(request: HttpRequest) -> Actor:
@@ -316,17 +319,6 @@ def patience(request: HttpRequest) -> float:
     if found is not None:
         return min(float(found[1]), LONGEST_WAIT)
     return 0.0 if "respond-async" in prefer else DEFAULT_WAIT
-
-
-def idempotency_key(request: HttpRequest) -> str | None:
-    """Read Idempotency-Key (draft-ietf-httpapi-idempotency-key-header), bare or quoted. Raises Malformed."""
-    value = request.headers.get("Idempotency-Key")
-    if value is None:
-        return None
-    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
-    if not _TOKEN.fullmatch(bare):
-        raise Malformed("Idempotency-Key has 1 to 255 of A-Z a-z 0-9 . _ : ~ - and may stand in double quotes.")
-    return bare
 
 
 _JSON = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

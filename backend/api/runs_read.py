@@ -18,9 +18,10 @@ from features.runs.listing import look_at
 from features.runs.models import Run, State
 from tenants.errors import Malformed, NotFound
 
+from .conditions import Conditional, held
 from .door import Door, page
 from .fields import Choice, Strict, Text
-from .runs_shapes import RUN
+from .runs_shapes import FEEDBACK, RUN
 from .schema import PAGING
 from .shapes import answers, listed
 
@@ -85,8 +86,21 @@ class OneRun(Door):
         return Response(run_json(*found))
 
 
-class RunFeedback(Door):
+class RunFeedback(Conditional):
     """What people say of an output."""
+
+    state = ("feedback",)
+    optional = True
+
+    def hold(self, run_id: UUID) -> None:  # type: ignore[override]
+        held(Run.objects.all(), run_id)
+
+    @extend_schema(responses=answers(FEEDBACK), summary="What is said of an output; null for nothing yet")
+    def get(self, request: Request, run_id: UUID) -> Response:
+        run = find_run(run_id, self.actor)
+        if run is None:
+            raise NotFound("There is no such run.")
+        return Response({"feedback": run.feedback})
 
     @extend_schema(request=Feedback, responses=answers(RUN), summary="Rate an output, or correct it")
     def put(self, request: Request, run_id: UUID) -> Response:

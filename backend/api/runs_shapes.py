@@ -25,6 +25,7 @@ CALL = shape(
     prices=shape(input=NUMBER, cached_input=NUMBER, output=NUMBER),
     own_key={**maybe(ID), "description": "the organisation's own provider key that it was made with, at no cost"},
 )  # fmt: skip
+FEEDBACK = shape(feedback=maybe(OBJECT))
 RUN = named("Run", shape(
     "calls",
     id=ID, feature=TEXT, subject={**TEXT, "description": "whom it was run for; empty: the organisation"},

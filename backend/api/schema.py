@@ -76,6 +76,11 @@ class DoorSchema(AutoSchema):
         name = type(self.view).__name__.removesuffix("Door")
         return self.method.lower() + re.sub(r"([A-Z])", r"_\1", name).lower()
 
+    def get_override_parameters(self) -> list[Any]:
+        if self.method in ("PUT", "PATCH", "DELETE") and hasattr(self.view, "state"):
+            return list(CONDITIONS)
+        return []
+
     def get_tags(self) -> list[str]:
         return [GROUPS[type(self.view).__module__.rpartition(".")[2]]]
 

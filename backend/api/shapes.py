@@ -116,6 +116,7 @@ CHANGE = named("Change", shape(
     lines=array(shape(kind=choice("same", "removed", "added"), text=TEXT)), hidden=TRUTH,
 ))  # fmt: skip
 DIFF = shape(**{"from": NUMBER, "to": NUMBER, "changes": array(CHANGE)})
+CURRENT_NOW = shape(feature=TEXT, version=maybe(NUMBER))
 CURRENT = shape(
     feature=TEXT, before=maybe(NUMBER), version=NUMBER, dry_run=TRUTH,
     impact={**maybe(ID), "description": "whom it reaches: /impacts/{id}; null where nothing moved"},

@@ -21,7 +21,8 @@ from tenants.errors import UnsupportedMedia
 from .asking import read_json
 from .door import Door
 from .fields import Choice, Strict, Text
-from .runs import door, fresh, has_ended, idempotency_key, json_answer, patience, threaded
+from .idempotency import idempotency_key, replayed
+from .runs import door, fresh, has_ended, json_answer, patience, threaded
 from .runs_read import cost_json
 from .runs_shapes import SUGGESTION
 from .shapes import answers
@@ -43,8 +44,7 @@ async def create_suggestion(request: HttpRequest, actor: Actor, feature: str) ->
         await until_ended(accepted.run_id, has_ended(actor, accepted.run_id), wait)
     shown, etag = await threaded(_shown)(actor, feature, accepted.run_id)
     headers = {"Location": f"/api/v1/features/{feature}/suggestions/{accepted.run_id}", "ETag": etag}
-    if accepted.replayed:
-        headers["Idempotency-Replayed"] = "true"
+    headers = replayed(headers, again=accepted.replayed)
     return json_answer(shown, 202 if shown["state"] == "working" else 200, headers)
 
 

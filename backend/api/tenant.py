@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from features.actions.policy import policy_now, set_policy
+from features.actions.policy import hold_policy, policy_now, set_policy
 from features.models import Policy
 from tenants.actions import (
     add_member,
@@ -26,6 +26,7 @@ from tenants.models import ApiKey, AuditEvent, Member, Subject
 from tenants.roles import Role
 from tenants.rotation import rotate_key
 
+from .conditions import Conditional, held
 from .door import Door, found, page, shown_once
 from .fields import Address, Choice, MayPin, Moment, Scopes, Strict, Text, Truth, Whole
 from .schema import PAGING
@@ -105,8 +106,13 @@ class Me(Door):
         )
 
 
-class TenantDoor(Door):
+class TenantDoor(Conditional):
     """The organisation itself."""
+
+    state = ("policy",)
+
+    def hold(self) -> None:  # type: ignore[override]
+        hold_policy(self.actor.tenant_id)
 
     @extend_schema(responses=answers(TENANT), summary="The organisation and its policy")
     def get(self, request: Request) -> Response:
@@ -154,8 +160,18 @@ class Members(Door):
         return Response(member_json(add_member(**self.read(MemberBody), by=self.actor)), status=201)
 
 
-class OneMember(Door):
+class OneMember(Conditional):
     """One person."""
+
+    state = ("role",)
+
+    def hold(self, member_id: UUID) -> None:  # type: ignore[override]
+        held(Member.objects.all(), member_id)
+
+    @extend_schema(responses=answers(MEMBER), summary="A member (admins)")
+    def get(self, request: Request, member_id: UUID) -> Response:
+        self.actor.need("member.read")
+        return Response(member_json(find_member(member_id, self.actor)))
 
     @extend_schema(request=RoleBody, responses=answers(MEMBER), summary="Give a member another role (admins)")
     def patch(self, request: Request, member_id: UUID) -> Response:
@@ -206,8 +222,17 @@ class Keys(Door):
         return shown_once(key_json(row), text)
 
 
-class OneKey(Door):
+class OneKey(Conditional):
     """One key."""
+
+    state = LIMITS
+
+    def hold(self, key_id: UUID) -> None:  # type: ignore[override]
+        held(ApiKey.objects.all(), key_id)
+
+    @extend_schema(responses=answers(KEY), summary="A key of mine; for admins any of the organisation's")
+    def get(self, request: Request, key_id: UUID) -> Response:
+        return Response(key_json(found(keys_seen_by(self.actor), key_id, self.actor)))
 
     @extend_schema(request=LimitsBody, responses=answers(KEY), summary="Give a key limits of its own (admins)")
     def patch(self, request: Request, key_id: UUID) -> Response:

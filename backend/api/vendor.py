@@ -13,11 +13,13 @@ from features.actions.targets import (
     add_target,
     end_target,
     keep_target,
+    meant_by,
     point_alias,
     rehearse_target,
     target_of,
 )
-from features.models import ModelAlias, ModelTarget
+from features.models import MODELS, ModelAlias, ModelTarget
+from features.validity import bump_vendor
 from tenants.actions import create_tenant, limit_tenant, login_for, set_tenant_state
 from tenants.errors import Malformed, NotFound
 from tenants.isolation import OPERATOR
@@ -25,6 +27,7 @@ from tenants.models import Tenant, VendorAuditEvent
 from tenants.privacy import erase_tenant
 from tenants.workshop import customers
 
+from .conditions import Conditional
 from .door import Door, flag, page, whole
 from .fields import Address, Choice, Moment, Object, Strict, Text, Whole
 from .privacy import AFTER, erasure_json, walked
@@ -113,8 +116,21 @@ class Models(Door):
         return Response(target_row(add_target(**body, by=self.actor), True), status=201)
 
 
-class Alias(Door):
+class OfModels(Conditional):
+    """A door of what model aliases mean."""
+
+    def hold(self, **named: Any) -> None:
+        bump_vendor(MODELS)
+
+
+class Alias(OfModels):
     """An alias."""
+
+    state = ("revision",)
+
+    @extend_schema(responses=answers(REMAPPED), summary="The target that an alias means (operators)")
+    def get(self, request: Request, alias: str) -> Response:
+        return Response(_remapped(meant_by(alias, self.actor), False))
 
     @extend_schema(
         request=AliasBody, parameters=[DRY_RUN], responses=answers(REMAPPED),
@@ -126,8 +142,10 @@ class Alias(Door):
         return Response(_remapped(point_alias(alias, revision, by=self.actor, dry_run=dry), dry))
 
 
-class OneTarget(Door):
+class OneTarget(OfModels):
     """A target of an alias, and its end."""
+
+    state = ("ends", "current")
 
     @extend_schema(responses=answers(REMAPPED), summary="A target, and whom its end would touch (operators)")
     def get(self, request: Request, alias: str, revision: int) -> Response:
@@ -178,8 +196,25 @@ class Tenants(Door):
         return Response(_tenant_json(tenant), status=201)
 
 
-class OneTenant(Door):
+class OneTenant(Conditional):
     """One organisation."""
+
+    state = (*LIMITS, "state", "reason")
+
+    def hold(self, slug: str) -> None:  # type: ignore[override]
+        list(customers().select_for_update(no_key=True).filter(slug=slug))
+
+    @extend_schema(responses=answers(TENANT_ROW), summary="An organisation (operators)")
+    def get(self, request: Request, slug: str) -> Response:
+        self.actor.need("tenant.list")
+        return Response(_tenant_json(self._found(slug)))
+
+    def _found(self, slug: str) -> Tenant:
+        with self.actor.present():
+            tenant = customers().filter(slug=slug).first()
+        if tenant is None:
+            raise NotFound("There is no such organisation.")
+        return tenant
 
     @extend_schema(
         request=TenantBody, responses=answers(TENANT_ROW),
@@ -187,11 +222,7 @@ class OneTenant(Door):
     )  # fmt: skip
     def patch(self, request: Request, slug: str) -> Response:
         self.actor.need("tenant.limits")
-        body = self.read(TenantBody)
-        with self.actor.present():
-            tenant = customers().filter(slug=slug).first()
-        if tenant is None:
-            raise NotFound("There is no such organisation.")
+        body, tenant = self.read(TenantBody), self._found(slug)
         limits = {name: body[name] for name in LIMITS if name in body}
         with self.actor.present():  # both or neither
             if limits:

@@ -27,6 +27,7 @@ from tenants.webhooks import (
     state_of,
 )
 
+from .conditions import Conditional, held
 from .door import Door, page
 from .fields import Choice, Nothing, Strict, Text, Truth, Whole
 from .outbound_shapes import DELIVERY, NEW_WEBHOOK, WEBHOOK
@@ -80,8 +81,13 @@ class Webhooks(Door):
         return Response({**_json(row), "secret": secret}, status=201, headers=NO_STORE)
 
 
-class OneWebhook(Door):
+class OneWebhook(Conditional):
     """One webhook."""
+
+    state = ("url", "description", "events", "enabled")
+
+    def hold(self, webhook_id: UUID) -> None:  # type: ignore[override]
+        held(Webhook.objects.all(), webhook_id)
 
     @extend_schema(responses=answers(WEBHOOK), summary="A webhook (admins)")
     def get(self, request: Request, webhook_id: UUID) -> Response:

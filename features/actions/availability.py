@@ -66,6 +66,18 @@ def set_caching(feature: Feature, seconds: int | None, *, by: Actor, dry_run: bo
         event.detail = {"cache_seconds": [feature.cache_seconds, seconds]}
         feature.cache_seconds = seconds
         feature.save(using=OPERATOR, update_fields=["cache_seconds"])
+    return _caching(feature)
+
+
+def caching_of(feature: Feature, by: Actor) -> dict[str, int | None]:
+    """How long an output of a feature answers equal runs, for operators: as said of it, and in effect."""
+    by.need("version.read")
+    with by.present():
+        return _caching(_locked(feature))
+
+
+def _caching(feature: Feature) -> dict[str, int | None]:
+    seconds = feature.cache_seconds
     return {"seconds": seconds, "effective": settings.CACHE_SECONDS if seconds is None else seconds}
 
 

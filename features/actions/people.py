@@ -18,7 +18,7 @@ from tenants.subjects import Who, make_sure
 
 from .effects import Effect, effect_of
 from .judging import Content
-from .overrides import ANY, Saved, content_of, newest, take_all_out, write
+from .overrides import ANY, Expected, Saved, content_of, newest, take_all_out, write
 from .pins import pin_now
 
 
@@ -41,12 +41,12 @@ def overrides_of(feature: Feature) -> QuerySet[Override]:
     return rows.exclude(subject_id=F("tenant_id")).exclude(operations=[])
 
 
-def inherit_for(feature: Feature, who: Who, *, by: Actor) -> Saved:
+def inherit_for(feature: Feature, who: Who, *, expected: Expected = ANY, by: Actor) -> Saved:
     """Let somebody inherit everything again, as an admin: a new revision with the admin as its author.
 
-    They can roll back to what they had. Raises NotFound when they have changed nothing.
+    They can roll back to what they had. Raises NotFound when they have changed nothing, and Stale.
     """
-    return write(feature, "user", take_all_out, ANY, "Inherit everything again", by, who=who)
+    return write(feature, "user", take_all_out, expected, "Inherit everything again", by, who=who)
 
 
 def leave_to(

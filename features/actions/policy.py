@@ -1,10 +1,13 @@
 """What a tenant lets its users do."""
 
+from uuid import UUID
+
 from features.engine import ABSENT, Absent
 from features.models import EVERY_FEATURE, Policy
 from features.validity import bump, supersede
 from tenants.actor import Actor
 from tenants.errors import Invalid, Problem
+from tenants.models import Tenant
 
 
 def policy_now() -> Policy:
@@ -40,6 +43,12 @@ def set_policy(
         event.detail = {"users_may_pin": new.users_may_pin, "users_may_override": new.users_may_override}
         event.detail |= {"retention_days": new.retention_days, "store": new.store}
     return new
+
+
+def hold_policy(tenant_id: UUID) -> None:
+    """Keep the policy as it is until COMMIT, within the tenant's transaction; what is part of it in its row too."""
+    bump(tenant_id, EVERY_FEATURE, tenant_id)
+    list(Tenant.objects.select_for_update(no_key=True).filter(pk=tenant_id))
 
 
 def _may_pin(value: str | int) -> str:

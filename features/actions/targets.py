@@ -133,6 +133,16 @@ def target_of(alias: str, revision: int, by: Actor) -> Remapped:
     return Remapped(target, current, current=current == revision, named=named_by(alias, revision))
 
 
+def meant_by(alias: str, by: Actor) -> Remapped:
+    """The target that an alias means, for operators. Raises Forbidden and NotFound."""
+    by.need("model.manage")
+    with by.present():
+        revision = current_revision(alias)
+        if revision is None:
+            raise NotFound(f"There is no alias {alias}.")
+        return target_of(alias, revision, by)
+
+
 def targets_by_alias(by: Actor) -> list[tuple[str, int | None, list[ModelTarget]]]:
     """Each alias, the revision that it means, and its targets, the newest first; for operators. Raises Forbidden."""
     by.need("model.manage")

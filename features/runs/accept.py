@@ -21,6 +21,7 @@ from tenants.isolation import APP
 
 from .inflight import enter, leave
 from .models import IdempotencyKey, Run
+from .once import ANOTHER
 from .reservations import Short, note_refusal
 from .taking import ORDINARY, Accepted, Asked, Taking
 
@@ -148,11 +149,11 @@ def _made_before(by: Actor, key: str, fingerprint: str) -> Accepted | None:
 
 
 def _known(by: Actor, key: str, fingerprint: str) -> Accepted | None:
-    row = IdempotencyKey.objects.filter(caller=by.label, key=key).first()
+    row = IdempotencyKey.objects.filter(caller=by.credential, key=key).first()
     if row is None:
         return None
-    if row.fingerprint != fingerprint:
-        raise Invalid("This Idempotency-Key came with another request before. Use a new key for a new request.")
+    if row.fingerprint != fingerprint or row.run is None:
+        raise Invalid(ANOTHER)
     return Accepted(row.run, replayed=True)
 
 
@@ -162,7 +163,7 @@ def _promise(by: Actor, key: str, fingerprint: str, run_id: UUID) -> bool:
         cursor.execute(
             "INSERT INTO runs_idempotencykey (id, tenant_id, caller, key, fingerprint, run) VALUES (%s,%s,%s,%s,%s,%s)"
             " ON CONFLICT (tenant_id, caller, key) DO NOTHING",
-            [uuid7(), by.tenant_id, by.label, key, fingerprint, run_id],
+            [uuid7(), by.tenant_id, by.credential, key, fingerprint, run_id],
         )
         return bool(cursor.rowcount)
 

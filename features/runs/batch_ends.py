@@ -58,12 +58,22 @@ WHERE r.tenant_id = %(tenant)s AND r.id >= %(oldest)s AND r.id < %(newest)s AND 
 
 def cancel_batch(batch: Batch, *, by: Actor) -> bool:
     """Cancel what has not ended of a batch. True: none of it is still worked on. Raises Conflict when it has ended."""
+    ask_to_cancel(batch, by=by)
+    return carry_out_cancel(batch, by=by)
+
+
+def ask_to_cancel(batch: Batch, *, by: Actor) -> None:
+    """Note that a batch is to be cancelled: whoever comes to it first carries that out. Raises Conflict at its end."""
     with by.doing("run.cancel", batch):
         found = Batch.objects.select_for_update().get(pk=batch.pk)
         if found.finished_at is not None or not Queued.objects.filter(item_of=batch.pk).exists():
             raise Conflict("This batch has ended: there is nothing to cancel.")
         if found.cancel_requested_at is None:
             Batch.objects.filter(pk=batch.pk).update(cancel_requested_at=Now())
+
+
+def carry_out_cancel(batch: Batch, *, by: Actor) -> bool:
+    """Cancel what waits of a batch that is to be cancelled. True: none of it is still worked on."""
     _cancel_rest(batch)
     with by.present():
         return not Queued.objects.filter(item_of=batch.pk).exists()

@@ -32,6 +32,7 @@ from . import metrics
 from .accept import TRIES, check
 from .items import Body, Form, Item, read_items
 from .models import Batch, IdempotencyKey, RefusedItem
+from .once import ANOTHER
 from .outputs import cache_key
 from .reservations import Payer, Short, note_refusal, reserve, settle
 from .sheets import read_sheet
@@ -91,13 +92,12 @@ def take_batch(
             batch.save(force_insert=True)
             _write(batch, served, judged(served, items_of(body, form, served)), by)
             if idempotency_key:
-                rows = IdempotencyKey.objects.filter(caller=by.label, key=idempotency_key)
+                rows = IdempotencyKey.objects.filter(caller=by.credential, key=idempotency_key)
                 rows.update(fingerprint=_fingerprint(batch, body, asked))
             event.detail = {"feature": feature.key, "items": batch.items, "refused": batch.refused}
     except _MadeBefore as made:
         if made.fingerprint != _fingerprint(batch, body, asked):
-            told = "This Idempotency-Key came with another request before. Use a new key for a new request."
-            raise Invalid(told) from None
+            raise Invalid(ANOTHER) from None
         return Taken(made.id, replayed=True)
     except Short as short:
         note_refusal(short)
@@ -120,11 +120,13 @@ def _promise(batch: Batch, key: str, by: Actor) -> None:
         cursor.execute(
             "INSERT INTO runs_idempotencykey (id, tenant_id, caller, key, fingerprint, run) VALUES (%s,%s,%s,%s,'',%s)"
             " ON CONFLICT (tenant_id, caller, key) DO NOTHING",
-            [uuid7(), by.tenant_id, by.label, key, batch.id],
+            [uuid7(), by.tenant_id, by.credential, key, batch.id],
         )
         if cursor.rowcount:
             return
-    known = IdempotencyKey.objects.get(caller=by.label, key=key)
+    known = IdempotencyKey.objects.get(caller=by.credential, key=key)
+    if known.run is None:
+        raise Invalid(ANOTHER)
     raise _MadeBefore(known.run, known.fingerprint)
 
 

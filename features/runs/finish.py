@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from features.engine import Json, check_json, dumps
@@ -230,10 +230,14 @@ def cancel(run: Run, *, by: Actor) -> bool:
             Queued.objects.filter(pk=run.pk, cancel_requested_at=None).update(cancel_requested_at=Now())
             return False
         _end(run.tenant_id, run.pk, Ending(State.CANCELLED), None)
+        transaction.on_commit(lambda: _tell_cancelled(run), using=APP)
+    return True
+
+
+def _tell_cancelled(run: Run) -> None:
     along(leaving(run.tenant_id, run.author, run.pk))
     metrics.ended(State.CANCELLED, "", cached=False)
     _announce(run.tenant_id, run.pk, Ending(State.CANCELLED))
-    return True
 
 
 def rate(run: Run, feedback: Mapping[str, Any], *, by: Actor) -> Run:

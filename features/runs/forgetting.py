@@ -39,6 +39,7 @@ SELECT max(created_at) FROM (
     SELECT created_at FROM runs_idempotencykey WHERE created_at < now() - interval '24 hours'
     ORDER BY created_at LIMIT %s) k"""
 _DELETE_KEYS = "DELETE FROM runs_idempotencykey WHERE created_at <= %s"
+_OPERATORS_KEYS = "DELETE FROM runs_operatoridempotencykey WHERE created_at < now() - interval '24 hours'"  # are few
 
 
 def forget_unstored() -> int:
@@ -91,8 +92,10 @@ def _delete_piece(tenant_id: UUID, days: int) -> int:
 
 
 def delete_old_keys() -> int:
-    """Delete idempotency keys a day after they came, the oldest first. Returns how many."""
-    deleted = 0
+    """Delete idempotency keys, and the answers kept under them, a day after they came. Returns how many."""
+    with operator_tx(), connections[OPERATOR].cursor() as cursor:
+        cursor.execute(_OPERATORS_KEYS)
+        deleted = int(cursor.rowcount)
     while True:
         with operator_tx(), connections[OPERATOR].cursor() as cursor:
             cursor.execute(_OLD_KEYS, [PIECE])
@@ -100,4 +103,4 @@ def delete_old_keys() -> int:
             if until is None:
                 return deleted
             cursor.execute(_DELETE_KEYS, [until])
-            deleted += cursor.rowcount
+            deleted += int(cursor.rowcount)

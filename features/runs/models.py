@@ -8,7 +8,9 @@ from django.db import models
 from django.db.models.functions import Now
 
 from features.models import Feature, ModelTarget, OrderedJSONField
+from tenants.ids import uuid7
 from tenants.models import Subject, TenantForeignKey, TenantModel
+from tenants.secrets import SealedField
 
 
 class State(models.TextChoices):
@@ -211,18 +213,36 @@ class Ledger(TenantModel):
         indexes = [models.Index(fields=["feature", "version", "run"], name="ledger_of_version")]
 
 
-class IdempotencyKey(TenantModel):
-    """A caller's promise that a request is the same one: the run that it made, and a digest of what was asked."""
+class Promise(models.Model):
+    """A caller's promise that a request is the same one: a digest of what was asked, and the answer to it."""
 
-    caller = models.CharField(max_length=100)
+    caller = models.CharField(max_length=100)  # the credential: a key, or who is signed in
     key = models.CharField(max_length=255)
     fingerprint = models.CharField(max_length=64)
-    run = models.UUIDField()  # or the batch
+    answer = SealedField(blank=True, default="", db_default="")  # empty where it is a run's, or is not kept any more
     created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        abstract = True
+
+
+class IdempotencyKey(TenantModel, Promise):
+    """A promise within a tenant: of a request that made a run or a batch, or of any other (once.py)."""
+
+    run = models.UUIDField(null=True)  # or the batch; null: what was done is in the answer
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "caller", "key"], name="idempotency_once")]
         indexes = [models.Index(fields=["created_at"], name="idempotency_age")]
+
+
+class OperatorIdempotencyKey(Promise):
+    """A promise of the vendor's staff. Only the operator role can read this table."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["caller", "key"], name="operator_idempotency_once")]
 
 
 class Budget(TenantModel):

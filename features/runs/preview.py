@@ -112,7 +112,7 @@ def start_preview(
     questions = _questions(before, after, given, refuse=inputs is not None)
     name, tenant_id = by.in_tenant().name, by.tenant_id
     preview = begin(feature, layer, who, tenant_id, before, after, newest, questions, tenant_name=name, by=by)
-    ring(len(preview.runs))
+    transaction.on_commit(lambda: ring(len(preview.runs)), using=APP)
     return preview
 
 

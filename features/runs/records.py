@@ -22,6 +22,7 @@ from .models import (
     Run,
     State,
 )
+from .once import forget_answers
 from .previewed import put_away
 
 PIECE = 200  # runs that are stopped at a time
@@ -73,7 +74,7 @@ listed(
     ),
     Records(
         IdempotencyKey, "idempotency_keys", ["id", "tenant_id", "caller", "key", "fingerprint", "run", "created_at"],
-        follows=[(Run, "run"), (Batch, "run")],
+        {"answer": "kept for a day for who asked, and may hold a secret"}, follows=[(Run, "run"), (Batch, "run")],
     ),
     Records(
         Budget, "budgets",
@@ -97,7 +98,7 @@ WHERE q.tenant_id = %(tenant)s AND r.tenant_id = q.tenant_id AND r.id = q.id
 
 
 def _let_go(whose: Whose) -> bool:
-    """Cancel what waits, ask what runs to stop, and put previews away; True when nothing is under way any more."""
+    """Cancel what waits, ask what runs to stop, put previews and kept answers away; True when nothing is under way."""
     parameters = {"tenant": whose.tenant_id, "subject": whose.subject, "piece": PIECE}
     with tenant_tx(whose.tenant_id), connections[APP].cursor() as cursor:
         cursor.execute(_STOP, parameters)
@@ -106,6 +107,7 @@ def _let_go(whose: Whose) -> bool:
         waiting = [row[0] for row in cursor.fetchall()]
     for run_id in waiting:
         finish(whose.tenant_id, run_id, Ending(State.CANCELLED), token=None)
+    forget_answers(whose.tenant_id)
     with tenant_tx(whose.tenant_id):
         rows = Preview.objects.filter(tenant_id=whose.tenant_id)
         if whose.subject is not None:

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from backend.actors import session_uuid
 from backend.web.pages import PageRequest, answer, for_people
+from backend.web.reading import id_in
 from features.actions.approvals import approve, refuse
 from tenants.approvals import approval_lines, find_approval
 from tenants.errors import AppError, ApprovalNeeded, Conflict, Forbidden, Invalid, Malformed, NotFound
@@ -24,12 +24,10 @@ def approvals(request: PageRequest) -> HttpResponseBase:
     request.actor.need("version.read")
     if request.method != "POST":
         return _show(request)
-    act, approval_id = request.POST.get("act"), session_uuid(request.POST.get("id"))
+    act = request.POST.get("act")
     if act not in ("approve", "refuse"):
         raise Malformed("Say what to do: approve or refuse.")
-    if approval_id is None:
-        raise NotFound
-    row = find_approval(approval_id, request.actor)
+    row = find_approval(id_in(request.POST.get("id")), request.actor)
     try:
         (approve if act == "approve" else refuse)(row, by=request.actor)
     except (Conflict, Forbidden, Invalid, NotFound) as error:

@@ -30,6 +30,7 @@ from backend.web.batching import (
 from backend.web.drawing import feature_page
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import LookedOver
+from backend.web.reading import number_in, place_in
 from backend.web.tables import csv_answer
 from features.models import Feature
 from features.runs.batch_ends import cancel_batch
@@ -153,7 +154,7 @@ def batches(request: PageRequest) -> HttpResponseBase:
     actor, asked, overview = request.actor, request.GET, overview_of(request)
     feature = overview.feature(asked["feature"]) if asked.get("feature") else None
     everybody = asked.get("whose") == "all" and "run.others" in actor.can
-    before = _id(asked.get("before"))
+    before = place_in(asked.get("before"))
     with actor.present():
         found = list(batches_of(actor, feature=feature, everybody=everybody, before=before)[: PAGE + 1])
         counts = count_each(found[:PAGE])
@@ -202,7 +203,7 @@ def found_batch(batch_id: UUID, request: PageRequest) -> Batch:
 
 def _one(request: PageRequest, row: Batch, *, refused: AppError | None = None) -> HttpResponseBase:
     actor, asked = request.actor, request.GET
-    show, after = asked.get("show"), _place(asked.get("after"))
+    show, after = asked.get("show"), number_in(asked.get("after"))
     if show is not None and show not in SHOWS:
         raise Malformed("There are items of these kinds: wrong, answered, all.")
     overview = overview_of(request)
@@ -212,7 +213,7 @@ def _one(request: PageRequest, row: Batch, *, refused: AppError | None = None) -
         show = show or ("wrong" if wrong or now.left else "all")
         names = names_of({row.author}, actor)
         view = view_of_batch(row, now, names, actor)
-        found = some_results(row, after, states=SHOWS[show], most=ITEMS + 1)
+        found = some_results(row, -1 if after is None else after, states=SHOWS[show], most=ITEMS + 1)
         contract = overview.served(row.feature).effective.fields["input"]
     context = {
         "here": "runs",
@@ -222,9 +223,9 @@ def _one(request: PageRequest, row: Batch, *, refused: AppError | None = None) -
         "show": show,
         "shows": [("wrong", wrong), ("answered", now.succeeded), ("all", row.items)],
         "next_after": found[ITEMS - 1]["place"] if len(found) > ITEMS else None,
-        "later": after >= 0,
+        "later": after is not None,
         "confirm": asked.get("confirm") == "cancel" and view.may_cancel and request.method != "POST",
-        "live_url": f"{request.path}?show={show}" + (f"&after={after}" if after >= 0 else ""),
+        "live_url": f"{request.path}?show={show}" + (f"&after={after}" if after is not None else ""),
         "refused": refused,
     }
     return answer(request, ONE, context, status=refused.status if refused else 200)
@@ -239,18 +240,3 @@ def results(request: PageRequest, batch_id: UUID) -> HttpResponseBase:
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "private, no-store"}
     lines = results_as_csv(row, output_names(row, request.actor), request.actor, request)
     return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _place(text: str | None) -> int:
-    if text is None:
-        return -1
-    if not (text.isascii() and text.isdecimal() and len(text) < 7):
-        raise Malformed("That is no page of this list.")
-    return int(text)
-
-
-def _id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise Malformed("That is no page of this list.") from None

@@ -10,9 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from backend.actors import session_uuid
 from backend.web.key_lines import LASTS, ORGANISATION, Key, Place, own_place
 from backend.web.pages import PageRequest, answer, for_members, for_people
+from backend.web.reading import id_in
 from tenants.actions import limit_key
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
 from tenants.limits import requests_of_tenant, runs_of_tenant
@@ -124,8 +124,7 @@ def _show(
 
 
 def _key(request: PageRequest, place: Place, text: str | None) -> Key:
-    key_id = session_uuid(text)
-    row: Key | None = place.find(request.actor, key_id) if key_id else None
+    row: Key | None = place.find(request.actor, id_in(text))
     if row is None:
         raise NotFound
     return row

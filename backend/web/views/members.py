@@ -8,9 +8,9 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from backend.actors import session_uuid
 from backend.web.membership import invitation_lines, member_lines, roles_to_give
 from backend.web.pages import PageRequest, answer, for_members
+from backend.web.reading import id_in
 from tenants.actions import change_role, find_member, remove_member
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound, TooMany, Unavailable
 from tenants.invitations import invitation_named, invite, revoke_invitation, send_again
@@ -46,10 +46,10 @@ def _done(request: PageRequest) -> str:
             made = invite(email=post.get("email", "").strip(), role=post.get("role", ""), by=actor)
             return _("%(email)s is invited. The link in the mail is good for a week.") % {"email": made.email}
         case "resend":
-            sent = send_again(invitation_named(_id(post.get("id")), actor), by=actor)
+            sent = send_again(invitation_named(id_in(post.get("id")), actor), by=actor)
             return _("%(email)s is mailed a new link. The one before is dead.") % {"email": sent.email}
         case "revoke":
-            row = invitation_named(_id(post.get("id")), actor)
+            row = invitation_named(id_in(post.get("id")), actor)
             revoke_invitation(row, by=actor)
             return _("The invitation of %(email)s is revoked.") % {"email": row.email}
         case "role":
@@ -82,11 +82,4 @@ def _show(
 
 
 def _member(request: PageRequest, text: str | None) -> Member:
-    return find_member(_id(text), request.actor)
-
-
-def _id(text: str | None) -> Any:
-    found = session_uuid(text)
-    if found is None:
-        raise NotFound
-    return found
+    return find_member(id_in(text), request.actor)

@@ -12,6 +12,7 @@ from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Passing
 from backend.web.passing import do_hand, handing, leaving, read_hand
 from backend.web.peopled import asked_of, line_of_person, looked_at
+from backend.web.reading import number_in
 from features.actions.people import inherit_for, leave_to
 from features.actions.pins import end_pin_of
 from features.models import Feature
@@ -33,14 +34,12 @@ def people(request: PageRequest) -> HttpResponseBase:
     asked = request.GET
     kind = asked["kind"] if asked.get("kind") in KINDS else "members"
     show: Show = next((one for one in SHOWS if one == asked.get("show")), "all")
-    after = asked.get("after", "0")
-    if not (after.isascii() and after.isdecimal() and len(after) < 8):
-        raise Malformed("That is no page of this list.")
+    after = number_in(asked.get("after")) or 0
     search = asked.get("q", "").strip()[:100]
-    found = people_of(request.actor, KINDS[kind], show=show, search=search, after=int(after), most=PAGE)
+    found = people_of(request.actor, KINDS[kind], show=show, search=search, after=after, most=PAGE)
     lines = [line_of_person(one, request.actor) for one in found.people]
     query = asked.copy()
-    query["after"] = str(int(after) + PAGE)
+    query["after"] = str(after + PAGE)
     held = [line for line in lines if any(own.stay and own.stay.kind == "held" for own in line.own)]
     context = {
         "here": "people", "lines": lines, "kind": kind, "show": show, "search": search,

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from backend.actors import subject_named
 from backend.web.drawing import calls_of, feature_page, line_of, origins_of, view_of
 from backend.web.pages import PageRequest, answer, for_members, overview_of
+from backend.web.reading import place_in
 from backend.web.rendering import copy_text, render_output
 from backend.web.searching import read_search
 from features.people import Person, person_named
@@ -49,7 +50,7 @@ def runs(request: PageRequest) -> HttpResponseBase:
 
     `?user=` are another's, for admins.
     """
-    actor, asked, before = request.actor, request.GET, _id(request.GET.get("before"))
+    actor, asked, before = request.actor, request.GET, place_in(request.GET.get("before"))
     overview = overview_of(request)
     feature = overview.feature(asked["feature"]) if asked.get("feature") else None
     person = _person(asked.get("user"), actor)
@@ -170,10 +171,3 @@ def _person(key: str | None, actor: Actor) -> Person | None:
         return None
     actor.need("run.others")
     return person_named(actor, subject_named(actor, key))
-
-
-def _id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise Malformed("That is no page of this list.") from None

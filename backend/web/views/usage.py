@@ -8,9 +8,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from backend.actors import session_uuid, subject_named
+from backend.actors import subject_named
 from backend.web.filled import AmountsForm, BudgetForm, Filled
 from backend.web.pages import PageRequest, answer, for_members, for_people, overview_of
+from backend.web.reading import id_in
 from backend.web.spending import GROUPS, Month, budget_lines, month_asked, typed, usage_page, used_lines
 from backend.web.tables import csv_answer, table
 from backend.web.vendor_spending import GROUPS as VENDOR_GROUPS
@@ -21,7 +22,7 @@ from features.runs.budgets import add_budget, budgets_of, change_budget, find_bu
 from features.runs.models import Budget
 from features.runs.usage import By, used
 from tenants.actor import Actor
-from tenants.errors import Conflict, Invalid, Malformed, NotFound
+from tenants.errors import Malformed
 from tenants.isolation import OPERATOR
 from tenants.people import member_called
 from tenants.subjects import Who
@@ -94,29 +95,23 @@ def _act(request: PageRequest) -> HttpResponseBase:
     match post.get("act"):
         case "add":
             form: Filled = _new(request, post)
-            if not form.is_valid():
-                return _budgets(request, form=form, status=422)
-            try:
-                _add(form.cleaned_data, actor)
-            except (Invalid, Conflict, NotFound, Malformed) as error:
-                form.refuse(error)
-                return _budgets(request, form=form, status=error.status)
-            told = _("The budget binds from the next call on. What was spent already counts.")
+            with form.trying():
+                _add(form.given(), actor)
+                return _done(request, _("The budget binds from the next call on. What was spent already counts."))
+            return _budgets(request, form=form, status=form.status)
         case "change":
             budget, form = _budget(request), AmountsForm(post, prefix="amounts")
-            if not form.is_valid():
-                return _budgets(request, amounts=form, status=422)
-            try:
-                change_budget(budget, **form.cleaned_data, by=actor)
-            except Invalid as error:
-                form.refuse(error)
-                return _budgets(request, amounts=form, status=error.status)
-            told = _("The amounts bind from the next call on.")
+            with form.trying():
+                change_budget(budget, **form.given(), by=actor)
+                return _done(request, _("The amounts bind from the next call on."))
+            return _budgets(request, amounts=form, status=form.status)
         case "remove":
             remove_budget(_budget(request), by=actor)
-            told = _("The budget is gone.")
-        case _:
-            raise Malformed(_("Say what to do: add, change or remove."))
+            return _done(request, _("The budget is gone."))
+    raise Malformed(_("Say what to do: add, change or remove."))
+
+
+def _done(request: PageRequest, told: str) -> HttpResponseBase:
     messages.success(request, told)
     return _budgets(request, plain=True, oob=True) if request.htmx else redirect("web:org_budgets")
 
@@ -138,10 +133,7 @@ def _person(text: str, actor: Actor) -> Who:
 
 
 def _budget(request: PageRequest) -> Budget:
-    number = session_uuid(request.POST.get("budget"))
-    if number is None:
-        raise NotFound
-    return find_budget(number, request.actor)
+    return find_budget(id_in(request.POST.get("budget")), request.actor)
 
 
 def _new(request: PageRequest, data: Any = None) -> BudgetForm:

@@ -2,7 +2,6 @@
 
 from statistics import median
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import redirect
@@ -13,6 +12,7 @@ from backend.web.drawing import feature_page, line_of, money, view_of
 from backend.web.forms import InputForm, blank_form, read_form
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import RunLine, Sample
+from backend.web.reading import id_in
 from backend.web.rendering import summary_line
 from features.models import Feature
 from features.runs.accept import accept
@@ -110,10 +110,7 @@ def _chosen(request: PageRequest, feature: Feature) -> Run | None:
     text = request.GET.get("run")
     if text is None:
         return None
-    try:
-        run = found_run(UUID(text), request.actor)
-    except ValueError:
-        raise NotFound from None
+    run = found_run(id_in(text), request.actor)
     if run.feature_id != feature.id:
         raise NotFound
     return run

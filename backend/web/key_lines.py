@@ -62,9 +62,9 @@ class Place:
         """Make a key. Returns the row and the text, shown once. Raises Invalid and Forbidden."""
         return create_key(kind=self.kind, name=name, scopes=scopes, expires_at=ends, by=actor)
 
-    def rotate(self, row: Any, actor: Actor) -> tuple[Any, str]:
-        """Make a key like another, which ends in a day. Raises Conflict, Forbidden and NotFound."""
-        return rotate_key(row, by=actor)
+    def rotate(self, row: Any, until: datetime | None, actor: Actor) -> tuple[Any, str]:
+        """Make a key like another, which ends then, or in a day. Raises Invalid, Conflict, Forbidden and NotFound."""
+        return rotate_key(row, until=until, by=actor)
 
     def revoke(self, row: Any, actor: Actor) -> None:
         """End a key at once."""
@@ -127,8 +127,8 @@ class OperatorsPlace(Place):
     def make(self, name: str, scopes: Sequence[str], ends: datetime | None, actor: Actor) -> tuple[Any, str]:
         return create_operator_key(oneself(actor), name=name, scopes=scopes, expires_at=ends, by=actor)
 
-    def rotate(self, row: Any, actor: Actor) -> tuple[Any, str]:
-        return rotate_operator_key(row, by=actor)
+    def rotate(self, row: Any, until: datetime | None, actor: Actor) -> tuple[Any, str]:
+        return rotate_operator_key(row, until=until, by=actor)
 
     def revoke(self, row: Any, actor: Actor) -> None:
         revoke_operator_key(row, by=actor)

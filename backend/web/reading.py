@@ -1,11 +1,14 @@
 """What addresses and forms say of rows and lists, read: which one is meant, and from where a list goes on."""
 
+from datetime import datetime
 from uuid import UUID
 
+from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from backend.actors import session_uuid
-from tenants.errors import Malformed, NotFound
+from tenants.errors import Invalid, Malformed, NotFound, Problem
 
 
 def id_in(text: str | None) -> UUID:
@@ -33,6 +36,18 @@ def number_in(text: str | None) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise _no_place()
     return int(text)
+
+
+def moment_in(text: str | None, name: str) -> datetime | None:
+    """A moment as `datetime-local` sends it, in the zone of who sends it; None for nothing typed. Raises Invalid."""
+    if not (text or "").strip():
+        return None
+    try:
+        at: datetime = forms.DateTimeField().clean(text)
+    except ValidationError:
+        told = Problem(f"/{name}", "time", _("is a day and a time of it, as in 2026-11-27 14:30"))
+        raise Invalid(_("That is no moment: type a day and a time, as in 2026-11-27 14:30."), errors=[told]) from None
+    return at
 
 
 def _no_place() -> Malformed:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 from backend.web.membership import invitation_lines, member_lines, roles_to_give
 from backend.web.pages import PageRequest, answer, for_members
 from backend.web.reading import id_in
-from tenants.actions import change_role, find_member, remove_member
+from tenants.actions import add_member, change_role, find_member, remove_member
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound, TooMany, Unavailable
 from tenants.invitations import invitation_named, invite, revoke_invitation, send_again
 from tenants.models import Member
@@ -45,6 +45,12 @@ def _done(request: PageRequest) -> str:
         case "invite":
             made = invite(email=post.get("email", "").strip(), role=post.get("role", ""), by=actor)
             return _("%(email)s is invited. The link in the mail is good for a week.") % {"email": made.email}
+        case "add":
+            told = {name: post.get(name, "").strip() for name in ("email", "name")}
+            if not 1 <= len(told["email"]) <= 254 or len(told["name"]) > 200 or "@" not in told["email"]:
+                raise Invalid(_("Say their e-mail address, and a name of at most 200 characters if you like."))
+            added = add_member(**told, role=post.get("role", ""), by=actor)
+            return _("%(name)s is a member from now on. Nothing was sent to them: tell them.") % {"name": added.user}
         case "resend":
             sent = send_again(invitation_named(id_in(post.get("id")), actor), by=actor)
             return _("%(email)s is mailed a new link. The one before is dead.") % {"email": sent.email}
@@ -59,7 +65,7 @@ def _done(request: PageRequest) -> str:
             member = _member(request, post.get("id"))
             remove_member(member, by=actor)
             return _("%(name)s is no longer a member, and their keys have ended.") % {"name": member.user}
-    raise Malformed("Say what to do: invite, resend, revoke, role or remove.")
+    raise Malformed("Say what to do: invite, add, resend, revoke, role or remove.")
 
 
 def _show(

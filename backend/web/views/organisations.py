@@ -8,13 +8,13 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from backend.web.days import month_asked
 from backend.web.filled import Filled
 from backend.web.housekeeping import tenant_lines
 from backend.web.jobs import erased_organisations
 from backend.web.organisation_forms import EraseTenantForm, LimitsForm, NewTenantForm, StateForm
 from backend.web.organisations import find_organisation, organisation_view
 from backend.web.pages import PageRequest, answer, for_people
-from backend.web.spending import month_asked
 from features.resolve import clock
 from tenants.actions import create_tenant, limit_tenant, login_for, set_tenant_state
 from tenants.errors import Malformed

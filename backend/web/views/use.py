@@ -19,6 +19,7 @@ from features.runs.accept import accept
 from features.runs.dispatch import ring
 from features.runs.listing import my_runs
 from features.runs.models import Run, State
+from features.runs.taking import Asked
 from features.samples import samples_for
 from tenants.actor import Actor
 from tenants.errors import AppError, NotFound
@@ -54,7 +55,7 @@ def _run(request: PageRequest, feature: Feature) -> HttpResponseBase:
     if form.problems:
         return _refused(request, feature, form, 422)
     try:
-        run_id = accept(feature, form.value, by=actor).run_id
+        run_id = accept(feature, form.value, asked=_asked(request), by=actor).run_id
     except AppError as error:
         told = {"title": error.title, "detail": error.detail, "request": request.id}
         form = form.with_problems(error.errors)
@@ -93,8 +94,14 @@ def _context(
             "usually": _usually(earlier),
             "earlier": [line_of(row) for row in earlier],
             "run": view_of(run, actor) if run else None,
+            "asked": _asked(request),
             "error": None,
         }
+
+
+def _asked(request: PageRequest) -> Asked:
+    """What somebody asks of a run beside its input: that nothing of it is kept, that the model answers anew."""
+    return Asked(store=request.POST.get("unstored") != "yes", fresh=request.POST.get("fresh") == "yes")
 
 
 def earlier_of(feature: Feature, actor: Actor) -> list[RunLine]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
@@ -94,8 +95,12 @@ def test_model_output_is_text_whatever_it_says(at_desk: Sit, cast: Cast, model: 
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in alice.see(f"/runs/{run.id}")
 
 
-def test_a_run_is_asked_anew_and_not_kept_when_one_says_so(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+def test_a_run_is_asked_anew_and_not_kept_when_one_says_so(
+    at_desk: Sit, cast: Cast, model: FakeModel, settings: Any
+) -> None:
+    settings.CACHE_SECONDS = 3600
     alice = at_desk(cast.alice)
+    model.script(greeting("Hello"))
     ran(alice, cast.alice)
     for asked in ({}, {"fresh": "yes"}, {"unstored": "yes"}):
         model.script(greeting("Hello"))

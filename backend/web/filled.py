@@ -194,6 +194,11 @@ class TargetForm(Filled):
         choices=[(name, name) for name in ("max_completion_tokens", "max_tokens")],
     )  # fmt: skip
 
+    max_output_tokens = forms.IntegerField(
+        label=_("Most output tokens"), required=False, min_value=1, max_value=10**9,
+        help_text=_("What the model can do. Empty: what behavior asks for."),
+    )  # fmt: skip
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         choices: Any = self.fields["provider"]
@@ -204,7 +209,9 @@ class TargetForm(Filled):
         """Return what adding a target takes."""
         given = dict(self.given())
         parameter = given.pop("max_tokens_parameter") or "max_completion_tokens"
-        return {**given, "capabilities": {"max_tokens_parameter": parameter}}
+        most = given.pop("max_output_tokens")
+        can = {"max_tokens_parameter": parameter, **({"max_output_tokens": most} if most else {})}
+        return {**given, "capabilities": can}
 
 
 class EndForm(Filled):

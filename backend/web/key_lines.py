@@ -18,6 +18,7 @@ from tenants.roles import Scope
 from tenants.rotation import rotate_key, rotate_operator_key
 
 from .parts import KeyLine, ScopeBox
+from .reading import page_of
 
 MOST = 100  # keys that a page shows
 LASTS: Mapping[str, int] = {"90": 90, "30": 30, "365": 365, "never": 0}  # days
@@ -106,11 +107,14 @@ class Place:
             runs=runs,
         )
 
-    def context(self, actor: Actor) -> dict[str, Any]:
-        """What the page is drawn from."""
+    def context(self, actor: Actor, before: UUID | None = None) -> dict[str, Any]:
+        """What the page is drawn from: the newest keys, or those before one."""
         with actor.present():
-            lines = [self.line(row, actor) for row in self.rows(actor)[:MOST]]
+            found, older = page_of(self.rows(actor), before, MOST)
+            lines = [self.line(row, actor) for row in found]
         return {
+            "older": older,
+            "later": before is not None,
             "here": self.here,
             "tab": "keys",
             "own": self.kind != ApiKey.Kind.SERVICE,

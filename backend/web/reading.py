@@ -1,10 +1,12 @@
 """What addresses and forms say of rows and lists, read: which one is meant, and from where a list goes on."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from backend.actors import session_uuid
@@ -36,6 +38,13 @@ def number_in(text: str | None) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise _no_place()
     return int(text)
+
+
+def page_of(rows: QuerySet[Any], place: UUID | None, most: int) -> tuple[list[Any], str]:
+    """One page of rows with ids of time, the newest first, and what the next one comes after: "" on the last."""
+    rows = rows.order_by("-id")
+    found = list((rows if place is None else rows.filter(id__lt=place))[: most + 1])
+    return found[:most], str(found[most - 1].id) if len(found) > most else ""
 
 
 def moment_in(text: str | None, name: str) -> datetime | None:

@@ -16,7 +16,7 @@ from backend.web.filled import EraseForm, Filled
 from backend.web.jobs import SHOWN, erasure_line, export_line
 from backend.web.pages import PageRequest, answer, for_members, for_people
 from backend.web.parts import AuditLine
-from backend.web.reading import number_in
+from backend.web.reading import number_in, page_of, place_in
 from backend.web.telling import author_words, detail_words, target_words
 from backend.web.verb_words import verb_words
 from features.audited import named
@@ -115,16 +115,16 @@ def _whose(text: str, actor: Actor) -> Any:
 
 
 def _data(request: PageRequest, *, form: Filled | None = None, oob: bool = False) -> HttpResponseBase:
-    actor, form = request.actor, form or EraseForm()
+    actor, form, place = request.actor, form or EraseForm(), place_in(request.GET.get("before"))
     with actor.present():
         exports = list(exports_of(actor).order_by("-id").defer("manifest")[:SHOWN])
-        erasures = list(erasures_of(actor).order_by("-id")[:SHOWN])
+        erasures, older = page_of(erasures_of(actor), place, SHOWN)
         names = names_of({row.author for row in (*exports, *erasures)}, actor)
     made = [export_line(row, names, actor) for row in exports]
     gone = [erasure_line(row, names, actor) for row in erasures]
     context = {
         "here": "audit", "exports": made, "erasures": gone, "form": form, "oob": oob,
-        "going": any(line.going for line in (*made, *gone)),
+        "going": any(line.going for line in (*made, *gone)), "older": older, "later": place is not None,
     }  # fmt: skip
     return answer(request, DATA, context, part="page", status=form.status)
 

@@ -45,6 +45,8 @@ from features.samples import samples_for
 from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
 from tenants.people import names_of
 
+from .runs import person_asked
+
 NEW, LIST, ONE = "web/batch_new.html", "web/batches.html", "web/batch.html"
 PAGE, ITEMS, SAMPLES, HEAD = 20, 20, 3, 4096
 SHOWS = {"wrong": (State.FAILED, REFUSED), "answered": (State.SUCCEEDED,), "all": ()}
@@ -150,23 +152,28 @@ def _new(
 @require_safe
 @for_members
 def batches(request: PageRequest) -> HttpResponseBase:
-    """One's batches, newest first; `?feature=`, for admins `?whose=all` everybody's, `?before=` the page of older."""
+    """One's batches, newest first; `?feature=`, `?before=` the page of older.
+
+    For admins `?whose=all` everybody's, and `?user=` another's.
+    """
     actor, asked, overview = request.actor, request.GET, overview_of(request)
     feature = overview.feature(asked["feature"]) if asked.get("feature") else None
     everybody = asked.get("whose") == "all" and "run.others" in actor.can
-    before = place_in(asked.get("before"))
+    before, person = place_in(asked.get("before")), person_asked(asked.get("user"), actor)
+    of = person.who if person else None
     with actor.present():
-        found = list(batches_of(actor, feature=feature, everybody=everybody, before=before)[: PAGE + 1])
+        found = list(batches_of(actor, feature=feature, everybody=everybody, of=of, before=before)[: PAGE + 1])
         counts = count_each(found[:PAGE])
         names = names_of({row.author for row in found}, actor)
         context: dict[str, Any] = {"here": "runs", "feature": None}
-        if feature is not None:
+        if feature is not None and person is None:
             context |= feature_page(feature, overview.served(feature), actor)
     query = asked.copy()
     query["before"] = str(found[PAGE - 1].id) if len(found) > PAGE else ""
     context |= {
         "lines": [line_of_batch(row, counts[row.pk], names, actor) for row in found[:PAGE]],
         "everybody": everybody,
+        "person": person,
         "may_see_all": "run.others" in actor.can,
         "may_run": "run.create" in actor.can,
         "features": [one for one in overview.features if feature is None],

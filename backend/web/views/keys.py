@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from backend.web.key_lines import LASTS, ORGANISATION, Key, Place, own_place
 from backend.web.pages import PageRequest, answer, for_members, for_people
 from backend.web.parts import KeyLine
-from backend.web.reading import id_in, moment_in
+from backend.web.reading import id_in, moment_in, place_in
 from tenants.actions import limit_key
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
 from tenants.limits import requests_of_tenant, runs_of_tenant
@@ -110,7 +110,7 @@ def _show(
     actor, may_limit = request.actor, place is ORGANISATION
     opened = {verb: _opened(request, place, verb, error) for verb in ("revoke", "limits", "rotate")}
     context = {
-        **place.context(request.actor),
+        **place.context(request.actor, place_in(request.GET.get("before"))),
         "made": made,
         "going": opened["revoke"],
         "turned": opened["rotate"],

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from backend.web.membership import invitation_lines, member_lines, roles_to_give
 from backend.web.pages import PageRequest, answer, for_members
-from backend.web.reading import id_in
+from backend.web.reading import id_in, place_in
 from tenants.actions import add_member, change_role, find_member, remove_member
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound, TooMany, Unavailable
 from tenants.invitations import invitation_named, invite, revoke_invitation, send_again
@@ -73,11 +73,14 @@ def _show(
 ) -> HttpResponseBase:
     actor = request.actor
     asked = "" if plain or request.method == "POST" else request.GET.get("remove", "")
-    going = _member(request, asked) if asked else None
+    going, place = _member(request, asked) if asked else None, place_in(request.GET.get("before"))
+    invited, older = invitation_lines(actor, place)
     context: dict[str, Any] = {
         "here": "people",
         "lines": member_lines(actor),
-        "invited": invitation_lines(actor),
+        "invited": invited,
+        "older": older,
+        "later": place is not None,
         "roles": roles_to_give(actor),
         "going": {"id": str(going.id), "name": str(going.user)} if going else None,
         "error": error,

@@ -16,6 +16,7 @@ from backend.web.confirming import whole
 from backend.web.pages import PageRequest, answer, for_people
 from backend.web.publishing import compare, compared, feature_line, titles_for, version_line
 from backend.web.reaching import impact_csv, impact_view
+from backend.web.reading import page_of, place_in
 from backend.web.rolling import head_of, live_of, log_of
 from backend.web.rollout_form import START, changed, drawn, read_rollout
 from backend.web.tables import csv_answer
@@ -40,16 +41,19 @@ OFFERED = 5  # versions of a feature to choose from, the newest; its page has al
 @require_safe
 @for_people
 def rollouts(request: PageRequest) -> HttpResponseBase:
-    """The rollouts that are under way, then those that ended, the newest first."""
-    actor = request.actor
+    """The rollouts that are under way, then those that ended, the newest first; `?before=` goes on."""
+    actor, place = request.actor, place_in(request.GET.get("before"))
     actor.need("rollout.read")
     with actor.present():
-        rows = list(rollouts_of().order_by("-id")[:LISTED])
+        rows, older = page_of(rollouts_of(), place, LISTED)
         names = names_of({row.author for row in rows}, actor)
         named = named_in(*(row for row in rows if row.state == Rollout.State.RUNNING))
         heads = [head_of(row, names, named) for row in rows]
     may = "rollout.manage" in actor.can
-    context = {"here": "rollouts", "rollouts": sorted(heads, key=lambda head: not head.open), "may": may}
+    context = {
+        "here": "rollouts", "rollouts": sorted(heads, key=lambda head: not head.open), "may": may, "older": older,
+        "later": place is not None,
+    }  # fmt: skip
     return answer(request, "web/rollouts.html", context)
 
 

@@ -53,7 +53,7 @@ def runs(request: PageRequest) -> HttpResponseBase:
     actor, asked, before = request.actor, request.GET, place_in(request.GET.get("before"))
     overview = overview_of(request)
     feature = overview.feature(asked["feature"]) if asked.get("feature") else None
-    person = _person(asked.get("user"), actor)
+    person = person_asked(asked.get("user"), actor)
     search = read_search(asked, feature)
     search = replace(search, sought=replace(search.sought, who=person.who if person else None))
     with actor.present():
@@ -165,7 +165,7 @@ def _after(request: PageRequest, run_id: UUID, *, oob: bool) -> HttpResponseBase
     return answer(request, "web/use.html", context, part="output")
 
 
-def _person(key: str | None, actor: Actor) -> Person | None:
+def person_asked(key: str | None, actor: Actor) -> Person | None:
     """Whose runs are asked for, where it is not one's own. Raises Forbidden and NotFound."""
     if not key:
         return None

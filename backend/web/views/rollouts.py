@@ -34,6 +34,7 @@ from tenants.people import names_of
 from .approvals import asked_for
 
 NEW_TABS, TABS = ("changes", "impact", "steps"), ("live", "impact", "changes", "log")
+NEXT = {Rollout.State.RUNNING.value: "pause", Rollout.State.PAUSED.value: "resume"}  # what can be done with a word why
 LISTED = 50
 OFFERED = 5  # versions of a feature to choose from, the newest; its page has all of them
 
@@ -143,7 +144,7 @@ def _new(
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def rollout(request: PageRequest, rollout_id: UUID) -> HttpResponseBase:
-    """A rollout: live, its impact, what changes, its log; `?confirm=` names whom an act would move."""
+    """A rollout: live, its impact, what changes, its log; `?confirm=` names whom an act would move, or asks why."""
     row = find_rollout(rollout_id, request.actor)
     if request.method == "POST":
         return _act(request, row)
@@ -198,6 +199,7 @@ def _show(request: PageRequest, row: Rollout, *, refused: AppError | None = None
             "places": places_part(where, request.GET) if tab == "live" else None,
             "log": log if tab == "log" else None,
             "confirm": asked if possible else "",
+            "saying": asked if may and asked == NEXT.get(row.state) else "",
             "moves": whom_it_moves(where, asked) if possible else [],
             "refused": refused,
             "oob": bool(request.htmx),

@@ -186,9 +186,10 @@ def _released(rows: _Rows) -> set[int]:
     return numbers
 
 
-def revisions_of(feature: Feature, who: Who, most: int) -> list[Override]:
-    """The newest revisions of a subject's override, newest first; within the tenant's transaction."""
-    return list(Override.objects.filter(feature=feature, subject_id=who.id).order_by("-number")[:most])
+def revisions_of(feature: Feature, who: Who, most: int, before: int | None = None) -> list[Override]:
+    """The newest revisions of a subject's override, or of those before one; within the tenant's transaction."""
+    rows = Override.objects.filter(feature=feature, subject_id=who.id).order_by("-number")
+    return list((rows if before is None else rows.filter(number__lt=before))[:most])
 
 
 def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Rows:

@@ -40,12 +40,6 @@ def approvals() -> QuerySet[Approval]:
     return Approval.objects.using(OPERATOR).select_related("operator__user").order_by("-id")
 
 
-def approval_lines(by: Actor, most: int = 50) -> list[Approval]:
-    """The newest of them, for a page."""
-    with by.present():
-        return list(approvals()[:most])
-
-
 def find_approval(approval_id: UUID, by: Actor) -> Approval:
     """One of them. Raises NotFound."""
     with by.present():

@@ -520,6 +520,11 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/f/greet/mine", "302 302 200 200 200 200 302 302"),
         Row("post", "/f/greet/mine", "302 302 412 412 403 412 302 302", {"act": "save", "field": "vars.tone", "value": "warm"}),
     ],
+    "f/<str:key>/try": [
+        Row("get", "/f/greet/try", "302 302 200 200 200 200 302 302"),
+        Row("get", "/f/greet/try?preview={run}", "302 302 404 404 404 404 302 302"),
+        Row("post", "/f/greet/try", "302 302 412 412 403 412 302 302", {"act": "clear"}),
+    ],
     "f/<str:key>/timeline": [
         Row("get", "/f/greet/timeline", "302 302 200 200 200 200 302 302"),
         Row("get", "/f/greet/timeline?run={run}", "302 302 404 404 404 404 302 302"),
@@ -533,6 +538,10 @@ TABLE: dict[str, list[Row]] = {
     "org/f/<str:key>/upgrade": [
         Row("get", "/org/f/greet/upgrade", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/f/greet/upgrade", "302 302 403 403 403 403 302 302", {"act": "take"}),
+    ],
+    "org/f/<str:key>/try": [
+        Row("get", "/org/f/greet/try", "302 302 403 200 403 403 302 302"),
+        Row("post", "/org/f/greet/try", "302 302 403 412 403 403 302 302", {"act": "clear"}),
     ],
     "org/f/<str:key>/timeline": [
         Row("get", "/org/f/greet/timeline", "302 302 403 200 403 403 302 302"),

@@ -61,7 +61,7 @@ class AvailabilityForm(Filled):
 
     def change(self) -> dict[str, Any]:
         """Return what `set_available` takes."""
-        given = self.cleaned_data
+        given = self.given()
         remove: Iterable[str] = given.get("remove", ())
         return {"listed_only": given["who"] == "listed", "add": given["add"], "remove": list(remove)}
 
@@ -93,7 +93,7 @@ class CachingForm(Filled):
 
     def change(self) -> dict[str, Any]:
         """Return what `set_caching` takes."""
-        given = self.cleaned_data
+        given = self.given()
         own = given["number"] * int(given["unit"] or 3600) if given["how"] == "for" else 0
         return {"seconds": None if given["how"] == "usual" else own}
 
@@ -126,7 +126,8 @@ class RetireForm(Filled):
 
     def change(self) -> dict[str, Any]:
         """Return what `retire` takes."""
-        return {"at": self.cleaned_data["at"], "message": self.cleaned_data["message"].strip()}
+        given = self.given()
+        return {"at": given["at"], "message": given["message"].strip()}
 
     @staticmethod
     def of(feature: Feature) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .editing import Editing
 from .meanwhile import meanwhile, touched
 from .pages import PageRequest, answer, overview_of
 from .parts import Choice, Editor, Meanwhile, NewExample, NewSection, Promoting, RevisionLine, Row, Suggesting
+from .reading import number_in
 from .telling import author_words, revision_words
 from .words import field_title, joined
 
@@ -156,6 +157,8 @@ class Desk:
         editing = self.editing
         rows = [row if row and row.field == one.field else one for one in editing.rows()]
         number = editing.revision.number if editing.revision else None
+        revisions = self._revisions(number) if "revisions" in self.request.GET else []
+        last = revisions[-1].number if len(revisions) == LAST_REVISIONS else 1
         pin = editing.served.choice.pin
         return Editor(
             layer=self.layer,
@@ -165,7 +168,8 @@ class Desk:
             show=self._show,
             revision=number,
             saved=self.newest.valid_from if self.newest and self.newest.number == number else None,
-            revisions=self._revisions(number) if "revisions" in self.request.GET else (),
+            revisions=revisions,
+            older_revisions=last if last > 1 else 0,
             new=new if isinstance(new, NewSection) else None,
             new_example=new if isinstance(new, NewExample) else None,
             promoting=promoting,
@@ -186,7 +190,8 @@ class Desk:
 
     def _revisions(self, current: int | None) -> list[RevisionLine]:
         actor = self.request.actor
-        rows = revisions_of(self.feature, whose(self.layer, actor), LAST_REVISIONS + 1)
+        before = number_in(self.request.GET.get("before"))
+        rows = revisions_of(self.feature, whose(self.layer, actor), LAST_REVISIONS + 1, before)
         names, pairs = self._names(rows), zip(rows, [*rows[1:], None], strict=False)
         return [
             RevisionLine(

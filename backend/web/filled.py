@@ -1,6 +1,7 @@
 """Forms of the organisation's pages: Django's, with the dashboard's look, and with what an action finds wrong."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from typing import Any
 
@@ -11,12 +12,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from features.runs.models import Budget
-from tenants.errors import AppError
+from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
 from tenants.secrets import Secret
 from tenants.webhooks import EVENTS, LONGEST_OVERLAP
 
 from .drawing import MICRO
 
+REFUSED = (Malformed, NotFound, Conflict, Invalid)  # what a form can say of what is in it
 WHOSE = {"all": _("Everybody together"), "each": _("Each person by themselves"), "one": _("One person")}
 CONTROLS: Mapping[type[forms.Widget], str] = {
     forms.CheckboxInput: "form-check-input", forms.CheckboxSelectMultiple: "form-check-input",
@@ -33,6 +35,7 @@ class Filled(forms.Form):
 
     required_css_class = ""
     columns = False
+    status = 200  # what a page that shows it answers with
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **{"label_suffix": "", **named})
@@ -41,6 +44,19 @@ class Filled(forms.Form):
             if isinstance(field.widget, forms.TextInput | forms.NumberInput):
                 field.widget.attrs.setdefault("autocomplete", "off")
 
+    def given(self) -> dict[str, Any]:
+        """Return what was sent, read. Raises Invalid where the form itself says what is wrong with it."""
+        if not self.is_valid():
+            raise Invalid
+        return self.cleaned_data
+
+    def trying(self) -> "Trying":
+        """Do what the form asks for and answer, within this; whoever comes to what stands after it was refused.
+
+        Then the form says why, and has the `status` of the page that shows it again.
+        """
+        return Trying(self)
+
     def refuse(self, error: AppError) -> None:
         """Take over what an action found wrong: beside the field that a pointer names, else above the form."""
         for problem in error.errors:
@@ -48,6 +64,21 @@ class Filled(forms.Form):
             self.add_error(named[-1] if named else None, _sentence(problem.message))
         if not error.errors:
             self.add_error(None, error.detail)
+
+
+class Trying(AbstractContextManager[None, bool]):
+    """Gives what is refused within it to a form."""
+
+    def __init__(self, form: Filled) -> None:
+        self.form = form
+
+    def __exit__(self, kind: object, error: object, trace: object, /) -> bool:
+        if not isinstance(error, REFUSED):
+            return False
+        if not self.form.errors:
+            self.form.refuse(error)
+        self.form.status = error.status
+        return True
 
 
 class MoneyField(forms.DecimalField):
@@ -163,6 +194,11 @@ class TargetForm(Filled):
         choices=[(name, name) for name in ("max_completion_tokens", "max_tokens")],
     )  # fmt: skip
 
+    max_output_tokens = forms.IntegerField(
+        label=_("Most output tokens"), required=False, min_value=1, max_value=10**9,
+        help_text=_("What the model can do. Empty: what behavior asks for."),
+    )  # fmt: skip
+
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         choices: Any = self.fields["provider"]
@@ -171,9 +207,11 @@ class TargetForm(Filled):
 
     def target(self) -> dict[str, Any]:
         """Return what adding a target takes."""
-        given = dict(self.cleaned_data)
+        given = dict(self.given())
         parameter = given.pop("max_tokens_parameter") or "max_completion_tokens"
-        return {**given, "capabilities": {"max_tokens_parameter": parameter}}
+        most = given.pop("max_output_tokens")
+        can = {"max_tokens_parameter": parameter, **({"max_output_tokens": most} if most else {})}
+        return {**given, "capabilities": can}
 
 
 class EndForm(Filled):

@@ -14,10 +14,11 @@ from tenants.people import names_of
 from tenants.support import support_ends
 from tenants.workshop import customers
 
+from .days import Days, months_of
 from .drawing import money
 from .parts import AliasLine, TargetLine, TenantLine, TenantsPage
 from .publishing import by_name
-from .spending import Month, amount, months_of, share_of
+from .spending import amount, share_of
 
 
 def alias_lines(actor: Actor) -> list[AliasLine]:
@@ -71,7 +72,7 @@ def reach_words(done: Remapped) -> list[str]:
     return told or [_("Nothing names it yet.")]
 
 
-def tenant_lines(month: Month, actor: Actor) -> TenantsPage:
+def tenant_lines(month: Days, actor: Actor) -> TenantsPage:
     """Organisations with a month's usage, the dearest first."""
     with actor.present():
         used = {row.key: row for row in used_by_all("tenant", since=month.since, until=month.until)}
@@ -89,7 +90,7 @@ def tenant_lines(month: Month, actor: Actor) -> TenantsPage:
         for row in rows
     ]  # fmt: skip
     lines.sort(key=lambda line: (-(used[line.slug].cost if line.slug in used else 0), line.name.casefold()))
-    return TenantsPage(month.key, month.title, months_of(month), lines, money(total) or f"0.00 {settings.CURRENCY}")
+    return TenantsPage(month.month, month.title, months_of(month), lines, money(total) or f"0.00 {settings.CURRENCY}")
 
 
 def _limits(requests: int | None, runs: int | None) -> str:

@@ -18,6 +18,7 @@ from tenants.roles import Scope
 from tenants.rotation import rotate_key, rotate_operator_key
 
 from .parts import KeyLine, ScopeBox
+from .reading import page_of
 
 MOST = 100  # keys that a page shows
 LASTS: Mapping[str, int] = {"90": 90, "30": 30, "365": 365, "never": 0}  # days
@@ -62,9 +63,9 @@ class Place:
         """Make a key. Returns the row and the text, shown once. Raises Invalid and Forbidden."""
         return create_key(kind=self.kind, name=name, scopes=scopes, expires_at=ends, by=actor)
 
-    def rotate(self, row: Any, actor: Actor) -> tuple[Any, str]:
-        """Make a key like another, which ends in a day. Raises Conflict, Forbidden and NotFound."""
-        return rotate_key(row, by=actor)
+    def rotate(self, row: Any, until: datetime | None, actor: Actor) -> tuple[Any, str]:
+        """Make a key like another, which ends then, or in a day. Raises Invalid, Conflict, Forbidden and NotFound."""
+        return rotate_key(row, until=until, by=actor)
 
     def revoke(self, row: Any, actor: Actor) -> None:
         """End a key at once."""
@@ -106,11 +107,14 @@ class Place:
             runs=runs,
         )
 
-    def context(self, actor: Actor) -> dict[str, Any]:
-        """What the page is drawn from."""
+    def context(self, actor: Actor, before: UUID | None = None) -> dict[str, Any]:
+        """What the page is drawn from: the newest keys, or those before one."""
         with actor.present():
-            lines = [self.line(row, actor) for row in self.rows(actor)[:MOST]]
+            found, older = page_of(self.rows(actor), before, MOST)
+            lines = [self.line(row, actor) for row in found]
         return {
+            "older": older,
+            "later": before is not None,
             "here": self.here,
             "tab": "keys",
             "own": self.kind != ApiKey.Kind.SERVICE,
@@ -127,8 +131,8 @@ class OperatorsPlace(Place):
     def make(self, name: str, scopes: Sequence[str], ends: datetime | None, actor: Actor) -> tuple[Any, str]:
         return create_operator_key(oneself(actor), name=name, scopes=scopes, expires_at=ends, by=actor)
 
-    def rotate(self, row: Any, actor: Actor) -> tuple[Any, str]:
-        return rotate_operator_key(row, by=actor)
+    def rotate(self, row: Any, until: datetime | None, actor: Actor) -> tuple[Any, str]:
+        return rotate_operator_key(row, until=until, by=actor)
 
     def revoke(self, row: Any, actor: Actor) -> None:
         revoke_operator_key(row, by=actor)

@@ -73,7 +73,7 @@ class AskForm(Filled):
 
     def question(self) -> dict[str, Any]:
         """Return what `look` takes."""
-        given = self.cleaned_data
+        given = self.given()
         match given["reach"]:
             case "percent":
                 return {"to": given["to"], "percent": given["percent"], "unit": given["unit"] or "tenant"}

@@ -1,6 +1,7 @@
 """Members, roles and invitations as pages show them."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from django.utils.translation import gettext_lazy
 
@@ -12,6 +13,7 @@ from tenants.people import names_of
 from tenants.roles import Role
 
 from .parts import InvitationLine, MemberLine
+from .reading import page_of
 from .words import role_word
 
 MEANS = {
@@ -51,12 +53,12 @@ def _line(member: Member, actor: Actor, last_owner: bool) -> MemberLine:
     )
 
 
-def invitation_lines(actor: Actor) -> Sequence[InvitationLine]:
-    """The newest invitations, with who sent them."""
+def invitation_lines(actor: Actor, before: UUID | None = None) -> tuple[Sequence[InvitationLine], str]:
+    """The newest invitations, or those before one, with who sent them; and what the next page comes after."""
     with actor.present():
-        rows = list(invitations()[:MOST])
+        rows, older = page_of(invitations(), before, MOST)
         names = names_of([row.invited_by for row in rows], actor)
-    return [_invited(row, names.get(row.invited_by, "")) for row in rows]
+    return [_invited(row, names.get(row.invited_by, "")) for row in rows], older
 
 
 def _invited(row: Invitation, host: str) -> InvitationLine:

@@ -16,7 +16,7 @@ from features.people import Person
 from features.resolve import serve_warm
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound
-from tenants.subjects import tenant_itself
+from tenants.subjects import Who, tenant_itself
 
 from .boxes import problem_words
 from .differing import differences_of
@@ -82,12 +82,27 @@ def handing(feature: Feature, person: Person, hand: Hand, by: Actor) -> Passing 
     )  # fmt: skip
 
 
-def leaving(person: Person, to: Person, *, replace: bool, by: Actor) -> Passing:
-    """What copying everything of somebody's to a colleague would do."""
+def chosen_features(asked: QueryDict, person: Person) -> list[Feature]:
+    """Of which features what somebody has goes to a colleague: of all, until some are chosen."""
+    theirs = [own.feature for own in person.own if own.override is not None or own.pin is not None]
+    return [one for one in theirs if one.key in asked.getlist("field")] if asked.get("chosen") else theirs
+
+
+def do_leave(person: Person, to: Who, asked: QueryDict, by: Actor, *, dry_run: bool = False) -> tuple[Left, ...]:
+    """Copy it. Raises Invalid, Conflict and NotFound, as `leave_to`."""
+    features = chosen_features(asked, person) if asked.get("chosen") else None
+    if features == []:
+        raise Invalid(_("Choose at least one."))
+    return leave_to(person.who, to, features=features, replace=asked.get("replace") == "yes", by=by, dry_run=dry_run)
+
+
+def leaving(person: Person, to: Person, asked: QueryDict, by: Actor) -> Passing:
+    """What copying what somebody has to a colleague would do."""
+    replace, chosen = asked.get("replace") == "yes", chosen_features(asked, person)
     left: tuple[Left, ...] = ()
     problem, taken = "", False
     try:
-        left = leave_to(person.who, to.who, replace=replace, by=by, dry_run=True)
+        left = do_leave(person, to.who, asked, by, dry_run=True)
     except Conflict as refused:
         problem, taken = refused.detail.replace(to.who.key, to.name), True
     except (Invalid, NotFound) as refused:
@@ -99,7 +114,12 @@ def leaving(person: Person, to: Person, *, replace: bool, by: Actor) -> Passing:
         text=_("%(name)s keeps everything. %(other)s can go back to what they had under Make it mine, Undo a save.")
         % words,
         verb=_("Copy it to %(other)s") % words,
-        asked=[("confirm", "leave"), ("to", to.who.key)],
+        asked=[("confirm", "leave"), ("to", to.who.key), ("chosen", "yes")],
+        options=[
+            Choice(own.feature.key, own.feature.title, own.feature in chosen)
+            for own in person.own
+            if own.override is not None or own.pin is not None
+        ],
         replace=replace, taken=taken or replace, problem=problem,
         reached=[_reached(one, to, by) for one in left if one.effect is not None],
     )  # fmt: skip

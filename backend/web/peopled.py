@@ -1,16 +1,19 @@
 """People as pages show them: what of each feature is theirs, what they stay on, exactly what they are served."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.utils.translation import gettext as _
 
 from features.explain import hidden_fields, titles_of
 from features.people import Own, Person
+from features.resolve import serve
 from features.served import Served
 from tenants.actor import Actor
 
 from .parts import Asked, Looked, OriginRow, OwnLine, PersonLine, StayBadge
 from .rendering import field_summary
+from .templatetags.b import clock
 from .words import field_title, layer_of, plain, role_word
 
 
@@ -28,10 +31,16 @@ def line_of_person(person: Person, actor: Actor) -> PersonLine:
     )
 
 
-def looked_at(own: Own, actor: Actor) -> Looked:
-    """Exactly what they are served, field by field with whose it is, as far as an admin may see it."""
+def looked_at(own: Own, actor: Actor, at: datetime | None = None) -> Looked:
+    """Exactly what they are served, or were at a moment, field by field with whose it is, as far as an admin may see.
+
+    Raises NotFound where nothing was served then.
+    """
     stay = _stay(own)
     with actor.present():
+        if at is not None:
+            then = serve(own.feature, actor.tenant_id, own.served.who, at)
+            return in_full(then, today=own.served, notes=[_("As it was on %(at)s.") % {"at": clock(at)}])
         return in_full(own.served, notes=[stay.words] if stay else [])
 
 

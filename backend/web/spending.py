@@ -1,8 +1,6 @@
-"""A month of an organisation's ledger as the page of usage and budgets shows it: sums, a forecast, shares."""
+"""Days of an organisation's ledger as the page of usage and budgets shows them: sums, a forecast, shares."""
 
-from calendar import monthrange
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,10 +15,10 @@ from features.runs.budgets import Spending, budgets_of, spendings
 from features.runs.models import Budget
 from features.runs.usage import By, Used, spent_by_day, used
 from tenants.actor import Actor
-from tenants.errors import Malformed
 from tenants.people import names_of
 from tenants.subjects import MEMBER_PREFIX
 
+from .days import Days, months_of
 from .drawing import MICRO, money
 from .parts import BudgetLine, Figure, UsagePage, UsedLine
 from .words import layer_of_key
@@ -29,76 +27,26 @@ GROUPS: Mapping[By, Any] = {
     "feature": gettext_lazy("Feature"), "user": gettext_lazy("Person"), "model": gettext_lazy("Model"),
     "layer": gettext_lazy("Layer"), "day": gettext_lazy("Day"),
 }  # fmt: skip
-MONTHS = 3  # that one can look back with a click; an address reaches any
 LAST_DAYS = 7  # what is expected is what these cost, on average
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
-    """A month of UTC: from its first instant to the first one after it, and how many of its days have begun."""
-
-    first: date
-    today: date
-
-    @property
-    def since(self) -> datetime:
-        return datetime(self.first.year, self.first.month, 1, tzinfo=UTC)
-
-    @property
-    def until(self) -> datetime:
-        return self.since + timedelta(days=self.length)
-
-    @property
-    def length(self) -> int:
-        return monthrange(self.first.year, self.first.month)[1]
-
-    @property
-    def going(self) -> bool:
-        return (self.today.year, self.today.month) == (self.first.year, self.first.month)
-
-    @property
-    def days(self) -> int:
-        """How many days of it there have been."""
-        return self.today.day if self.going else self.length
-
-    @property
-    def key(self) -> str:
-        return f"{self.first:%Y-%m}"
-
-    @property
-    def title(self) -> str:
-        return date_format(self.first, "F" if self.first.year == self.today.year else "F Y")
-
-
-def month_asked(text: str | None, today: date) -> Month:
-    """Read `2026-11`; nothing is the present month. Raises Malformed."""
-    if not text:
-        return Month(today.replace(day=1), today)
-    try:
-        first = date.fromisoformat(f"{text}-01")
-    except ValueError:
-        raise Malformed(_("A month is written like 2026-11.")) from None
-    if first > today or first.year < 2000:
-        raise Malformed(_("That month has not been."))
-    return Month(first, today)
-
-
-def usage_page(overview: Overview, month: Month, by: By) -> UsagePage:
+def usage_page(overview: Overview, days: Days, by: By) -> UsagePage:
     """All that the page shows; within the actor's transaction."""
     actor = overview.actor
-    spent = spent_by_day(actor.tenant_id, month.since, month.until)
-    by_feature = used(actor.tenant_id, "feature", since=month.since, until=month.until)
-    rows = by_feature if by == "feature" else used(actor.tenant_id, by, since=month.since, until=month.until)
+    spent = spent_by_day(actor.tenant_id, days.since, days.until)
+    by_feature = used(actor.tenant_id, "feature", since=days.since, until=days.until)
+    rows = by_feature if by == "feature" else used(actor.tenant_id, by, since=days.since, until=days.until)
     budgets = spendings(budgets_of(actor))
-    whole = next((one for one in budgets if _is_whole(one.budget)), None) if month.going else None
+    whole = next((one for one in budgets if _is_whole(one.budget)), None) if days.going else None
     total = sum(spent.values())
-    expected = _expected(spent, month)
+    expected = _expected(spent, days)
     return UsagePage(
-        month=month.key, title=month.title, figures=_figures(by_feature, total, expected, whole, month),
-        chart=_chart(spent, month, expected, whole), days=_days(spent, month),
+        month=days.month, asked=days.asked, title=days.title,
+        figures=_figures(by_feature, total, expected, whole, days),
+        chart=_chart(spent, days, expected, whole), days=_days(spent, days),
         lines=used_lines(rows, by, overview), by=by, groups=[(key, str(word)) for key, word in GROUPS.items()],
-        months=months_of(month), total=money(total) or money_of_nothing(), estimated=by == "layer",
-        budgets=budget_lines(budgets, actor, _rate(spent, month)),
+        months=months_of(days), total=money(total) or money_of_nothing(), estimated=by == "layer",
+        budgets=budget_lines(budgets, actor, _rate(spent, days)),
     )  # fmt: skip
 
 
@@ -201,29 +149,29 @@ def _is_whole(budget: Budget) -> bool:
     return alone and budget.period == Budget.Period.MONTH
 
 
-def _rate(spent: Mapping[date, int], month: Month) -> int:
+def _rate(spent: Mapping[date, int], days: Days) -> int:
     """What a day of late cost on average, in micro-units: of the last whole days, or of today if there is no other."""
-    if not month.going:
+    if not days.going:
         return 0
-    began = min(spent, default=month.today)
-    days = [month.today - timedelta(days=n) for n in range(1, LAST_DAYS + 1)]
-    inside = [day for day in days if day >= began] or [month.today]
+    began = min(spent, default=days.today)
+    late = [days.today - timedelta(days=n) for n in range(1, LAST_DAYS + 1)]
+    inside = [day for day in late if day >= began] or [days.today]
     return sum(spent.get(day, 0) for day in inside) // len(inside)
 
 
-def _expected(spent: Mapping[date, int], month: Month) -> int:
-    return sum(spent.values()) + _rate(spent, month) * (month.length - month.days)
+def _expected(spent: Mapping[date, int], days: Days) -> int:
+    return sum(spent.values()) + _rate(spent, days) * (days.length - days.begun)
 
 
-def _figures(rows: Sequence[Used], total: int, expected: int, whole: Spending | None, month: Month) -> list[Figure]:
+def _figures(rows: Sequence[Used], total: int, expected: int, whole: Spending | None, days: Days) -> list[Figure]:
     runs, cached = sum(row.runs for row in rows), sum(row.cached for row in rows)
     asked = runs - cached
     saved = sum(row.cost * row.cached // (row.runs - row.cached) for row in rows if row.runs > row.cached)
     bound = whole.budget.hard if whole else None
     of = _("%(share)s of %(bound)s") % {"share": share_of(total, bound), "bound": amount(bound)} if bound else ""
-    figures = [Figure(_("Spent so far") if month.going else _("Spent"), money(total) or money_of_nothing(), of)]
-    if month.going:
-        last = month.since + timedelta(days=month.length - 1)
+    figures = [Figure(_("Spent so far") if days.going else _("Spent"), money(total) or money_of_nothing(), of)]
+    if days.going:
+        last = days.since + timedelta(days=days.length - 1)
         on = _("Expected on %(day)s") % {"day": date_format(last, "j F")}
         figures.append(Figure(on, money(expected) or money_of_nothing(), *_warning(expected, whole)))
     each = _("%(amount)s each") % {"amount": money(total // asked)} if asked and total else ""
@@ -244,18 +192,18 @@ def _warning(expected: int, whole: Spending | None) -> tuple[str, bool]:
     return _("within the budget"), False
 
 
-def _chart(spent: Mapping[date, int], month: Month, expected: int, whole: Spending | None) -> dict[str, Any]:
+def _chart(spent: Mapping[date, int], days: Days, expected: int, whole: Spending | None) -> dict[str, Any]:
     """Days of the month, what was spent by the end of each, and where it is going."""
     line, gone = [], 0
-    for number in range(month.days):
-        gone += spent.get(month.first + timedelta(days=number), 0)
+    for number in range(days.begun):
+        gone += spent.get(days.first + timedelta(days=number), 0)
         line.append(round(gone / MICRO, 6))
-    rest = month.length - month.days
+    rest = days.length - days.begun
     values = line + [None] * rest
-    ahead: list[float | None] = [None] * month.length
+    ahead: list[float | None] = [None] * days.length
     if rest and line:
         step = (expected / MICRO - line[-1]) / rest
-        ahead = [None] * (month.days - 1) + [round(line[-1] + step * n, 6) for n in range(rest + 1)]
+        ahead = [None] * (days.begun - 1) + [round(line[-1] + step * n, 6) for n in range(rest + 1)]
     limits: list[dict[str, Any]] = []
     if whole is not None:
         for micro, role, word in (
@@ -266,29 +214,18 @@ def _chart(spent: Mapping[date, int], month: Month, expected: int, whole: Spendi
                 limits.append({"at": micro / MICRO, "role": role, "words": f"{word} {amount(micro)}"})
     highest = max([expected / MICRO, gone / MICRO, *(one["at"] for one in limits)], default=0)
     return {
-        "times": [int((month.since + timedelta(days=n)).timestamp()) for n in range(month.length)],
+        "times": [int((days.since + timedelta(days=n)).timestamp()) for n in range(days.length)],
         "values": values, "ahead": ahead, "limits": limits, "top": highest * 1.12 or 1, "currency": settings.CURRENCY,
     }  # fmt: skip
 
 
-def _days(spent: Mapping[date, int], month: Month) -> list[tuple[str, str, str]]:
+def _days(spent: Mapping[date, int], days: Days) -> list[tuple[str, str, str]]:
     told, gone = [], 0
-    for number in range(month.days):
-        day = month.first + timedelta(days=number)
+    for number in range(days.begun):
+        day = days.first + timedelta(days=number)
         gone += spent.get(day, 0)
         told.append((date_format(day, "j M"), amount(spent.get(day, 0)), amount(gone)))
     return told
-
-
-def months_of(month: Month) -> list[tuple[str, str]]:
-    """Keys and names of the months to choose from, the present one last; one from further back comes first."""
-    first = month.today.replace(day=1)
-    found = [first]
-    for _n in range(MONTHS - 1):
-        found.insert(0, (found[0] - timedelta(days=1)).replace(day=1))
-    if month.first not in found:
-        found.insert(0, month.first)
-    return [(f"{one:%Y-%m}", Month(one, month.today).title) for one in found]
 
 
 def _titles(rows: Sequence[Used], by: By, overview: Overview) -> dict[str, str]:

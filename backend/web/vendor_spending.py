@@ -1,4 +1,4 @@
-"""What all organisations used in a month, by organisation, feature, model or day: counts and money, never content."""
+"""What all organisations used in some days, by organisation, feature, model or day: counts and money, never content."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -14,9 +14,10 @@ from features.runs.usage import Used, VendorBy, used_by_all
 from tenants.actor import Actor
 from tenants.workshop import customers
 
+from .days import Days, months_of
 from .drawing import money
 from .parts import Figure, UsagePage
-from .spending import Month, money_of_nothing, months_of, share_of, used_line
+from .spending import money_of_nothing, share_of, used_line
 from .tables import table
 
 GROUPS: Mapping[VendorBy, Any] = {
@@ -27,32 +28,33 @@ PAGES = {"tenant": "web:vendor_tenant", "feature": "web:vendor_versions"}  # whe
 SUMS = ("runs", "cached", "repaired", "input_tokens", "cached_input_tokens", "output_tokens", "cost")
 
 
-def vendor_usage_page(month: Month, by: VendorBy, actor: Actor) -> UsagePage:
+def vendor_usage_page(days: Days, by: VendorBy, actor: Actor) -> UsagePage:
     """All that the page shows, the dearest first; days as they were. Raises Forbidden."""
-    rows, titles = _used(month, by, actor)
+    rows, titles = _used(days, by, actor)
     total = sum(row.cost for row in rows)
     ordered = rows if by == "day" else sorted(rows, key=lambda row: (-row.cost, -row.runs, row.key))
     lines = [used_line(row, titles.get(row.key, row.key), total, href=_page_of(row, by)) for row in ordered]
     return UsagePage(
-        month=month.key, title=month.title, figures=_figures(rows, total), chart={}, days=(), lines=lines, by=by,
-        groups=[(key, str(word)) for key, word in GROUPS.items()], months=months_of(month),
+        month=days.month, asked=days.asked, title=days.title, figures=_figures(rows, total), chart={}, days=(),
+        lines=lines, by=by,
+        groups=[(key, str(word)) for key, word in GROUPS.items()], months=months_of(days),
         total=money(total) or money_of_nothing(),
     )  # fmt: skip
 
 
-def vendor_usage_csv(month: Month, by: VendorBy, actor: Actor) -> str:
+def vendor_usage_csv(days: Days, by: VendorBy, actor: Actor) -> str:
     """The same rows to take away, in whole numbers: tokens, and money in millionths of the currency."""
-    rows, titles = _used(month, by, actor)
+    rows, titles = _used(days, by, actor)
     head = [by, "name", *SUMS[:-1], "cost_micro"]
     return table(
         head, ([row.key, titles.get(row.key, row.key), *(getattr(row, name) for name in SUMS)] for row in rows)
     )
 
 
-def _used(month: Month, by: VendorBy, actor: Actor) -> tuple[list[Used], dict[str, str]]:
+def _used(days: Days, by: VendorBy, actor: Actor) -> tuple[list[Used], dict[str, str]]:
     actor.need("usage.vendor")
     with actor.present():
-        rows = used_by_all(by, since=month.since, until=month.until)
+        rows = used_by_all(by, since=days.since, until=days.until)
         return rows, _titles(rows, by, actor)
 
 

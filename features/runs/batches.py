@@ -26,7 +26,7 @@ from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid, Problem, TooLarge, TooMany
 from tenants.ids import uuid7
 from tenants.isolation import APP
-from tenants.subjects import make_sure
+from tenants.subjects import Who, make_sure
 
 from . import metrics
 from .accept import TRIES, check
@@ -246,16 +246,17 @@ def find_batch(batch_id: UUID, by: Actor) -> Batch | None:
 
 
 def batches_of(
-    by: Actor, *, feature: Feature | None = None, everybody: bool = False, before: UUID | None = None
-) -> QuerySet[Batch]:
-    """The actor's batches, newest first; with `everybody` their whole organisation's. Within the actor's transaction.
+    by: Actor, *, feature: Feature | None = None, everybody: bool = False, of: Who | None = None,
+    before: UUID | None = None,
+) -> QuerySet[Batch]:  # fmt: skip
+    """The actor's batches, newest first; those `of` somebody else, or with `everybody` of their whole organisation.
 
-    Raises Forbidden where these are not theirs to see.
+    Within the actor's transaction. Raises Forbidden where these are not theirs to see.
     """
-    by.need("run.others" if everybody else "run.read")
+    by.need("run.others" if everybody or of is not None else "run.read")
     rows = Batch.objects.select_related("feature").filter(tenant_id=by.tenant_id).order_by("-id")
     if not everybody:
-        rows = rows.filter(subject_id=by.acting_for().id)
+        rows = rows.filter(subject_id=(of or by.acting_for()).id)
     if feature is not None:
         rows = rows.filter(feature=feature)
     return rows if before is None else rows.filter(id__lt=before)

@@ -188,6 +188,7 @@ class Editor:
     revision: int | None = None
     saved: datetime | None = None
     revisions: Sequence[RevisionLine] = ()
+    older_revisions: int = 0
     new: NewSection | None = None
     new_example: NewExample | None = None
     promoting: Promoting | None = None

@@ -59,9 +59,13 @@ class UsedLine:
 
 @dataclass(frozen=True, slots=True)
 class UsagePage:
-    """A month. `chart` is what chart.js draws; the same stands in `days` as a table."""
+    """A month, or some days, whose `month` is "". `asked` says them in an address.
+
+    `chart` is what chart.js draws; the same stands in `days` as a table.
+    """
 
     month: str
+    asked: str
     title: str
     figures: Sequence[Figure]
     chart: dict[str, Any]

@@ -14,7 +14,7 @@ from tenants.people import names_of
 from tenants.support import MOST_HOURS, end_support, grant_support, live_grants
 
 TEMPLATE = "web/access.html"
-HOURS = (4, 24, 72, MOST_HOURS)
+USUAL_HOURS = 24
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -36,8 +36,10 @@ def _act(request: PageRequest) -> HttpResponseBase:
                 told = _("Saved. It counts from everybody's next request.")
             case "grant":
                 hours, reason = post.get("hours", ""), post.get("reason", "").strip()
-                if not (hours.isdecimal() and int(hours) in HOURS and 1 <= len(reason) <= 500):
-                    raise Invalid(_("Say for how long and why, in at most 500 characters."))
+                if not (hours.isascii() and hours.isdecimal() and 1 <= int(hours[:9]) <= MOST_HOURS):
+                    raise Invalid(_("Say for how many hours, at most %(n)d.") % {"n": MOST_HOURS})
+                if not 1 <= len(reason) <= 500:
+                    raise Invalid(_("Say why, in at most 500 characters."))
                 grant_support(hours=int(hours), reason=reason, by=actor)
                 told = _("The vendor's support may look now.")
             case "end":
@@ -62,7 +64,8 @@ def _show(request: PageRequest, *, error: AppError | None = None, status: int = 
         "required": actor.in_tenant().require_mfa,
         "live": live,
         "granted_by": by,
-        "hours": HOURS,
+        "hours": USUAL_HOURS,
+        "most_hours": MOST_HOURS,
         "error": error,
         "typed": request.POST if error else {},
     }

@@ -8,28 +8,28 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from backend.actors import session_uuid
 from backend.web.pages import PageRequest, answer, for_people
+from backend.web.reading import id_in, page_of, place_in
 from features.actions.approvals import approve, refuse
-from tenants.approvals import approval_lines, find_approval
+from tenants.approvals import approvals as approvals_of_all
+from tenants.approvals import find_approval
 from tenants.errors import AppError, ApprovalNeeded, Conflict, Forbidden, Invalid, Malformed, NotFound
 
 TEMPLATE = "web/approvals.html"
+PAGE = 50
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def approvals(request: PageRequest) -> HttpResponseBase:
-    """The newest requests, open ones with their verbs."""
+    """The newest requests, open ones with their verbs; `?before=` goes on."""
     request.actor.need("version.read")
     if request.method != "POST":
         return _show(request)
-    act, approval_id = request.POST.get("act"), session_uuid(request.POST.get("id"))
+    act = request.POST.get("act")
     if act not in ("approve", "refuse"):
         raise Malformed("Say what to do: approve or refuse.")
-    if approval_id is None:
-        raise NotFound
-    row = find_approval(approval_id, request.actor)
+    row = find_approval(id_in(request.POST.get("id")), request.actor)
     try:
         (approve if act == "approve" else refuse)(row, by=request.actor)
     except (Conflict, Forbidden, Invalid, NotFound) as error:
@@ -46,6 +46,11 @@ def asked_for(request: PageRequest, asked: ApprovalNeeded) -> HttpResponseBase:
 
 def _show(request: PageRequest, *, error: AppError | None = None, status: int = 200) -> HttpResponseBase:
     actor = request.actor
-    lines = [(row, row.requested_by == actor.label) for row in approval_lines(actor)]
-    may = "approval.decide" in actor.can
-    return answer(request, TEMPLATE, {"here": "approvals", "lines": lines, "may": may, "error": error}, status=status)
+    place = place_in(request.GET.get("before"))
+    with actor.present():
+        found, older = page_of(approvals_of_all(), place, PAGE)
+    context = {
+        "here": "approvals", "lines": [(row, row.requested_by == actor.label) for row in found],
+        "may": "approval.decide" in actor.can, "error": error, "older": older, "later": place is not None,
+    }  # fmt: skip
+    return answer(request, TEMPLATE, context, status=status)

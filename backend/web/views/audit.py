@@ -16,12 +16,13 @@ from backend.web.filled import EraseForm, Filled
 from backend.web.jobs import SHOWN, erasure_line, export_line
 from backend.web.pages import PageRequest, answer, for_members, for_people
 from backend.web.parts import AuditLine
+from backend.web.reading import number_in, page_of, place_in
 from backend.web.telling import author_words, detail_words, target_words
 from backend.web.verb_words import verb_words
 from features.audited import named
 from tenants.actor import Actor
 from tenants.audit import events_of
-from tenants.errors import Conflict, Invalid, Malformed, NotFound
+from tenants.errors import Malformed
 from tenants.models import AuditEvent, VendorAuditEvent
 from tenants.people import member_called, names_of
 from tenants.privacy import ask_for_export, erase_subject, erasures_of, exports_of
@@ -49,12 +50,9 @@ def vendor_audit(request: PageRequest) -> HttpResponseBase:
 
 def _audit(request: PageRequest, tenant_id: UUID | None) -> HttpResponseBase:
     actor, asked = request.actor, request.GET
-    before = asked.get("before", "")
-    if before and not (before.isascii() and before.isdecimal() and len(before) < 16):
-        raise Malformed(_("That is no place in this list."))
-    verb, who = asked.get("verb", "")[:60], asked.get("who", "")[:100]
+    before, verb, who = number_in(asked.get("before")), asked.get("verb", "")[:60], asked.get("who", "")[:100]
     with actor.present():
-        rows = events_of(tenant_id, verb=verb, who=who, before=int(before or 0) or None, most=PAGE + 1)
+        rows = events_of(tenant_id, verb=verb, who=who, before=before or None, most=PAGE + 1)
         names = names_of({row.actor for row in rows} | ({who} if who else set()), actor)
         names |= named(rows[:PAGE], actor)
     context = {
@@ -92,24 +90,22 @@ def data(request: PageRequest) -> HttpResponseBase:
     match request.POST.get("act"):
         case "export":
             ask_for_export(by=actor)
-            told = _("The export is being made. It is listed here, and can be taken for a day.")
+            return _asked(request, _("The export is being made. It is listed here, and can be taken for a day."))
         case "erase":
             form = EraseForm(request.POST)
-            if not form.is_valid():
-                return _data(request, form=form, status=422)
-            try:
-                erase_subject(_whose(form.cleaned_data["whose"], actor), by=actor)
-            except (Conflict, Invalid, NotFound, Malformed) as error:
-                form.refuse(error)
-                return _data(request, form=form, status=error.status)
-            told = _("It is being erased. The report stands here when it is done.")
-        case _:
-            raise Malformed(_("Say what to do: export or erase."))
-    messages.success(request, told)
-    return _data(request, oob=True) if request.htmx else redirect("web:org_data")
+            with form.trying():
+                erase_subject(_whose(form.given()["whose"], actor), by=actor)
+                return _asked(request, _("It is being erased. The report stands here when it is done."))
+            return _data(request, form=form)
+    raise Malformed(_("Say what to do: export or erase."))
 
 
 data.while_suspended = True  # type: ignore[attr-defined]  # for actors.admit: the data is theirs
+
+
+def _asked(request: PageRequest, told: str) -> HttpResponseBase:
+    messages.success(request, told)
+    return _data(request, oob=True) if request.htmx else redirect("web:org_data")
 
 
 def _whose(text: str, actor: Actor) -> Any:
@@ -118,21 +114,19 @@ def _whose(text: str, actor: Actor) -> Any:
     return member or subject_named(actor, text)
 
 
-def _data(
-    request: PageRequest, *, form: Filled | None = None, status: int = 200, oob: bool = False
-) -> HttpResponseBase:
-    actor = request.actor
+def _data(request: PageRequest, *, form: Filled | None = None, oob: bool = False) -> HttpResponseBase:
+    actor, form, place = request.actor, form or EraseForm(), place_in(request.GET.get("before"))
     with actor.present():
         exports = list(exports_of(actor).order_by("-id").defer("manifest")[:SHOWN])
-        erasures = list(erasures_of(actor).order_by("-id")[:SHOWN])
+        erasures, older = page_of(erasures_of(actor), place, SHOWN)
         names = names_of({row.author for row in (*exports, *erasures)}, actor)
     made = [export_line(row, names, actor) for row in exports]
     gone = [erasure_line(row, names, actor) for row in erasures]
     context = {
-        "here": "audit", "exports": made, "erasures": gone, "form": form or EraseForm(), "oob": oob,
-        "going": any(line.going for line in (*made, *gone)),
+        "here": "audit", "exports": made, "erasures": gone, "form": form, "oob": oob,
+        "going": any(line.going for line in (*made, *gone)), "older": older, "later": place is not None,
     }  # fmt: skip
-    return answer(request, DATA, context, part="page", status=status)
+    return answer(request, DATA, context, part="page", status=form.status)
 
 
 def _line(row: AuditEvent | VendorAuditEvent, names: dict[str, str], actor: Actor) -> AuditLine:

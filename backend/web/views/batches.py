@@ -30,6 +30,7 @@ from backend.web.batching import (
 from backend.web.drawing import feature_page
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import LookedOver
+from backend.web.reading import number_in, place_in
 from backend.web.tables import csv_answer
 from features.models import Feature
 from features.runs.batch_ends import cancel_batch
@@ -43,6 +44,8 @@ from features.runs.taking import Asked
 from features.samples import samples_for
 from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
 from tenants.people import names_of
+
+from .runs import person_asked
 
 NEW, LIST, ONE = "web/batch_new.html", "web/batches.html", "web/batch.html"
 PAGE, ITEMS, SAMPLES, HEAD = 20, 20, 3, 4096
@@ -149,23 +152,28 @@ def _new(
 @require_safe
 @for_members
 def batches(request: PageRequest) -> HttpResponseBase:
-    """One's batches, newest first; `?feature=`, for admins `?whose=all` everybody's, `?before=` the page of older."""
+    """One's batches, newest first; `?feature=`, `?before=` the page of older.
+
+    For admins `?whose=all` everybody's, and `?user=` another's.
+    """
     actor, asked, overview = request.actor, request.GET, overview_of(request)
     feature = overview.feature(asked["feature"]) if asked.get("feature") else None
     everybody = asked.get("whose") == "all" and "run.others" in actor.can
-    before = _id(asked.get("before"))
+    before, person = place_in(asked.get("before")), person_asked(asked.get("user"), actor)
+    of = person.who if person else None
     with actor.present():
-        found = list(batches_of(actor, feature=feature, everybody=everybody, before=before)[: PAGE + 1])
+        found = list(batches_of(actor, feature=feature, everybody=everybody, of=of, before=before)[: PAGE + 1])
         counts = count_each(found[:PAGE])
         names = names_of({row.author for row in found}, actor)
         context: dict[str, Any] = {"here": "runs", "feature": None}
-        if feature is not None:
+        if feature is not None and person is None:
             context |= feature_page(feature, overview.served(feature), actor)
     query = asked.copy()
     query["before"] = str(found[PAGE - 1].id) if len(found) > PAGE else ""
     context |= {
         "lines": [line_of_batch(row, counts[row.pk], names, actor) for row in found[:PAGE]],
         "everybody": everybody,
+        "person": person,
         "may_see_all": "run.others" in actor.can,
         "may_run": "run.create" in actor.can,
         "features": [one for one in overview.features if feature is None],
@@ -202,7 +210,7 @@ def found_batch(batch_id: UUID, request: PageRequest) -> Batch:
 
 def _one(request: PageRequest, row: Batch, *, refused: AppError | None = None) -> HttpResponseBase:
     actor, asked = request.actor, request.GET
-    show, after = asked.get("show"), _place(asked.get("after"))
+    show, after = asked.get("show"), number_in(asked.get("after"))
     if show is not None and show not in SHOWS:
         raise Malformed("There are items of these kinds: wrong, answered, all.")
     overview = overview_of(request)
@@ -212,7 +220,7 @@ def _one(request: PageRequest, row: Batch, *, refused: AppError | None = None) -
         show = show or ("wrong" if wrong or now.left else "all")
         names = names_of({row.author}, actor)
         view = view_of_batch(row, now, names, actor)
-        found = some_results(row, after, states=SHOWS[show], most=ITEMS + 1)
+        found = some_results(row, -1 if after is None else after, states=SHOWS[show], most=ITEMS + 1)
         contract = overview.served(row.feature).effective.fields["input"]
     context = {
         "here": "runs",
@@ -222,9 +230,9 @@ def _one(request: PageRequest, row: Batch, *, refused: AppError | None = None) -
         "show": show,
         "shows": [("wrong", wrong), ("answered", now.succeeded), ("all", row.items)],
         "next_after": found[ITEMS - 1]["place"] if len(found) > ITEMS else None,
-        "later": after >= 0,
+        "later": after is not None,
         "confirm": asked.get("confirm") == "cancel" and view.may_cancel and request.method != "POST",
-        "live_url": f"{request.path}?show={show}" + (f"&after={after}" if after >= 0 else ""),
+        "live_url": f"{request.path}?show={show}" + (f"&after={after}" if after is not None else ""),
         "refused": refused,
     }
     return answer(request, ONE, context, status=refused.status if refused else 200)
@@ -239,18 +247,3 @@ def results(request: PageRequest, batch_id: UUID) -> HttpResponseBase:
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "private, no-store"}
     lines = results_as_csv(row, output_names(row, request.actor), request.actor, request)
     return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _place(text: str | None) -> int:
-    if text is None:
-        return -1
-    if not (text.isascii() and text.isdecimal() and len(text) < 7):
-        raise Malformed("That is no page of this list.")
-    return int(text)
-
-
-def _id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise Malformed("That is no page of this list.") from None

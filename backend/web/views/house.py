@@ -55,18 +55,14 @@ def _act(request: PageRequest) -> HttpResponseBase:
     if act not in ("add", "look"):
         return _moved(request, act, post.get("alias", ""), whole(post.get("revision")))
     form = TargetForm(post)
-    if not form.is_valid():
-        return _models(request, form=form, status=422)
-    try:
+    with form.trying():
         if act == "look":
             return _models(request, form=form, reach=reach_words(rehearse_target(**form.target(), by=actor)))
         target = add_target(**form.target(), by=actor)
-    except (Conflict, Invalid) as error:
-        form.refuse(error)
-        return _models(request, form=form, status=error.status)
-    told = _("%(alias)s means %(model)s from the next run on.") % {"alias": target.alias, "model": target.model}
-    messages.success(request, told)
-    return redirect("web:vendor_models")
+        told = _("%(alias)s means %(model)s from the next run on.") % {"alias": target.alias, "model": target.model}
+        messages.success(request, told)
+        return redirect("web:vendor_models")
+    return _models(request, form=form, status=form.status)
 
 
 def _moved(request: PageRequest, act: str, alias: str, revision: int) -> HttpResponseBase:

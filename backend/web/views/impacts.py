@@ -8,17 +8,16 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from backend.actors import session_uuid
 from backend.web.looking import AskForm, impact_lines, move_words
 from backend.web.pages import PageRequest, answer, for_people
 from backend.web.publishing import titles_for
 from backend.web.reaching import impact_csv, impact_view
+from backend.web.reading import place_in
 from backend.web.tables import csv_answer
 from features.find import find_feature
 from features.impact import find_impact, impacts_of, look
 from features.models import Feature
 from features.overview import published
-from tenants.errors import Conflict, Invalid, Malformed, NotFound
 
 LIST, ONE = "web/vendor_impacts.html", "web/vendor_impact.html"
 PAGE = 30
@@ -33,14 +32,9 @@ def impacts(request: PageRequest, key: str) -> HttpResponseBase:
     if request.method != "POST":
         return _list(request, feature)
     form = _form(request, feature, request.POST)
-    if not form.is_valid():
-        return _list(request, feature, form, status=422)
-    try:
-        asked = look(feature, **form.question(), by=request.actor)
-    except (Invalid, Conflict, NotFound) as error:
-        form.refuse(error)
-        return _list(request, feature, form, status=error.status)
-    return redirect("web:vendor_impact", asked.id)
+    with form.trying():
+        return redirect("web:vendor_impact", look(feature, **form.question(), by=request.actor).id)
+    return _list(request, feature, form)
 
 
 def _form(request: PageRequest, feature: Feature, data: Any = None) -> AskForm:
@@ -50,22 +44,18 @@ def _form(request: PageRequest, feature: Feature, data: Any = None) -> AskForm:
     return AskForm(data, versions=versions, initial={"to": to, "withdraw": row.current})
 
 
-def _list(
-    request: PageRequest, feature: Feature, form: AskForm | None = None, *, status: int = 200
-) -> HttpResponseBase:
-    before = request.GET.get("before")
-    place = session_uuid(before) if before else None
-    if before and place is None:
-        raise Malformed("That is no place in this list.")
+def _list(request: PageRequest, feature: Feature, form: AskForm | None = None) -> HttpResponseBase:
+    form = form or _form(request, feature)
+    place = place_in(request.GET.get("before"))
     with request.actor.present():
         rows = impacts_of(feature).order_by("-id")
         found = list((rows.filter(pk__lt=place) if place else rows)[: PAGE + 1])
         lines = impact_lines(found[:PAGE], request.actor)
     context = {
-        "here": "vendor", "feature": feature, "lines": lines, "form": form or _form(request, feature),
+        "here": "vendor", "feature": feature, "lines": lines, "form": form,
         "older": lines[-1].id if len(found) > PAGE else "", "later": place is not None,
     }  # fmt: skip
-    return answer(request, LIST, context, status=status)
+    return answer(request, LIST, context, status=form.status)
 
 
 @require_safe

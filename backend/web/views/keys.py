@@ -10,9 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from backend.actors import session_uuid
 from backend.web.key_lines import LASTS, ORGANISATION, Key, Place, own_place
 from backend.web.pages import PageRequest, answer, for_members, for_people
+from backend.web.parts import KeyLine
+from backend.web.reading import id_in, moment_in, place_in
 from tenants.actions import limit_key
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound
 from tenants.limits import requests_of_tenant, runs_of_tenant
@@ -25,7 +26,7 @@ LIMITS = ("requests_per_minute", "concurrent_runs")
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def my_keys(request: PageRequest) -> HttpResponseBase:
-    """One's own keys, which act as oneself; operators' too. `?revoke=` a key's id asks before it is done."""
+    """One's own keys, which act as oneself; operators' too. `?revoke=`, `?rotate=` a key's id ask before it is done."""
     return _page(request, own_place(request.actor))
 
 
@@ -43,9 +44,11 @@ def _page(request: PageRequest, place: Place) -> HttpResponseBase:
     try:
         match request.POST.get("act"):
             case "make":
-                row, text = _made(request, place)
+                (row, text), made = _made(request, place), {}
             case "rotate":
-                row, text = place.rotate(_key(request, place, request.POST.get("id")), request.actor)
+                old = _key(request, place, request.POST.get("id"))
+                row, text = place.rotate(old, moment_in(request.POST.get("until"), "until"), request.actor)
+                made = {"rotated": place.find(request.actor, old.id)}
             case "revoke":
                 return _revoked(request, place)
             case "limit":
@@ -54,7 +57,7 @@ def _page(request: PageRequest, place: Place) -> HttpResponseBase:
                 raise Malformed("Say what to do: make, rotate, limit or revoke.")
     except (Invalid, Conflict, Forbidden, NotFound) as error:
         return _show(request, place, error=error, status=error.status)
-    shown = _show(request, place, made={"name": row.name, "text": text, "rotated": request.POST.get("act") == "rotate"})
+    shown = _show(request, place, made={"name": row.name, "text": text, **made})
     shown["Cache-Control"] = "no-store"
     return shown
 
@@ -64,10 +67,11 @@ def _made(request: PageRequest, place: Place) -> tuple[Key, str]:
     name = post.get("name", "").strip()
     if not 1 <= len(name) <= 100:
         raise Invalid(_("Say what the key is for, in at most 100 characters."))
-    if post.get("lasts") not in LASTS:
+    ends = moment_in(post.get("ends"), "expires")
+    if ends is None and post.get("lasts") not in LASTS:
         raise Invalid(_("Choose how long the key lasts."))
-    days = LASTS[post["lasts"]]
-    ends = timezone.now() + timedelta(days=days) if days else None
+    if ends is None and (days := LASTS[post["lasts"]]):
+        ends = timezone.now() + timedelta(days=days)
     scopes = [scope for scope in place.scopes if scope in post.getlist("scope")]
     return place.make(name, scopes, ends, request.actor)
 
@@ -103,17 +107,16 @@ def _show(
     request: PageRequest, place: Place, *, made: dict[str, Any] | None = None, error: AppError | None = None,
     status: int = 200, oob: bool = False,
 ) -> HttpResponseBase:  # fmt: skip
-    asked = request.GET.get("revoke") if request.method != "POST" else None
-    limited = request.GET.get("limits") if request.method != "POST" else request.POST.get("id") if error else None
-    going = place.line(_key(request, place, asked), request.actor) if asked else None
     actor, may_limit = request.actor, place is ORGANISATION
-    limiting = request.method != "POST" or request.POST.get("act") == "limit"
+    opened = {verb: _opened(request, place, verb, error) for verb in ("revoke", "limits", "rotate")}
     context = {
-        **place.context(request.actor),
+        **place.context(request.actor, place_in(request.GET.get("before"))),
         "made": made,
-        "going": going,
+        "going": opened["revoke"],
+        "turned": opened["rotate"],
+        "zone": timezone.get_current_timezone_name(),
         "may_limit": may_limit,
-        "limits": place.line(_key(request, place, limited), actor) if limited and may_limit and limiting else None,
+        "limits": opened["limits"] if may_limit else None,
         "most": (requests_of_tenant(actor.in_tenant()), runs_of_tenant(actor.in_tenant())) if may_limit else None,
         "error": error,
         "typed": request.POST if error else {},
@@ -123,9 +126,15 @@ def _show(
     return answer(request, TEMPLATE, context, part="keys", status=status)
 
 
+def _opened(request: PageRequest, place: Place, verb: str, error: AppError | None) -> KeyLine | None:
+    """The key whose form of a verb is open: by the address, or because what it sent was refused."""
+    posted = error is not None and request.POST.get("act") == {"limits": "limit"}.get(verb, verb)
+    asked = request.POST.get("id") if posted else request.GET.get(verb) if request.method != "POST" else None
+    return place.line(_key(request, place, asked), request.actor) if asked else None
+
+
 def _key(request: PageRequest, place: Place, text: str | None) -> Key:
-    key_id = session_uuid(text)
-    row: Key | None = place.find(request.actor, key_id) if key_id else None
+    row: Key | None = place.find(request.actor, id_in(text))
     if row is None:
         raise NotFound
     return row

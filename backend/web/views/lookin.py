@@ -10,12 +10,13 @@ from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from backend.actors import looking_in, session_uuid, subject_named
+from backend.actors import looking_in, subject_named
 from backend.api.door import moment
 from backend.web.drawing import calls_of, line_of, view_of
 from backend.web.organisations import find_organisation
 from backend.web.pages import PageRequest, answer, for_people
 from backend.web.peopled import in_full
+from backend.web.reading import place_in
 from backend.web.searching import read_search
 from features.actions.policy import policy_now
 from features.availability import features_for
@@ -26,7 +27,6 @@ from features.runs.listing import runs_of_all
 from features.runs.models import Run
 from features.runs.seeking import sought_runs
 from tenants.actor import Actor
-from tenants.errors import Malformed
 from tenants.models import Tenant
 from tenants.subjects import MEMBER_PREFIX, Who, tenant_itself
 from tenants.support import open_to_support
@@ -66,10 +66,7 @@ def _seen(tenant: Tenant, until: datetime) -> dict[str, Any]:
 @within
 def look(request: PageRequest, by: Actor, seen: dict[str, Any]) -> HttpResponseBase:
     """Everybody's runs, newest first; `?feature=`, `?state=`, `?rating=`, `?user=` narrow them, `?before=` goes on."""
-    asked, before = request.GET, request.GET.get("before")
-    place = session_uuid(before) if before else None
-    if before and place is None:
-        raise Malformed("That is no page of this list.")
+    asked, place = request.GET, place_in(request.GET.get("before"))
     with by.present():
         features = list(features_for(by).order_by("title"))
         feature = next((one for one in features if one.key == asked.get("feature")), None)

@@ -8,10 +8,10 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from backend.actors import session_uuid
 from backend.web.membership import invitation_lines, member_lines, roles_to_give
 from backend.web.pages import PageRequest, answer, for_members
-from tenants.actions import change_role, find_member, remove_member
+from backend.web.reading import id_in, place_in
+from tenants.actions import add_member, change_role, find_member, remove_member
 from tenants.errors import AppError, Conflict, Forbidden, Invalid, Malformed, NotFound, TooMany, Unavailable
 from tenants.invitations import invitation_named, invite, revoke_invitation, send_again
 from tenants.models import Member
@@ -45,11 +45,17 @@ def _done(request: PageRequest) -> str:
         case "invite":
             made = invite(email=post.get("email", "").strip(), role=post.get("role", ""), by=actor)
             return _("%(email)s is invited. The link in the mail is good for a week.") % {"email": made.email}
+        case "add":
+            told = {name: post.get(name, "").strip() for name in ("email", "name")}
+            if not 1 <= len(told["email"]) <= 254 or len(told["name"]) > 200 or "@" not in told["email"]:
+                raise Invalid(_("Say their e-mail address, and a name of at most 200 characters if you like."))
+            added = add_member(**told, role=post.get("role", ""), by=actor)
+            return _("%(name)s is a member from now on. Nothing was sent to them: tell them.") % {"name": added.user}
         case "resend":
-            sent = send_again(invitation_named(_id(post.get("id")), actor), by=actor)
+            sent = send_again(invitation_named(id_in(post.get("id")), actor), by=actor)
             return _("%(email)s is mailed a new link. The one before is dead.") % {"email": sent.email}
         case "revoke":
-            row = invitation_named(_id(post.get("id")), actor)
+            row = invitation_named(id_in(post.get("id")), actor)
             revoke_invitation(row, by=actor)
             return _("The invitation of %(email)s is revoked.") % {"email": row.email}
         case "role":
@@ -59,7 +65,7 @@ def _done(request: PageRequest) -> str:
             member = _member(request, post.get("id"))
             remove_member(member, by=actor)
             return _("%(name)s is no longer a member, and their keys have ended.") % {"name": member.user}
-    raise Malformed("Say what to do: invite, resend, revoke, role or remove.")
+    raise Malformed("Say what to do: invite, add, resend, revoke, role or remove.")
 
 
 def _show(
@@ -67,11 +73,14 @@ def _show(
 ) -> HttpResponseBase:
     actor = request.actor
     asked = "" if plain or request.method == "POST" else request.GET.get("remove", "")
-    going = _member(request, asked) if asked else None
+    going, place = _member(request, asked) if asked else None, place_in(request.GET.get("before"))
+    invited, older = invitation_lines(actor, place)
     context: dict[str, Any] = {
         "here": "people",
         "lines": member_lines(actor),
-        "invited": invitation_lines(actor),
+        "invited": invited,
+        "older": older,
+        "later": place is not None,
         "roles": roles_to_give(actor),
         "going": {"id": str(going.id), "name": str(going.user)} if going else None,
         "error": error,
@@ -82,11 +91,4 @@ def _show(
 
 
 def _member(request: PageRequest, text: str | None) -> Member:
-    return find_member(_id(text), request.actor)
-
-
-def _id(text: str | None) -> Any:
-    found = session_uuid(text)
-    if found is None:
-        raise NotFound
-    return found
+    return find_member(id_in(text), request.actor)

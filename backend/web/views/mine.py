@@ -6,7 +6,6 @@ The same page is the organisation's editor at /org/f/, one layer down.
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponseBase
@@ -20,6 +19,7 @@ from backend.web.desk import Desk, Layer
 from backend.web.examples import as_draft, blank_example, example_with, read_example
 from backend.web.pages import PageRequest, for_members, overview_of
 from backend.web.parts import EditBox, NewExample, NewSection, Promoting
+from backend.web.reading import id_in
 from backend.web.rendering import summary_line
 from features.actions.overrides import Saved, rollback_override, save_operation, save_override
 from features.actions.promote import promote
@@ -60,7 +60,7 @@ def _new(desk: Desk) -> NewSection | NewExample | None:
         return NewSection()
     if "run" not in asked:
         return NewExample(blank_example(desk.editing.contracts))
-    run = found_run(_id(asked["run"]), desk.request.actor)
+    run = found_run(id_in(asked["run"]), desk.request.actor)
     if run.feature_id != desk.feature.id or run.input is None:
         raise NotFound
     output = (run.feedback or {}).get("correction") or run.output
@@ -255,10 +255,3 @@ def _refused_example(desk: Desk, error: Invalid | Stale, words: list[str]) -> Ht
     forms = read if read.problems else example_with(read, error.errors)
     new = NewExample(forms, post.get("name", ""), post.get("run", ""), [] if forms.problems else words)
     return desk.answer(new=new, status=error.status, HX_Retarget="#editor")
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None

@@ -8,16 +8,16 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from backend.web.days import month_asked
 from backend.web.filled import Filled
 from backend.web.housekeeping import tenant_lines
 from backend.web.jobs import erased_organisations
 from backend.web.organisation_forms import EraseTenantForm, LimitsForm, NewTenantForm, StateForm
 from backend.web.organisations import find_organisation, organisation_view
 from backend.web.pages import PageRequest, answer, for_people
-from backend.web.spending import month_asked
 from features.resolve import clock
 from tenants.actions import create_tenant, limit_tenant, login_for, set_tenant_state
-from tenants.errors import Conflict, Invalid, Malformed
+from tenants.errors import Malformed
 from tenants.isolation import OPERATOR
 from tenants.models import Tenant
 from tenants.privacy import confirmation, erase_tenant
@@ -35,28 +35,24 @@ def organisations(request: PageRequest) -> HttpResponseBase:
         return _list(request, NewTenantForm())
     request.actor.need("tenant.create")
     form = NewTenantForm(request.POST)
-    if not form.is_valid():
-        return _list(request, form, status=422)
-    given = form.cleaned_data
-    try:
+    with form.trying():
+        given = form.given()
         with request.actor.present():  # without the organisation no login for its owner either
             owner = login_for(given["owner"])
             create_tenant(slug=given["slug"], name=given["name"], owner=owner, by=request.actor)
-    except (Conflict, Invalid) as error:
-        form.refuse(error)
-        return _list(request, form, status=error.status)
-    messages.success(request, _("%(name)s is there. %(owner)s owns it.") % given)
-    return redirect("web:vendor_tenant", given["slug"])
+        messages.success(request, _("%(name)s is there. %(owner)s owns it.") % given)
+        return redirect("web:vendor_tenant", given["slug"])
+    return _list(request, form)
 
 
-def _list(request: PageRequest, form: Filled, *, status: int = 200) -> HttpResponseBase:
+def _list(request: PageRequest, form: Filled) -> HttpResponseBase:
     month = month_asked(request.GET.get("month"), clock(OPERATOR).date())
     may = "tenant.create" in request.actor.can
     context = {
         "here": "tenants", "page": tenant_lines(month, request.actor), "form": form, "may_create": may,
         "erasures": erased_organisations(request.actor),
     }  # fmt: skip
-    return answer(request, LIST, context, status=status)
+    return answer(request, LIST, context, status=form.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -72,15 +68,10 @@ def organisation(request: PageRequest, slug: str) -> HttpResponseBase:
         raise Malformed("Say what to do: state, limits or erase.")
     request.actor.need(f"tenant.{act}")
     form = FORMS[act](request.POST)
-    if not form.is_valid():
-        return _one(request, tenant, {act: form}, status=422)
-    try:
-        told = _acted(act, tenant, form.cleaned_data, request)
-    except (Conflict, Invalid) as error:
-        form.refuse(error)
-        return _one(request, tenant, {act: form}, status=error.status)
-    messages.success(request, told)
-    return redirect(request.path)
+    with form.trying():
+        messages.success(request, _acted(act, tenant, form.given(), request))
+        return redirect(request.path)
+    return _one(request, tenant, {act: form}, status=form.status)
 
 
 FORMS: dict[str, type[Filled]] = {"state": StateForm, "limits": LimitsForm, "erase": EraseTenantForm}

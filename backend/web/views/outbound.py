@@ -11,13 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from backend.actors import session_uuid
 from backend.web.filled import Filled, ProviderKeyForm, RenewForm, WebhookForm
 from backend.web.pages import PageRequest, answer, for_members
 from backend.web.parts import DeliveryLine, ProviderKeyLine, WebhookLine
+from backend.web.reading import id_in, place_in
 from backend.web.telling import author_words
 from tenants.actor import Actor
-from tenants.errors import Conflict, Invalid, Malformed, NotFound
+from tenants.errors import Conflict, Malformed
 from tenants.models import Delivery, ProviderKey, Webhook
 from tenants.people import names_of
 from tenants.provider_keys import (
@@ -55,23 +55,17 @@ def provider_keys(request: PageRequest) -> HttpResponseBase:
     if request.method != "POST":
         return _keys(request)
     if request.POST.get("act") == "end":
-        revoke_provider_key(find_provider_key(_id(request.POST.get("key")), actor), by=actor)
+        revoke_provider_key(find_provider_key(id_in(request.POST.get("key")), actor), by=actor)
         return _done(request, _keys, _("The key has ended. No call is begun with it any more."))
     form = ProviderKeyForm(request.POST)
-    if not form.is_valid():
-        return _keys(request, form=form, status=422)
-    try:
-        add_provider_key(**form.cleaned_data, by=actor)
-    except (Invalid, Conflict) as error:
-        form.refuse(error)
-        return _keys(request, form=form, status=error.status)
-    return _done(request, _keys, _("The key is sealed and used from the next call on."))
+    with form.trying():
+        add_provider_key(**form.given(), by=actor)
+        return _done(request, _keys, _("The key is sealed and used from the next call on."))
+    return _keys(request, form=form)
 
 
-def _keys(
-    request: PageRequest, *, form: Filled | None = None, status: int = 200, plain: bool = False
-) -> HttpResponseBase:
-    actor = request.actor
+def _keys(request: PageRequest, *, form: Filled | None = None, plain: bool = False) -> HttpResponseBase:
+    actor, form = request.actor, form or ProviderKeyForm()
     with actor.present():
         rows = provider_keys_of(actor)
         names = names_of([row.created_by for row in rows], actor)
@@ -84,11 +78,11 @@ def _keys(
     context = {
         "here": "keys",
         "lines": lines,
-        "form": form or ProviderKeyForm(),
+        "form": form,
         "ending": asked.get("end", ""),
         "oob": plain,
     }
-    return answer(request, KEYS, context, part="page", status=status)
+    return answer(request, KEYS, context, part="page", status=form.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -100,23 +94,19 @@ def webhooks(request: PageRequest) -> HttpResponseBase:
     if request.method != "POST":
         return _webhooks(request)
     form = WebhookForm(request.POST)
-    if not form.is_valid():
-        return _webhooks(request, form=form, status=422)
-    try:
-        row, secret = add_webhook(**form.cleaned_data, by=actor)
-    except (Invalid, Conflict) as error:
-        form.refuse(error)
-        return _webhooks(request, form=form, status=error.status)
-    return _webhook(request, row, secret=secret, HX_Push_Url=reverse("web:org_webhook", args=[row.id]))
+    with form.trying():
+        row, secret = add_webhook(**form.given(), by=actor)
+        return _webhook(request, row, secret=secret, HX_Push_Url=reverse("web:org_webhook", args=[row.id]))
+    return _webhooks(request, form=form)
 
 
-def _webhooks(request: PageRequest, *, form: Filled | None = None, status: int = 200) -> HttpResponseBase:
-    actor = request.actor
+def _webhooks(request: PageRequest, *, form: Filled | None = None) -> HttpResponseBase:
+    actor, form = request.actor, form or WebhookForm()
     with actor.present():
         rows = webhooks_of(actor)
         names = names_of([row.created_by for row in rows], actor)
-    context = {"here": "keys", "lines": [_line(row, names, actor) for row in rows], "form": form or WebhookForm()}
-    return answer(request, WEBHOOKS, context, part="page", status=status)
+    context = {"here": "keys", "lines": [_line(row, names, actor) for row in rows], "form": form}
+    return answer(request, WEBHOOKS, context, part="page", status=form.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -138,13 +128,10 @@ def _act(request: PageRequest, row: Webhook) -> HttpResponseBase:
     match post.get("act"):
         case "save":
             form = WebhookForm(post)
-            try:
-                if form.is_valid():
-                    change_webhook(row, **form.cleaned_data, by=actor)
-                    return _again(request, row, _("Saved. It counts from the next event on."))
-            except Invalid as error:
-                form.refuse(error)
-            return _webhook(request, row, form=form, status=422)
+            with form.trying():
+                change_webhook(row, **form.given(), by=actor)
+                return _again(request, row, _("Saved. It counts from the next event on."))
+            return _webhook(request, row, form=form, status=form.status)
         case "renew":
             hours = RenewForm(post)
             if not hours.is_valid():
@@ -161,7 +148,7 @@ def _act(request: PageRequest, row: Webhook) -> HttpResponseBase:
             send_test(row, by=actor)
             return _again(request, row, _("A test event is on its way. What becomes of it stands below."))
         case "resend":
-            resend(find_delivery(row, _id(post.get("delivery")), actor), by=actor)
+            resend(find_delivery(row, id_in(post.get("delivery")), actor), by=actor)
             return _again(request, row, _("It is sent again, under the same id."))
         case "remove":
             remove_webhook(row, by=actor)
@@ -189,7 +176,7 @@ def _webhook(
     state = asked.get("state", "") if asked.get("state") in STATES else ""
     with actor.present():
         names = names_of([row.created_by], actor)
-        found = deliveries_to(row, state=state, before=session_uuid(asked.get("before")), most=PAGE + 1)
+        found = deliveries_to(row, state=state, before=place_in(asked.get("before")), most=PAGE + 1)
     initial = {"url": row.url, "description": row.description, "events": row.events}
     context = {
         "here": "keys", "webhook": _line(row, names, actor), "form": form or WebhookForm(initial=initial),
@@ -206,13 +193,6 @@ def _done(request: PageRequest, show: Any, told: str) -> HttpResponseBase:
     messages.success(request, told)
     made: HttpResponseBase = show(request, plain=True) if request.htmx else redirect(request.path)
     return made
-
-
-def _id(text: str | None) -> Any:
-    number = session_uuid(text)
-    if number is None:
-        raise NotFound
-    return number
 
 
 def _key_line(row: ProviderKey, used: bool, names: dict[str, str], actor: Actor) -> ProviderKeyLine:

@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
@@ -10,9 +11,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from backend.actors import subject_named
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Passing
-from backend.web.passing import do_hand, handing, leaving, read_hand
+from backend.web.passing import do_hand, do_leave, handing, leaving, read_hand
 from backend.web.peopled import asked_of, line_of_person, looked_at
-from features.actions.people import inherit_for, leave_to
+from backend.web.reading import moment_in, number_in
+from features.actions.people import inherit_for
 from features.actions.pins import end_pin_of
 from features.models import Feature
 from features.people import Kind, Person, Show, colleagues_of, people_of, person_named
@@ -33,14 +35,12 @@ def people(request: PageRequest) -> HttpResponseBase:
     asked = request.GET
     kind = asked["kind"] if asked.get("kind") in KINDS else "members"
     show: Show = next((one for one in SHOWS if one == asked.get("show")), "all")
-    after = asked.get("after", "0")
-    if not (after.isascii() and after.isdecimal() and len(after) < 8):
-        raise Malformed("That is no page of this list.")
+    after = number_in(asked.get("after")) or 0
     search = asked.get("q", "").strip()[:100]
-    found = people_of(request.actor, KINDS[kind], show=show, search=search, after=int(after), most=PAGE)
+    found = people_of(request.actor, KINDS[kind], show=show, search=search, after=after, most=PAGE)
     lines = [line_of_person(one, request.actor) for one in found.people]
     query = asked.copy()
-    query["after"] = str(int(after) + PAGE)
+    query["after"] = str(after + PAGE)
     held = [line for line in lines if any(own.stay and own.stay.kind == "held" for own in line.own)]
     context = {
         "here": "people", "lines": lines, "kind": kind, "show": show, "search": search,
@@ -55,7 +55,7 @@ def people(request: PageRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_members
 def person(request: PageRequest, key: str) -> HttpResponseBase:
-    """One of them. `?feature=` shows exactly what they are served, `?confirm=` what an act would do."""
+    """One of them. `?feature=` shows what they are served, `?at=` what they were then, `?confirm=` what an act does."""
     request.actor.need("behavior.others")
     who = subject_named(request.actor, key)
     if request.method == "POST":
@@ -93,7 +93,7 @@ def _leave(request: PageRequest, who: Who, name: str) -> HttpResponseBase:
     post, actor = request.POST, request.actor
     to = subject_named(actor, post.get("to", ""))
     try:
-        left = leave_to(who, to, replace=post.get("replace") == "yes", by=actor)
+        left = do_leave(person_named(actor, who), to, post, actor)
     except (Invalid, Conflict, NotFound) as error:
         return _show(request, who, status=error.status)
     other = person_named(actor, to).name
@@ -140,12 +140,18 @@ def _show(
     chosen, confirm = asked.get("feature"), asked.get("confirm", "")
     feature = _feature(request, chosen) if chosen else None
     own = next((one for one in found.own if feature and one.feature.id == feature.id), None)
+    try:
+        looked = looked_at(own, actor, moment_in(asked.get("at"), "at")) if own and not confirm else None
+    except (Invalid, NotFound) as refused:
+        looked, error, status = looked_at(own, actor) if own else None, refused, refused.status
     may_pass = "override.others" in actor.can
     everybody = colleagues_of(actor) if found.own and may_pass else ()
     context = {
         "here": "people",
         "person": line_of_person(found, actor),
-        "looked": looked_at(own, actor) if own and not confirm else None,
+        "looked": looked,
+        "at": asked.get("at", ""),
+        "zone": timezone.get_current_timezone_name(),
         "asked": asked_of(confirm, found, own) if request.method != "POST" else None,
         "passing": _passing(request, found, feature, asked) if may_pass else None,
         "error": {"title": error.title, "detail": error.detail} if error else None,
@@ -165,7 +171,7 @@ def _passing(request: PageRequest, person: Person, feature: Feature | None, aske
         return handing(feature, person, read_hand(asked), actor)
     if act == "leave" and (key := asked.get("to")):
         to = person_named(actor, subject_named(actor, key))
-        return leaving(person, to, replace=asked.get("replace") == "yes", by=actor)
+        return leaving(person, to, asked, actor)
     return None
 
 

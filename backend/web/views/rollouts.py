@@ -16,6 +16,7 @@ from backend.web.confirming import whole
 from backend.web.pages import PageRequest, answer, for_people
 from backend.web.publishing import compare, compared, feature_line, titles_for, version_line
 from backend.web.reaching import impact_csv, impact_view
+from backend.web.reading import page_of, place_in
 from backend.web.rolling import head_of, live_of, log_of
 from backend.web.rollout_form import START, changed, drawn, read_rollout
 from backend.web.tables import csv_answer
@@ -33,6 +34,7 @@ from tenants.people import names_of
 from .approvals import asked_for
 
 NEW_TABS, TABS = ("changes", "impact", "steps"), ("live", "impact", "changes", "log")
+NEXT = {Rollout.State.RUNNING.value: "pause", Rollout.State.PAUSED.value: "resume"}  # what can be done with a word why
 LISTED = 50
 OFFERED = 5  # versions of a feature to choose from, the newest; its page has all of them
 
@@ -40,16 +42,19 @@ OFFERED = 5  # versions of a feature to choose from, the newest; its page has al
 @require_safe
 @for_people
 def rollouts(request: PageRequest) -> HttpResponseBase:
-    """The rollouts that are under way, then those that ended, the newest first."""
-    actor = request.actor
+    """The rollouts that are under way, then those that ended, the newest first; `?before=` goes on."""
+    actor, place = request.actor, place_in(request.GET.get("before"))
     actor.need("rollout.read")
     with actor.present():
-        rows = list(rollouts_of().order_by("-id")[:LISTED])
+        rows, older = page_of(rollouts_of(), place, LISTED)
         names = names_of({row.author for row in rows}, actor)
         named = named_in(*(row for row in rows if row.state == Rollout.State.RUNNING))
         heads = [head_of(row, names, named) for row in rows]
     may = "rollout.manage" in actor.can
-    context = {"here": "rollouts", "rollouts": sorted(heads, key=lambda head: not head.open), "may": may}
+    context = {
+        "here": "rollouts", "rollouts": sorted(heads, key=lambda head: not head.open), "may": may, "older": older,
+        "later": place is not None,
+    }  # fmt: skip
     return answer(request, "web/rollouts.html", context)
 
 
@@ -139,7 +144,7 @@ def _new(
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_people
 def rollout(request: PageRequest, rollout_id: UUID) -> HttpResponseBase:
-    """A rollout: live, its impact, what changes, its log; `?confirm=` names whom an act would move."""
+    """A rollout: live, its impact, what changes, its log; `?confirm=` names whom an act would move, or asks why."""
     row = find_rollout(rollout_id, request.actor)
     if request.method == "POST":
         return _act(request, row)
@@ -194,6 +199,7 @@ def _show(request: PageRequest, row: Rollout, *, refused: AppError | None = None
             "places": places_part(where, request.GET) if tab == "live" else None,
             "log": log if tab == "log" else None,
             "confirm": asked if possible else "",
+            "saying": asked if may and asked == NEXT.get(row.state) else "",
             "moves": whom_it_moves(where, asked) if possible else [],
             "refused": refused,
             "oob": bool(request.htmx),

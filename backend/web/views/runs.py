@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from backend.actors import subject_named
 from backend.web.drawing import calls_of, feature_page, line_of, origins_of, view_of
 from backend.web.pages import PageRequest, answer, for_members, overview_of
+from backend.web.reading import place_in
 from backend.web.rendering import copy_text, render_output
 from backend.web.searching import read_search
 from features.people import Person, person_named
@@ -49,10 +50,10 @@ def runs(request: PageRequest) -> HttpResponseBase:
 
     `?user=` are another's, for admins.
     """
-    actor, asked, before = request.actor, request.GET, _id(request.GET.get("before"))
+    actor, asked, before = request.actor, request.GET, place_in(request.GET.get("before"))
     overview = overview_of(request)
     feature = overview.feature(asked["feature"]) if asked.get("feature") else None
-    person = _person(asked.get("user"), actor)
+    person = person_asked(asked.get("user"), actor)
     search = read_search(asked, feature)
     search = replace(search, sought=replace(search.sought, who=person.who if person else None))
     with actor.present():
@@ -164,16 +165,9 @@ def _after(request: PageRequest, run_id: UUID, *, oob: bool) -> HttpResponseBase
     return answer(request, "web/use.html", context, part="output")
 
 
-def _person(key: str | None, actor: Actor) -> Person | None:
+def person_asked(key: str | None, actor: Actor) -> Person | None:
     """Whose runs are asked for, where it is not one's own. Raises Forbidden and NotFound."""
     if not key:
         return None
     actor.need("run.others")
     return person_named(actor, subject_named(actor, key))
-
-
-def _id(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise Malformed("That is no page of this list.") from None

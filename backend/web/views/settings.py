@@ -12,7 +12,6 @@ from backend.web.filled import PolicyForm
 from backend.web.pages import PageRequest, answer, for_members
 from features.actions.policy import policy_now, set_policy
 from features.models import Policy
-from tenants.errors import Invalid
 from tenants.limits import requests_of_tenant, runs_of_tenant
 
 TEMPLATE = "web/settings.html"
@@ -26,30 +25,25 @@ def settings(request: PageRequest) -> HttpResponseBase:
     if request.method != "POST":
         return _show(request)
     form = PolicyForm(request.POST)
-    if not form.is_valid():
-        return _show(request, form, status=422)
-    given = form.cleaned_data
-    try:
+    with form.trying():
+        given = form.given()
         set_policy(
             users_may_pin=given["days"] if given["pins"] == "days" else given["pins"], store=given["store"],
             users_may_override=given["users_may_override"], retention_days=given["retention_days"], by=request.actor,
         )  # fmt: skip
-    except Invalid as error:
-        form.refuse(error)
-        return _show(request, form, status=error.status)
-    messages.success(request, _("Saved. It counts at everybody's next request."))
-    return _show(request, oob=True) if request.htmx else redirect("web:org_settings")
+        messages.success(request, _("Saved. It counts at everybody's next request."))
+        return _show(request, oob=True) if request.htmx else redirect("web:org_settings")
+    return _show(request, form)
 
 
-def _show(
-    request: PageRequest, form: PolicyForm | None = None, *, status: int = 200, oob: bool = False
-) -> HttpResponseBase:
+def _show(request: PageRequest, form: PolicyForm | None = None, *, oob: bool = False) -> HttpResponseBase:
     tenant = request.actor.in_tenant()
     with request.actor.present():
         policy = policy_now()
     limits = {"requests": requests_of_tenant(tenant), "runs": runs_of_tenant(tenant)}
-    context = {"here": "settings", "form": form or PolicyForm(initial=_initial(policy)), "limits": limits, "oob": oob}
-    return answer(request, TEMPLATE, context, part="page", status=status)
+    form = form or PolicyForm(initial=_initial(policy))
+    context = {"here": "settings", "form": form, "limits": limits, "oob": oob}
+    return answer(request, TEMPLATE, context, part="page", status=form.status)
 
 
 def _initial(policy: Policy) -> dict[str, Any]:

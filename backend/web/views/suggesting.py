@@ -18,6 +18,7 @@ from backend.web.comparing import pieces
 from backend.web.desk import Desk
 from backend.web.drawing import failure_of, receipt_of
 from backend.web.parts import Failure, SuggestedLine, Suggesting
+from backend.web.reading import id_in
 from backend.web.trying import place_of, trial_of
 from features.actions.overrides import delete_override, rollback_override, save_override
 from features.runs.bells import ring
@@ -45,7 +46,7 @@ def show(desk: Desk) -> HttpResponseBase:
     found, chosen = _found(desk, asked.get("suggest", "")), asked.getlist("op") or None
     if "preview" not in asked:
         return _answer(desk, found, chosen)
-    return _answer(desk, found, chosen, preview=_id(asked["preview"]), place=place_of(asked.get("input", "")))
+    return _answer(desk, found, chosen, preview=id_in(asked["preview"]), place=place_of(asked.get("input", "")))
 
 
 def _ask(desk: Desk) -> HttpResponseBase:
@@ -128,17 +129,10 @@ def _some(chosen: Collection[str]) -> Collection[str]:
 
 def _found(desk: Desk, text: str) -> Suggestion:
     """A suggestion of one's own for this layer. Raises NotFound for every other."""
-    found = suggestion_of(desk.feature, _id(text), by=desk.request.actor)
+    found = suggestion_of(desk.feature, id_in(text), by=desk.request.actor)
     if found.layer != desk.layer:
         raise NotFound
     return found
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None
 
 
 def _address(desk: Desk, found: Suggestion, chosen: Collection[str] | None) -> str:

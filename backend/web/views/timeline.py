@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponseBase, QueryDict
@@ -19,6 +18,7 @@ from backend.web.lanes import began, picture
 from backend.web.moments import Past, past_of, then_of
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Picture
+from backend.web.reading import id_in
 from backend.web.templatetags.b import exactly
 from backend.web.trying import place_of, trial_of
 from features.actions.overrides import Expected, Layer, whose
@@ -74,7 +74,7 @@ def _show(
         if confirmation and asked.get("preview"):
             address = f"{request.path}{confirmation.query}&preview="
             number = place_of(asked.get("input", ""))
-            trial = trial_of(_id(asked["preview"]), number, past.now, actor, address=address)
+            trial = trial_of(id_in(asked["preview"]), number, past.now, actor, address=address)
         older = past.history.older
         span = request.GET.get("span", "month")
         context = {
@@ -147,7 +147,7 @@ def _undo(request: PageRequest, feature: Feature, layer: Layer, post: QueryDict)
     with request.actor.present():
         if etag_of(pin_now(feature, whose(layer, request.actor))) != expected.etag:
             raise Stale(_("It has changed since: there is nothing to undo any more."))
-        return restore_pin(feature, layer, _id(post.get("former", "")), by=request.actor).moved
+        return restore_pin(feature, layer, id_in(post.get("former", "")), by=request.actor).moved
 
 
 ACTS: dict[str, Callable[[PageRequest, Feature, Layer, QueryDict], Moved]] = {
@@ -159,7 +159,7 @@ def _try(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBa
     """Answer one's last inputs with what is served now and with what would be. Only when asked, since it costs."""
     post, asked = request.POST, {name: request.POST[name] for name in ASKED if name in request.POST}
     wishes: dict[str, dict[str, Any]] = {
-        "restore": {"restore": {"run": _id(asked["run"])} if asked.get("run") else {"at": _moment(post.get("at"))}},
+        "restore": {"restore": {"run": id_in(asked["run"])} if asked.get("run") else {"at": _moment(post.get("at"))}},
         "pin": {"pin": {"kind": "base", "version": whole(asked["version"]) if asked.get("version") else None}},
         "unpin": {},
     }
@@ -209,13 +209,6 @@ def _reason(post: QueryDict) -> str:
     return post.get("reason", "").strip()[:REASON]
 
 
-def _id(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None
-
-
 def _moment(text: str | None) -> datetime | None:
     if not text:
         return None
@@ -230,10 +223,7 @@ def _run(request: PageRequest, feature: Feature, layer: Layer, text: str | None)
     """One's own run of this feature: what somebody else was served is not one's to go back to."""
     if not text or layer == "tenant":
         return None
-    try:
-        run = found_run(UUID(text), request.actor)
-    except ValueError:
-        raise NotFound from None
+    run = found_run(id_in(text), request.actor)
     if run.feature_id != feature.id or run.subject_id != request.actor.acting_for().id:
         raise NotFound
     return run

@@ -1,7 +1,6 @@
 """An upgrade: why one is still on the old version, what the new one would do, and deciding; for me or for all of us."""
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpResponseBase
@@ -13,6 +12,7 @@ from backend.web.confirming import whole
 from backend.web.drawing import feature_page
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Verdict
+from backend.web.reading import id_in
 from backend.web.telling import author_words
 from backend.web.trying import INPUTS, place_of, trial_of
 from backend.web.upgrading import Upgrading
@@ -166,10 +166,7 @@ def _try(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBa
 def _trial(request: PageRequest, feature: Feature, layer: Layer, text: str) -> HttpResponseBase:
     page = Upgrading.of(feature, layer, request.actor)
     number, address = place_of(request.GET.get("input", "")), f"{request.path}?preview="
-    try:
-        trial = trial_of(UUID(text), number, page.found.after, request.actor, address=address)
-    except ValueError:
-        raise NotFound from None
+    trial = trial_of(id_in(text), number, page.found.after, request.actor, address=address)
     return answer(request, TEMPLATE, {**_base(request, page), "trial": trial}, part="trial")
 
 

@@ -8,10 +8,12 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from backend.actors import session_uuid, subject_named
+from backend.actors import subject_named
+from backend.web.days import Days, DaysForm, days_asked
 from backend.web.filled import AmountsForm, BudgetForm, Filled
 from backend.web.pages import PageRequest, answer, for_members, for_people, overview_of
-from backend.web.spending import GROUPS, Month, budget_lines, month_asked, typed, usage_page, used_lines
+from backend.web.reading import id_in
+from backend.web.spending import GROUPS, budget_lines, typed, usage_page, used_lines
 from backend.web.tables import csv_answer, table
 from backend.web.vendor_spending import GROUPS as VENDOR_GROUPS
 from backend.web.vendor_spending import vendor_usage_csv, vendor_usage_page
@@ -21,7 +23,7 @@ from features.runs.budgets import add_budget, budgets_of, change_budget, find_bu
 from features.runs.models import Budget
 from features.runs.usage import By, used
 from tenants.actor import Actor
-from tenants.errors import Conflict, Invalid, Malformed, NotFound
+from tenants.errors import Malformed
 from tenants.isolation import OPERATOR
 from tenants.people import member_called
 from tenants.subjects import Who
@@ -32,51 +34,61 @@ BUDGETS = "web/budgets.html"
 @require_safe
 @for_members
 def usage(request: PageRequest) -> HttpResponseBase:
-    """A month: `?month=2026-11`, and `?by=` feature, user, model, layer or day."""
-    month, by = _asked(request)
+    """A month: `?month=2026-11`, or `?since=` and `?until=`; and `?by=` feature, user, model, layer or day."""
+    days, form, by = _asked(request)
     with request.actor.present():
-        shown = usage_page(overview_of(request), month, by)
-    return answer(request, "web/usage.html", {"here": "usage", "usage": shown}, part="where")
+        shown = usage_page(overview_of(request), days, by)
+    context = {"here": "usage", "usage": shown, "form": form}
+    return answer(request, "web/usage.html", context, part="where", status=form.status)
 
 
 @require_safe
 @for_members
 def usage_csv(request: PageRequest) -> HttpResponseBase:
     """The same rows to take away, in whole numbers: tokens, and money in millionths of the currency."""
-    month, by = _asked(request)
+    days, form, by = _asked(request)
+    _refuse_no_days(form)
     with request.actor.present():
-        rows = used(request.actor.tenant_id, by, since=month.since, until=month.until)
+        rows = used(request.actor.tenant_id, by, since=days.since, until=days.until)
         titles = {line.key: line.title for line in used_lines(rows, by, overview_of(request))}
     head = [by, "name", "runs", "cached", "repaired", "input_tokens", "cached_input_tokens", "output_tokens"]
     text = table([*head, "cost_micro", "base_tokens", "tenant_tokens", "user_tokens"], (
         [row.key, titles[row.key], row.runs, row.cached, row.repaired, row.input_tokens, row.cached_input_tokens,
          row.output_tokens, row.cost, row.base_tokens, row.tenant_tokens, row.user_tokens] for row in rows
     ))  # fmt: skip
-    return csv_answer(f"usage-{month.key}-by-{by}", text)
+    return csv_answer(f"usage-{days.file}-by-{by}", text)
 
 
-def _asked(request: PageRequest) -> tuple[Month, By]:
+def _asked(request: PageRequest) -> tuple[Days, DaysForm, By]:
     request.actor.need("usage.read")
-    month = month_asked(request.GET.get("month"), clock().date())
+    days, form = days_asked(request.GET.dict(), clock().date())
     by = next((one for one in GROUPS if one == request.GET.get("by", "feature")), None)
     if by is None:
         raise Malformed(_("Usage is shown by feature, user, model, layer or day."))
-    return month, by
+    return days, form, by
+
+
+def _refuse_no_days(form: DaysForm) -> None:
+    """A file is not made of other days than those asked for. Raises Malformed."""
+    if form.is_bound and form.errors:
+        raise Malformed(" ".join(str(wrong) for told in form.errors.values() for wrong in told))
 
 
 @require_safe
 @for_people
 def vendor_usage(request: PageRequest) -> HttpResponseBase:
-    """A month of every organisation, for operators: `?month=`, `?by=` tenant, feature, model or day, `?format=csv`."""
+    """The same of every organisation, for operators; `?by=` tenant, feature, model or day, `?format=csv`."""
     request.actor.need("usage.vendor")
-    month = month_asked(request.GET.get("month"), clock(OPERATOR).date())
+    days, form = days_asked(request.GET.dict(), clock(OPERATOR).date())
     by = next((one for one in VENDOR_GROUPS if one == request.GET.get("by", "tenant")), None)
     if by is None:
         raise Malformed(_("Usage is shown by tenant, feature, model or day."))
     if request.GET.get("format") == "csv":
-        return csv_answer(f"usage-{month.key}-by-{by}", vendor_usage_csv(month, by, request.actor))
-    shown = vendor_usage_page(month, by, request.actor)
-    return answer(request, "web/vendor_usage.html", {"here": "tenants", "usage": shown}, part="where")
+        _refuse_no_days(form)
+        return csv_answer(f"usage-{days.file}-by-{by}", vendor_usage_csv(days, by, request.actor))
+    shown = vendor_usage_page(days, by, request.actor)
+    context = {"here": "tenants", "usage": shown, "form": form}
+    return answer(request, "web/vendor_usage.html", context, part="where", status=form.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -94,29 +106,23 @@ def _act(request: PageRequest) -> HttpResponseBase:
     match post.get("act"):
         case "add":
             form: Filled = _new(request, post)
-            if not form.is_valid():
-                return _budgets(request, form=form, status=422)
-            try:
-                _add(form.cleaned_data, actor)
-            except (Invalid, Conflict, NotFound, Malformed) as error:
-                form.refuse(error)
-                return _budgets(request, form=form, status=error.status)
-            told = _("The budget binds from the next call on. What was spent already counts.")
+            with form.trying():
+                _add(form.given(), actor)
+                return _done(request, _("The budget binds from the next call on. What was spent already counts."))
+            return _budgets(request, form=form, status=form.status)
         case "change":
             budget, form = _budget(request), AmountsForm(post, prefix="amounts")
-            if not form.is_valid():
-                return _budgets(request, amounts=form, status=422)
-            try:
-                change_budget(budget, **form.cleaned_data, by=actor)
-            except Invalid as error:
-                form.refuse(error)
-                return _budgets(request, amounts=form, status=error.status)
-            told = _("The amounts bind from the next call on.")
+            with form.trying():
+                change_budget(budget, **form.given(), by=actor)
+                return _done(request, _("The amounts bind from the next call on."))
+            return _budgets(request, amounts=form, status=form.status)
         case "remove":
             remove_budget(_budget(request), by=actor)
-            told = _("The budget is gone.")
-        case _:
-            raise Malformed(_("Say what to do: add, change or remove."))
+            return _done(request, _("The budget is gone."))
+    raise Malformed(_("Say what to do: add, change or remove."))
+
+
+def _done(request: PageRequest, told: str) -> HttpResponseBase:
     messages.success(request, told)
     return _budgets(request, plain=True, oob=True) if request.htmx else redirect("web:org_budgets")
 
@@ -138,10 +144,7 @@ def _person(text: str, actor: Actor) -> Who:
 
 
 def _budget(request: PageRequest) -> Budget:
-    number = session_uuid(request.POST.get("budget"))
-    if number is None:
-        raise NotFound
-    return find_budget(number, request.actor)
+    return find_budget(id_in(request.POST.get("budget")), request.actor)
 
 
 def _new(request: PageRequest, data: Any = None) -> BudgetForm:

@@ -2,7 +2,6 @@
 
 from statistics import median
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import redirect
@@ -13,12 +12,14 @@ from backend.web.drawing import feature_page, line_of, money, view_of
 from backend.web.forms import InputForm, blank_form, read_form
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import RunLine, Sample
+from backend.web.reading import id_in
 from backend.web.rendering import summary_line
 from features.models import Feature
 from features.runs.accept import accept
 from features.runs.bells import ring
 from features.runs.listing import my_runs
 from features.runs.models import Run, State
+from features.runs.taking import Asked
 from features.samples import samples_for
 from tenants.actor import Actor
 from tenants.errors import AppError, NotFound
@@ -54,7 +55,7 @@ def _run(request: PageRequest, feature: Feature) -> HttpResponseBase:
     if form.problems:
         return _refused(request, feature, form, 422)
     try:
-        run_id = accept(feature, form.value, by=actor).run_id
+        run_id = accept(feature, form.value, asked=_asked(request), by=actor).run_id
     except AppError as error:
         told = {"title": error.title, "detail": error.detail, "request": request.id}
         form = form.with_problems(error.errors)
@@ -93,8 +94,14 @@ def _context(
             "usually": _usually(earlier),
             "earlier": [line_of(row) for row in earlier],
             "run": view_of(run, actor) if run else None,
+            "asked": _asked(request),
             "error": None,
         }
+
+
+def _asked(request: PageRequest) -> Asked:
+    """What somebody asks of a run beside its input: that nothing of it is kept, that the model answers anew."""
+    return Asked(store=request.POST.get("unstored") != "yes", fresh=request.POST.get("fresh") == "yes")
 
 
 def earlier_of(feature: Feature, actor: Actor) -> list[RunLine]:
@@ -110,10 +117,7 @@ def _chosen(request: PageRequest, feature: Feature) -> Run | None:
     text = request.GET.get("run")
     if text is None:
         return None
-    try:
-        run = found_run(UUID(text), request.actor)
-    except ValueError:
-        raise NotFound from None
+    run = found_run(id_in(text), request.actor)
     if run.feature_id != feature.id:
         raise NotFound
     return run

@@ -43,14 +43,14 @@ class LivedIn:
         """(name of the address, path) of every page, by who looks at it."""
         member = [
             ("home", "/"), ("use", "/f/greet"), ("mine", "/f/greet/mine"), ("mine", "/f/greet/mine?edit=vars.tone"),
-            ("mine", "/f/greet/mine?revisions=1"), ("timeline", "/f/greet/timeline"), ("upgrade", "/f/greet/upgrade"),
+            ("mine", "/f/greet/mine?revisions=1"), ("try", "/f/greet/try"), ("timeline", "/f/greet/timeline"), ("upgrade", "/f/greet/upgrade"),
             ("runs", "/runs"), ("run", "/runs/{run}"), ("run", "/runs/{failed}"), ("notices", "/notices"),
             ("compare", "/runs/compare?a={run}&b={second}"), ("correct", "/runs/{run}/correct"), ("me", "/me"),
             ("my_keys", "/me/keys"), ("batch_new", "/f/greet/batches"), ("batches", "/batches"),
             ("batch", "/batches/{batch}"), ("batch", "/batches/{batch}?show=all"), ("batch", "/batches/{waiting}?confirm=cancel"),
         ]  # fmt: skip
         owner = [
-            ("org_mine", "/org/f/greet"), ("org_timeline", "/org/f/greet/timeline"), ("org_upgrade", "/org/f/greet/upgrade"),
+            ("org_mine", "/org/f/greet"), ("org_timeline", "/org/f/greet/timeline"), ("org_try", "/org/f/greet/try"), ("org_upgrade", "/org/f/greet/upgrade"),
             ("org_conflicts", "/org/conflicts"), ("org_people", "/org/people"), ("org_people", "/org/people?kind=users"),
             ("org_person", "/org/people/{subject}"), ("org_person", "/org/people/{subject}?feature=greet"),
             ("runs", "/runs?user={subject}"),

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from tenants.actor import Actor
 from tests.cast import Cast
@@ -26,7 +28,7 @@ def text_of(answer: Any) -> str:
 
 def id_of(person: Person, path: str, name: str) -> str:
     row = next(row for row in person.see(path).split("<tr>") if f">{name}<" in row)
-    found = re.search(r'name="id" value="([^"]+)"', row)
+    found = re.search(r'revoke=([^"]+)"', row)
     assert found
     return found[1]
 
@@ -73,8 +75,33 @@ def test_a_rotated_key_works_beside_the_new_one(at_desk: Sit, cast: Cast) -> Non
     alice = at_desk(cast.alice)
     old = text_of(alice.send(MINE, **MAKE))
     rotated = alice.send(MINE, act="rotate", id=id_of(alice, MINE, "shop"))
-    assert "The old one works for another day." in words(rotated)
+    assert "The old one works too, and ends" in words(rotated)
     assert [Knock(text, {}).get("/me").status_code for text in (old, text_of(rotated))] == [200, 200]
+
+
+def test_a_key_ends_and_an_old_one_lives_on_until_the_moment_that_one_says(at_desk: Sit, cast: Cast) -> None:
+    alice = at_desk(cast.alice)
+    ends, until = (timezone.now() + timedelta(days=days) for days in (400, 3))
+    text = text_of(alice.send(MINE, **{**MAKE, "lasts": "30", "ends": f"{ends:%Y-%m-%dT%H:%M}"}))
+    row = id_of(alice, MINE, "shop")
+    asked = words(alice.part(f"{MINE}?rotate={row}"))
+    assert "Rotate “shop”?" in asked and "Empty: in a day." in asked
+    expires = {key["id"]: key["expires"] for key in Knock(text, {}).get("/keys").json()["items"]}
+    assert expires[row].startswith(f"{ends:%Y-%m-%dT%H:%M}")
+    newer = Knock(text_of(alice.send(MINE, act="rotate", id=row, until=f"{until:%Y-%m-%dT%H:%M}")), {})
+    expires = {key["id"]: key["expires"] for key in newer.get("/keys").json()["items"]}
+    assert expires[row].startswith(f"{until:%Y-%m-%dT%H:%M}")
+
+
+@pytest.mark.parametrize(("until", "told"), [("soon", "That is no moment"), ("2020-01-01T10:00", "cannot live until")])
+def test_a_moment_that_cannot_be_is_said_beside_the_open_form_and_nothing_is_made(
+    until: str, told: str, at_desk: Sit, cast: Cast
+) -> None:
+    alice = at_desk(cast.alice)
+    alice.send(MINE, **MAKE)
+    refused = alice.send(MINE, act="rotate", id=id_of(alice, MINE, "shop"), until=until)
+    assert refused.status_code == 422 and told in words(refused) and "Rotate “shop”?" in words(refused)
+    assert f'value="{until}"' in refused.content.decode() and "rotated" not in words(alice.see(MINE))
 
 
 def test_revoking_names_what_stops_and_then_it_does(at_desk: Sit, cast: Cast) -> None:

@@ -46,6 +46,17 @@ def test_what_is_refused_is_said_and_what_was_typed_is_kept(at_desk: Sit, cast: 
     assert 'value="bob@acme.example"' in refused.content.decode()
 
 
+def test_somebody_is_added_at_once_and_no_mail_goes_out(at_desk: Sit, cast: Cast) -> None:
+    ada = at_desk(cast.ada)
+    added = words(ada.send(PAGE, act="add", email="carl@acme.example", name="Carl", role="viewer"))
+    assert "Carl is a member from now on." in added and "Carl carl@acme.example" in added and not mail.outbox
+    again = ada.send(PAGE, act="add", email="carl@acme.example", role="viewer")
+    assert again.status_code == 409 and '<details class="b-card" open>' in again.content.decode()
+    nobody = ada.send(PAGE, act="add", email="carl", role="viewer")
+    assert nobody.status_code == 422 and "Say their e-mail address" in words(nobody)
+    assert at_desk(cast.alice).send(PAGE, act="add", email="eve@acme.example", role="viewer").status_code == 403
+
+
 def test_a_role_is_given(at_desk: Sit, cast: Cast) -> None:
     ada = at_desk(cast.ada)
     assert "Bob is viewer now." in words(ada.send(PAGE, act="role", id=id_of(cast.bob), role="viewer"))

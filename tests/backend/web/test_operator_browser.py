@@ -81,8 +81,9 @@ def test_olga_makes_a_key_rotates_and_revokes_it(stack: Stack, olga: Page) -> No
     key = Knock(stack.base_url, olga.get_by_label("The key").input_value())
     assert key.get("/tenants").status_code == 200
     row = olga.get_by_role("row", name="release job")
-    row.get_by_role("button", name="Rotate").click()
-    expect(olga.get_by_text("The old one works for another day.")).to_be_visible()
+    row.get_by_role("link", name="Rotate").click()
+    olga.get_by_role("button", name="Make the new key").click()
+    expect(olga.get_by_text("The old one works too, and ends")).to_be_visible()
     newer = Knock(stack.base_url, olga.get_by_label("The key").input_value())
     assert [one.get("/me").status_code for one in (key, newer)] == [200, 200]
     row.filter(has_not_text="rotated").get_by_role("link", name="Revoke").click()

@@ -36,7 +36,7 @@ def test_she_rotates_it_without_a_break_and_revokes_it_after_a_question(at_desk:
     olga = at_desk(cast.operator)
     old = Knock(text_of(olga.send(KEYS, **MAKE)), {})
     rotated = olga.send(KEYS, act="rotate", id=id_of(olga, KEYS, "release job"))
-    assert "The old one works for another day." in words(rotated)
+    assert "The old one works too, and ends" in words(rotated)
     new = Knock(text_of(rotated), {})
     assert [key.get("/me").status_code for key in (old, new)] == [200, 200]
     row = OperatorKey.objects.using(OPERATOR).get(name="release job", replaced_by=None)

@@ -85,6 +85,38 @@ def test_a_day_has_its_row_and_a_past_month_its_page(at_desk: Sit, cast: Cast, m
     assert "No runs in" in words(at_desk(cast.ada).see("/org/usage"))
 
 
+def test_any_days_are_shown_and_taken_away(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    ran(cast, model, cast.alice)
+    then = timezone.now() - timedelta(days=100)
+    with cast.ada.present():
+        Ledger.objects.update(at=then)
+    ada, day = at_desk(cast.ada), f"{then:%Y-%m-%d}"
+    page = ada.see(f"/org/usage?since={day}&until={day}&by=user")
+    assert "Alice" in row_of(page, "Alice") and "Spend in the days from" in words(page)
+    assert "Alice" in ada.see(f"/org/usage.csv?since={day}&until={day}&by=user")
+    before = f"{then - timedelta(days=2):%Y-%m-%d}"
+    assert "No runs in the days from" in words(ada.see(f"/org/usage?since={before}&until={before}"))
+    assert at_desk(cast.operator).see(f"/vendor/usage?since={day}&until={day}&format=csv").count("acme") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("since=2026-02-30&until=2026-03-01", "Enter a valid date."),
+        ("since=2026-03-02&until=2026-03-01", "is not after the last one"),
+        ("since=2999-01-01&until=2999-01-02", "a day that has been"),
+        ("since=2020-01-01&until=2026-01-01", "at most a year"),
+        ("since=2026-01-01", "This field is required."),
+    ],
+)
+def test_days_that_cannot_be_are_said_beside_the_form_and_no_file_is_made(
+    at_desk: Sit, cast: Cast, asked: str, told: str
+) -> None:
+    ada = at_desk(cast.ada)
+    assert told in words(ada.see(f"/org/usage?{asked}", 422))
+    ada.see(f"/org/usage.csv?{asked}", 400)
+
+
 @pytest.mark.parametrize("asked", ["month=soon", "month=2026-13", "month=2999-01", "by=mood"])
 def test_what_is_no_month_or_group_is_said(at_desk: Sit, cast: Cast, asked: str) -> None:
     at_desk(cast.ada).see(f"/org/usage?{asked}", 400)

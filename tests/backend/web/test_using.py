@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from features.actions.overrides import ANY, save_operation
 from features.actions.versions import publish
@@ -92,6 +93,24 @@ def test_model_output_is_text_whatever_it_says(at_desk: Sit, cast: Cast, model: 
         page = alice.see(path)
         assert "<script>alert" not in page and "<img src=x" not in page and "<b>Ann" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in alice.see(f"/runs/{run.id}")
+
+
+def test_a_run_is_asked_anew_and_not_kept_when_one_says_so(
+    at_desk: Sit, cast: Cast, model: FakeModel, settings: Any
+) -> None:
+    settings.CACHE_SECONDS = 3600
+    alice = at_desk(cast.alice)
+    model.script(greeting("Hello"))
+    ran(alice, cast.alice)
+    for asked in ({}, {"fresh": "yes"}, {"unstored": "yes"}):
+        model.script(greeting("Hello"))
+        alice.send("/f/greet", in__name="Ann", **asked)
+        while look():
+            pass
+    newest = runs_of(cast.alice)[:3]
+    assert [run.store for run in newest] == [False, True, True] and [run.cached for run in newest[1:]] == [False, True]
+    refused = alice.send("/f/greet", unstored="yes", in__name="")
+    assert 'value="yes" checked' in refused.content.decode()
 
 
 def test_a_failed_run_says_why_and_what_to_do(at_desk: Sit, cast: Cast, model: FakeModel) -> None:

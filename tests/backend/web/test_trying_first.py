@@ -9,10 +9,10 @@ import pytest
 
 from features.actions.overrides import ANY, save_operation
 from features.models import Override
-from features.runs.tasks import look
 from tenants.actor import Actor
 from tests.cast import Cast
 from tests.fakes.model import Answer, FakeModel
+from tests.working import look
 
 from .conftest import Person, words
 

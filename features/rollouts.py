@@ -141,12 +141,12 @@ def guards_of(rollout: Rollout) -> tuple[Guard, ...]:
 
 
 def named_in(*rollouts: Rollout) -> dict[str, str]:
-    """The slugs of the tenants that steps name, by id; no statement where they name none."""
+    """The names of the tenants that steps name, by id; no statement where they name none."""
     ids = {tenant for rollout in rollouts for step in steps_of(rollout) for tenant in step.tenants}
     if not ids:
         return {}
-    rows = Tenant.objects.using(OPERATOR).filter(id__in=ids).values_list("id", "slug")
-    return {str(tenant_id): slug for tenant_id, slug in rows}
+    rows = Tenant.objects.using(OPERATOR).filter(id__in=ids).values_list("id", "name")
+    return {str(tenant_id): name for tenant_id, name in rows}
 
 
 def stage_of(rollout: Rollout) -> StageRow:

@@ -134,11 +134,20 @@ def detail_words(detail: Mapping[str, Any] | None, names: Mapping[str, str]) -> 
     return " · ".join([*first, *(f"{name}: {words}" for name, words in parts if words)])
 
 
+PARTS: Mapping[str, Any] = {
+    "store": gettext_lazy("Runs are kept"),
+    "retention_days": gettext_lazy("Runs are deleted after days"),
+    "users_may_pin": gettext_lazy("People may stay on a version"),
+    "users_may_override": gettext_lazy("People may change behavior"),
+}
+"""What parts of a detail are called, where their own names do not say it."""
+
+
 def _said(name: str, value: Any, names: Mapping[str, str]) -> tuple[str, str]:
     """What a part of a detail is called, and its value."""
     if name in AMOUNTS and isinstance(value, int):
         return str(AMOUNTS[name]), money(value) or _("nothing")
-    return sentence(name), _short(value, names)
+    return str(PARTS.get(name) or sentence(name)), _short(value, names)
 
 
 def _short(value: Any, names: Mapping[str, str]) -> str:

@@ -102,7 +102,7 @@ class Month:
     def tell(self) -> None:
         """Tell all of it. Afterwards Alice is held back by a conflict, and the rollout is in its first step."""
         cast, ago = self.cast, self._ago
-        self.chapters.append((datetime.now(UTC) - timedelta(hours=1), 26.5))  # the cast is older than the story
+        self.chapters.append((datetime.now(UTC) - timedelta(hours=1), 27))  # the cast is older than the story
         ago(26, self._published)
         ago(24, lambda: self._change("tenant", cast.ada, {"set": {"vars.tone": "formal", "vars.signature": "Your Acme service team"}}))  # fmt: skip
         for days, count in ((22, 3), (20, 2), (19, 4)):
@@ -124,7 +124,7 @@ class Month:
             ("failed_checks", 0.0003),
             ("cost_per_run", 40),
         ):
-            measure(self.rollout, guard, [top * (n % 7 + n / 4) for n in range(1, 40)], sample=531, minutes=4)
+            measure(self.rollout, guard, [top * (n % 7 + n / 4) for n in range(1, 40)], sample=531, minutes=110)
 
     def _ago(self, days: float, act: Callable[[], Any]) -> None:
         self.chapters.append((datetime.now(UTC), days))
@@ -181,11 +181,10 @@ def _by_day(at: datetime, days: float) -> datetime:
 def spread(stack: Stack, chapters: list[tuple[datetime, float]]) -> None:
     """Move what each chapter made to its day, in every column that holds a moment, keeping their order.
 
-    The days are drawn together at the beginning of a month: rows stay in the month's partitions.
+    All days lie in the month that ends now: rows stay in its partitions, and what it cost is seen in one chart.
     """
     now = datetime.now(UTC)
-    shrunk = min(1.0, (now.day - 1) / 27)
-    marks = [(began, _by_day(now - timedelta(days=days * shrunk), days)) for began, days in chapters]
+    marks = [(began, _by_day(now - timedelta(days=days), days)) for began, days in chapters]
     cases = sql.SQL(" ").join(
         sql.SQL("WHEN at >= {} AND at < {} THEN {}::timestamptz + (at - {}) * {}::float8").format(
             began, ended, to, began, min(1.0, (after - to) / (ended - began))

@@ -11,7 +11,7 @@ TESTS ?= tests
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test slow chaos bench pages screenshots backup restore check lock browser clean installed installed-dev python
+.PHONY: help demo serve test slow chaos bench pages screenshots backup restore check lock browser clock clean installed installed-dev python
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -37,8 +37,12 @@ bench: installed-dev  ## what a run costs: CPU, added latency, throughput; BENCH
 pages: installed-dev  ## what each page weighs, asks of the database and takes
 	@$(RUN) -m pytest -q -m pages tests/backend/web
 
-screenshots: installed-dev browser  ## take the pictures of the README and docs/dashboard.md anew, into docs/screenshots
-	@$(RUN) -m pytest -q -m screenshots tests/backend/web/test_screenshots.py
+# The month that they tell ends on this day: no picture depends on the day on which it is taken.
+PICTURED := 2030-10-28 14:30
+
+screenshots: installed-dev browser clock  ## take the pictures of the README and docs/dashboard.md anew, into docs/screenshots
+	@ahead=$$(( $$(date -u -d '$(PICTURED)' +%s) - $$(date +%s) )); \
+	PICTURED='$(PICTURED)' faketime -m -f "+$${ahead}s" $(RUN) -m pytest -q -m screenshots tests/backend/web/test_screenshots.py
 
 backup: installed  ## back the database up to FILE=… (docs/backup.md)
 	@exec $(RUN) -m backend.local.backup backup $(FILE)
@@ -65,6 +69,12 @@ browser:  ## install Debian's Chromium, for the tests that click through the das
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; \
 	else echo "Install Chromium so that it is on the PATH as 'chromium'; on Debian: sudo apt-get install chromium"; exit 1; fi
+
+clock:  ## install Debian's faketime, for pictures that are the same on any day
+	@if command -v faketime >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends faketime; \
+	else echo "Install faketime so that it is on the PATH; on Debian: sudo apt-get install faketime"; exit 1; fi
 
 clean: python  ## remove all that these targets made in this checkout
 	@$(PYTHON) -m backend.local.clean

@@ -91,6 +91,12 @@ def impact_lines(rows: Sequence[Impact], actor: Actor) -> list[ImpactLine]:
     return [_line(row, names, named) for row in rows]
 
 
+def legend_of(lines: Sequence[ImpactLine]) -> list[Part]:
+    """What the colours of the lines' bars mean: the classes that any of them has, in their order."""
+    there = {part.key for line in lines for part in line.parts}
+    return [Part(key, str(label), 0, str(hint)) for key, label, hint in CLASSES if key in there]
+
+
 def _line(row: Impact, names: Names, named: Mapping[str, str]) -> ImpactLine:
     counts = counts_of(row)
     parts = laid_out(Part(key, str(label), counts[key]) for key, label, _hint in CLASSES)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
+from features.engine import is_text
 from features.explain import hidden_fields, titles_of
 from features.people import Own, Person
 from features.resolve import serve
@@ -13,8 +14,9 @@ from tenants.actor import Actor
 
 from .parts import Asked, Looked, OriginRow, OwnLine, PersonLine, StayBadge
 from .rendering import field_summary
+from .slots import slots
 from .templatetags.b import clock
-from .words import field_title, layer_of, plain, role_word
+from .words import field_title, layer_of, plain, readable, role_word
 
 
 def line_of_person(person: Person, actor: Actor) -> PersonLine:
@@ -36,12 +38,11 @@ def looked_at(own: Own, actor: Actor, at: datetime | None = None) -> Looked:
 
     Raises NotFound where nothing was served then.
     """
-    stay = _stay(own)
     with actor.present():
         if at is not None:
             then = serve(own.feature, actor.tenant_id, own.served.who, at)
             return in_full(then, today=own.served, notes=[_("As it was on %(at)s.") % {"at": clock(at)}])
-        return in_full(own.served, notes=[stay.words] if stay else [])
+        return in_full(own.served, notes=_stay_notes(own))
 
 
 def in_full(served: Served, *, today: Served | None = None, notes: Sequence[str] = ()) -> Looked:
@@ -56,8 +57,11 @@ def in_full(served: Served, *, today: Served | None = None, notes: Sequence[str]
         if field in hidden:
             continue
         origin = served.effective.origins[field]
-        text = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
-        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing")))
+        text = field_summary(field, value) if isinstance(value, dict | list) else plain(readable(field, value))
+        marked = slots(text, titles, served.effective.fields.get("input")) if is_text(field) else ()
+        rows.append(
+            OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing"), marked)
+        )
     asleep = [field_title(item.operation.field, titles) for item in served.effective.suspended if item.layer == "user"]
     return Looked(
         key=served.feature.key,
@@ -106,6 +110,19 @@ def _line(own: Own) -> OwnLine:
         reason=own.pin.reason if own.pin else "",
         shared=len(own.served.tenant.operations) if own.served.tenant else 0,
     )
+
+
+def _stay_notes(own: Own) -> list[str]:
+    """Why it is not the newest version that they are served, in a sentence."""
+    stay, version = _stay(own), {"n": own.served.choice.base}
+    if stay is None:
+        return []
+    told = {
+        "held": _("Held on version %(n)d: what they changed conflicts with a newer one, and only they can decide."),
+        "chosen": _("They chose to stay on version %(n)d."),
+        "suspended": _("They chose to stay, which the policy does not allow now: they are on version %(n)d."),
+    }  # fmt: skip
+    return [told[stay.kind] % version]
 
 
 def _stay(own: Own) -> StayBadge | None:

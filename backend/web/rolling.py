@@ -91,8 +91,8 @@ def step_title(row: Mapping[str, Any], named: Mapping[str, str]) -> str:
     """Whom a step includes: "25%", "Everyone", or organisations by name."""
     if row.get("percent") is not None:
         return _("Everyone") if row["percent"] >= 100 else f"{row['percent']:g}%"
-    slugs = [named.get(tenant, tenant) for tenant in row["tenants"]]
-    return joined(slugs) if len(slugs) < 3 else _("%(n)d organisations") % {"n": len(slugs)}
+    names = [named.get(tenant, tenant) for tenant in row["tenants"]]
+    return joined(names) if len(names) < 3 else _("%(n)d organisations") % {"n": len(names)}
 
 
 def span(time: timedelta) -> str:

@@ -44,13 +44,18 @@ def revision_words(row: Override, previous: Override | None, titles: Titles) -> 
     }  # fmt: skip
 
 
-def author_words(label: str, names: Mapping[str, str], actor: Actor) -> str:
-    """Who did something: you, a person or key by name, or the vendor."""
+def author_words(label: str, names: Mapping[str, str], actor: Actor, *, inside: bool = False) -> str:
+    """Who did something: you, a person or key by name, or the vendor; `inside` a sentence without a capital.
+
+    Operators are told no customer's people by name.
+    """
     if label == actor.label:
-        return _("You")
+        return _("you") if inside else _("You")
     if label.startswith(("operator:", "system:")):
-        return _("The vendor")
-    return names.get(label, _("Somebody who has left"))
+        return _("the vendor") if inside else _("The vendor")
+    if actor.tenant is None:
+        return names.get(label) or (_("somebody at the organisation") if inside else _("Somebody at the organisation"))
+    return names.get(label) or (_("somebody who has left") if inside else _("Somebody who has left"))
 
 
 def happening_words(
@@ -82,7 +87,7 @@ def happening_words(
             if event.kind == "lifted":
                 return _("Version %(n)d is no longer withdrawn") % words
             return _("Version %(n)d was withdrawn; version %(m)d stands in for it") % words
-    return _("What %(tenant)s lets its people do") % {"tenant": tenant}
+    return _("Changed what %(tenant)s lets its people do") % {"tenant": tenant}
 
 
 def author_of(event: Happening, versions: Mapping[int, Version], names: Mapping[str, str], actor: Actor) -> str:
@@ -129,11 +134,20 @@ def detail_words(detail: Mapping[str, Any] | None, names: Mapping[str, str]) -> 
     return " · ".join([*first, *(f"{name}: {words}" for name, words in parts if words)])
 
 
+PARTS: Mapping[str, Any] = {
+    "store": gettext_lazy("Runs are kept"),
+    "retention_days": gettext_lazy("Runs are deleted after days"),
+    "users_may_pin": gettext_lazy("People may stay on a version"),
+    "users_may_override": gettext_lazy("People may change behavior"),
+}
+"""What parts of a detail are called, where their own names do not say it."""
+
+
 def _said(name: str, value: Any, names: Mapping[str, str]) -> tuple[str, str]:
     """What a part of a detail is called, and its value."""
     if name in AMOUNTS and isinstance(value, int):
         return str(AMOUNTS[name]), money(value) or _("nothing")
-    return sentence(name), _short(value, names)
+    return str(PARTS.get(name) or sentence(name)), _short(value, names)
 
 
 def _short(value: Any, names: Mapping[str, str]) -> str:

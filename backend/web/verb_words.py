@@ -42,6 +42,7 @@ DONE: Mapping[str, object] = {
     "subject.manage": _("Changed an end user"),
     "support.enter": _("Looked in for support"),
     "support.grant": _("Changed whether support may look"),
+    "support.read": _("Looked at this for support"),
     "tenant.create": _("Created an organisation"),
     "tenant.erase": _("Erased an organisation"),
     "tenant.limits": _("Changed an organisation's limits"),

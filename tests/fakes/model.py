@@ -29,7 +29,9 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     refusal: str | None = None
-    cached: int = 0  # of the 100 prompt tokens, those that the prefix cache had
+    prompt: int = 100  # tokens
+    completion: int = 10  # tokens
+    cached: int = 0  # of the prompt tokens, those that the prefix cache had
     no_choices: bool = False
     second_choice: bool = False
     tool_call: bool = False
@@ -184,7 +186,11 @@ def _chunks(answer: Answer) -> list[dict[str, Any]]:
         if not answer.cut_off:
             deltas.append(_choice({}, answer.finish))
     chunks = [{**base, "choices": [delta]} for delta in deltas]
-    usage: dict[str, Any] = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    usage: dict[str, Any] = {
+        "prompt_tokens": answer.prompt,
+        "completion_tokens": answer.completion,
+        "total_tokens": answer.prompt + answer.completion,
+    }
     if answer.cached:
         usage["prompt_tokens_details"] = {"cached_tokens": answer.cached}
     return chunks if answer.cut_off else [*chunks, {**base, "choices": [], "usage": usage}]

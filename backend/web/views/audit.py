@@ -58,7 +58,7 @@ def _audit(request: PageRequest, tenant_id: UUID | None) -> HttpResponseBase:
     context = {
         "here": "audit", "lines": [_line(row, names, actor) for row in rows[:PAGE]], "verb": verb, "who": who,
         "verb_words": verb_words(verb) if verb else "",
-        "who_words": author_words(who, names, actor) if who else "",
+        "who_words": author_words(who, names, actor, inside=True) if who else "",
         "more": rows[PAGE - 1].sequence if len(rows) > PAGE else 0,
         **(_walked(tenant_id, asked["verify"]) if asked.get("verify") else {}),
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect
@@ -109,7 +110,7 @@ def _models(
 ) -> HttpResponseBase:  # fmt: skip
     context = {
         "here": "models", "aliases": alias_lines(request.actor), "form": form or TargetForm(), "confirm": confirm,
-        "reach": reach, "refused": refused,
+        "reach": reach, "refused": refused, "currency": settings.CURRENCY,
     }  # fmt: skip
     return answer(request, MODELS, context, part="page", status=refused.status if refused else status)
 

@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from backend.web.looking import AskForm, impact_lines, move_words
+from backend.web.looking import AskForm, impact_lines, legend_of, move_words
 from backend.web.pages import PageRequest, answer, for_people
 from backend.web.publishing import titles_for
 from backend.web.reaching import impact_csv, impact_view
@@ -53,6 +53,7 @@ def _list(request: PageRequest, feature: Feature, form: AskForm | None = None) -
         lines = impact_lines(found[:PAGE], request.actor)
     context = {
         "here": "vendor", "feature": feature, "lines": lines, "form": form,
+        "legend": legend_of(lines),
         "older": lines[-1].id if len(found) > PAGE else "", "later": place is not None,
     }  # fmt: skip
     return answer(request, LIST, context, status=form.status)

@@ -199,7 +199,7 @@ def _key_line(row: ProviderKey, used: bool, names: dict[str, str], actor: Actor)
     return ProviderKeyLine(
         id=str(row.id), provider=row.provider, name=row.name, base_url=row.base_url, last_four=row.last_four,
         fingerprint=row.fingerprint, state=key_state(row), used=used, created=row.created_at,
-        by=author_words(row.created_by, names, actor), refused=row.refused_at,
+        by=author_words(row.created_by, names, actor, inside=True), refused=row.refused_at,
     )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def _line(row: Webhook, names: dict[str, str], actor: Actor) -> WebhookLine:
     overlaps = row.previous_until is not None and row.previous_until > timezone.now()
     return WebhookLine(
         id=str(row.id), url=row.url, description=row.description, events=tuple(row.events), created=row.created_at,
-        by=author_words(row.created_by, names, actor),
+        by=author_words(row.created_by, names, actor, inside=True),
         why=reasons.get(row.disabled_why, reasons["asked"]) if row.disabled_at else "",
         failing=row.failing_since, old_until=row.previous_until if overlaps else None,
     )  # fmt: skip

@@ -66,7 +66,7 @@ OTHERS: list[dict[str, Any]] = [  # what other customers have changed
 ]
 GUARDS = {
     "pins_away": {"max": 0.02, "min_runs": 2}, "schema_failures": {"max": 0.01, "min_runs": 2},
-    "failed_checks": {"max": 0.02, "min_runs": 2}, "cost_per_run": {"max": 2000, "min_runs": 2, "do": "roll_back"},
+    "failed_checks": {"max": 0.02, "min_runs": 2}, "cost_per_run": {"max": 8000, "min_runs": 2, "do": "roll_back"},
 }  # fmt: skip
 
 
@@ -86,7 +86,8 @@ def answering(request: dict[str, Any]) -> Answer:
         said = {"reason": "The signature is a field of its own.", "operations": [{"field": "vars.signature", "kind": "set", "value": "Warmly, Alice from Acme"}]}  # fmt: skip
     else:
         said = {"body": body}
-    return Answer(json.dumps({name: said[name] for name in names if name in said}))
+    text = json.dumps({name: said[name] for name in names if name in said})
+    return Answer(text, prompt=300 + len(asked) // 4, completion=40 + len(text) // 4)
 
 
 class Month:
@@ -97,12 +98,13 @@ class Month:
         self.chapters: list[tuple[datetime, float]] = []
         self.owners = list[Actor]()
         self.reply: Feature
+        self.triage: Feature
         self.rollout: Rollout
 
     def tell(self) -> None:
         """Tell all of it. Afterwards Alice is held back by a conflict, and the rollout is in its first step."""
         cast, ago = self.cast, self._ago
-        self.chapters.append((datetime.now(UTC) - timedelta(hours=1), 26.5))  # the cast is older than the story
+        self.chapters.append((datetime.now(UTC) - timedelta(hours=1), 27))  # the cast is older than the story
         ago(26, self._published)
         ago(24, lambda: self._change("tenant", cast.ada, {"set": {"vars.tone": "formal", "vars.signature": "Your Acme service team"}}))  # fmt: skip
         for days, count in ((22, 3), (20, 2), (19, 4)):
@@ -116,15 +118,15 @@ class Month:
         ago(3, self._second)
         ago(2, lambda: self._runs(6))
         ago(0.08, lambda: self._runs(3, rated=False))
-        ago(0.002, lambda: None)
+        ago(0.002, self._budgets)
         spread(self.stack, self.chapters)
         for guard, top in (
             ("pins_away", 0.0002),
             ("schema_failures", 0.00008),
             ("failed_checks", 0.0003),
-            ("cost_per_run", 40),
+            ("cost_per_run", 200),
         ):
-            measure(self.rollout, guard, [top * (n % 7 + n / 4) for n in range(1, 40)], sample=531, minutes=4)
+            measure(self.rollout, guard, [top * (n % 7 + n / 4) for n in range(1, 40)], sample=531, minutes=110)
 
     def _ago(self, days: float, act: Callable[[], Any]) -> None:
         self.chapters.append((datetime.now(UTC), days))
@@ -135,7 +137,7 @@ class Month:
         add_target(alias="standard", provider="demo", model="gpt-5-mini", input_price=3_000_000, output_price=15_000_000, by=system)  # fmt: skip
         for name in CATALOG:
             load_file(read_file(FOLDER / f"{name}.yaml"), force=False, by=system)
-        self.reply = find_feature("reply", self.cast.ada)
+        self.reply, self.triage = (find_feature(key, self.cast.ada) for key in ("reply", "triage"))
         for name in CUSTOMERS[:6]:
             slug = name.lower().replace(" ", "-")
             owner = login_for(f"owner@{slug}.example", name="Owner")
@@ -143,7 +145,7 @@ class Month:
             actor = actor_of_login(owner, None)
             assert actor is not None
             self.owners.append(actor)
-        add_budget(period="month", soft=60_000, hard=80_000, by=self.cast.ada)
+        add_budget(period="month", soft=400_000, hard=500_000, by=self.cast.ada)
 
     def _change(self, layer: Any, who: Actor, document: dict[str, Any]) -> None:
         save_override(self.reply, layer, document, expected=ANY, by=who)
@@ -152,11 +154,18 @@ class Month:
         people = (self.cast.alice, self.cast.bob, self.cast.alice, self.cast.ada)
         asked = [(people[n % 4], MESSAGES[n % 4]) for n in range(count)]
         made = [(who, accept(self.reply, given, asked=Asked(fresh=True), by=who).run_id) for who, given in asked]
+        for who, given in asked[: count - count // 3]:
+            accept(self.triage, {"message": given["message"]}, asked=Asked(fresh=True), by=who)
         until(lambda: self.stack.waiting() == 0, "all runs have ended", 120)
         for number, (who, run_id) in enumerate(made[:-1] if rated else []):
             run = find_run(run_id, who)
             assert run is not None
             rate(run, {"verdict": "bad" if number % 5 == 2 else "good"}, by=who)
+
+    def _budgets(self) -> None:
+        """What would have stopped the telling, which takes a minute of one day."""
+        add_budget(period="month", soft=None, hard=450_000, feature=self.reply, by=self.cast.ada)
+        add_budget(period="day", soft=None, hard=200_000, each_user=True, by=self.cast.ada)
 
     def _second(self) -> None:
         theirs = find_feature("reply", self.cast.operator)
@@ -181,11 +190,10 @@ def _by_day(at: datetime, days: float) -> datetime:
 def spread(stack: Stack, chapters: list[tuple[datetime, float]]) -> None:
     """Move what each chapter made to its day, in every column that holds a moment, keeping their order.
 
-    The days are drawn together at the beginning of a month: rows stay in the month's partitions.
+    All days lie in the month that ends now: rows stay in its partitions, and what it cost is seen in one chart.
     """
     now = datetime.now(UTC)
-    shrunk = min(1.0, (now.day - 1) / 27)
-    marks = [(began, _by_day(now - timedelta(days=days * shrunk), days)) for began, days in chapters]
+    marks = [(began, _by_day(now - timedelta(days=days), days)) for began, days in chapters]
     cases = sql.SQL(" ").join(
         sql.SQL("WHEN at >= {} AND at < {} THEN {}::timestamptz + (at - {}) * {}::float8").format(
             began, ended, to, began, min(1.0, (after - to) / (ended - began))

@@ -39,7 +39,7 @@ def test_ada_reads_who_did_what_and_filters_it(at_desk: Sit, cast: Cast) -> None
     assert "You Changed the organisation's behavior" in page and "Globex" not in page
     only = words(ada.see("/org/audit?verb=override.tenant"))
     assert "Changed who belongs here" in page and "Changed who belongs here" not in only
-    assert "by You" in words(ada.see(f"/org/audit?who={cast.ada.label}"))
+    assert "by you" in words(ada.see(f"/org/audit?who={cast.ada.label}"))
     assert "Nothing like that was done" in words(ada.see("/org/audit?verb=nothing"))
     ada.see("/org/audit?before=soon", 400)
 

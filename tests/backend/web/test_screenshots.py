@@ -1,8 +1,13 @@
-"""`make screenshots`: the pictures of the README and of docs/dashboard.md, taken in Chromium into docs/screenshots."""
+"""`make screenshots`: the pictures of the README and of docs/dashboard.md, taken in Chromium into docs/screenshots.
+
+Its clock is moved to PICTURED, so that the month which they show is the same on any day.
+"""
 
 import base64
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +80,7 @@ PICTURES = [
 
 
 def test_the_pictures_are_taken_and_are_light(stack: Stack) -> None:
+    assert f"{datetime.now(UTC):%Y-%m-%d}" == os.environ.get("PICTURED", "")[:10], "Take them by `make screenshots`."
     stack.model.default = answering
     month = Month(stack)
     month.tell()

@@ -344,7 +344,7 @@ def test_a_rollout_goes_from_start_to_rollback_through_the_pages(reached: Person
     answer = reached.client.post("/vendor/rollouts/new", form(**{"step-0-kind": "tenants", "step-0-who": "acme"}))
     path = answer["Location"]
     page = words(reached.see(path))
-    assert "The rollout of version 2 has begun." in page and "Step 1 of 3, running" in page and "acme, now" in page
+    assert "The rollout of version 2 has begun." in page and "Step 1 of 3, running" in page and "Acme, now" in page
     assert served_to(cast, cast.alice) == 2 and served_to(cast, cast.bob) == 1  # his conflict holds him
 
     reached.send(path, htmx=False, act="pause", why="Lunch")

@@ -30,6 +30,29 @@ const limits = (list) => (chart) => {
   }
 };
 
+// Where the line of what is gone ends: a dot, and how much that is.
+const today = (values, words) => (chart) => {
+  const last = values.findLastIndex((value) => value !== null);
+  if (last < 0 || last === values.length - 1) return;
+  const { ctx, bbox, data } = chart;
+  const x = chart.valToPos(data[0][last], "x", true);
+  const y = chart.valToPos(values[last], "y", true);
+  ctx.save();
+  ctx.fillStyle = colour("action");
+  ctx.beginPath();
+  ctx.arc(x, y, scaled(4), 0, 2 * Math.PI);
+  ctx.fill();
+  ctx.fillStyle = colour("text");
+  ctx.font = FONT(scaled(12));
+  const said = `${amount(values[last])} ${words}`;
+  const wide = ctx.measureText(said).width;
+  const fits = x + scaled(8) + wide < bbox.left + bbox.width;
+  ctx.textAlign = fits ? "left" : "right";
+  ctx.textBaseline = fits ? "top" : "bottom";
+  ctx.fillText(said, x + scaled(fits ? 8 : -8), y + scaled(fits ? 6 : -6));
+  ctx.restore();
+};
+
 const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", timeZone: "UTC" });
 const amount = (n) => n.toLocaleString(language, { maximumFractionDigits: n >= 10 ? 2 : 6 });
 const axis = () => ({ stroke: () => colour("muted"), font: '12px "Inter Variable", sans-serif', ticks: { show: false }, grid: { stroke: () => colour("line"), width: 1 } });
@@ -59,6 +82,7 @@ const draw = (place) => {
       ],
       hooks: {
         drawClear: [limits(list)],
+        draw: [today(values, place.dataset.bToday)],
         setCursor: [({ cursor: { idx, left } }) => {
           const value = idx == null ? null : (values[idx] ?? ahead[idx]);
           const expected = value != null && values[idx] == null ? told.dataset.bExpected : "";

@@ -18,6 +18,12 @@ const drawer = (open) => {
 };
 wide.addEventListener("change", () => document.getElementById("menu") && drawer(false));
 
+// On a phone tabs are wider than the page: the one that is open is brought into view.
+for (const tab of document.querySelectorAll(".b-tabs [aria-current]")) {
+  const row = tab.parentElement;
+  row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+}
+
 const copyPart = async (button) => {
   await navigator.clipboard.writeText(button.parentElement.querySelector(".b-node-value").innerText.trim());
   button.classList.add("b-copied");

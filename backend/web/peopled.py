@@ -11,7 +11,10 @@ from tenants.actor import Actor
 
 from .parts import Asked, Looked, OriginRow, OwnLine, PersonLine, StayBadge
 from .rendering import field_summary
+from .slots import as_field, shortened
 from .words import field_title, layer_of, plain, role_word
+
+SHOWN = 600  # characters of a field that somebody is served
 
 
 def line_of_person(person: Person, actor: Actor) -> PersonLine:
@@ -48,7 +51,8 @@ def in_full(served: Served, *, today: Served | None = None, notes: Sequence[str]
             continue
         origin = served.effective.origins[field]
         text = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
-        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing")))
+        read = shortened(as_field(field, text or _("Nothing"), titles, served.effective.fields["input"]), SHOWN)
+        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, read))
     asleep = [field_title(item.operation.field, titles) for item in served.effective.suspended if item.layer == "user"]
     return Looked(
         key=served.feature.key,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from backend.web.forms import InputForm
 from backend.web.rendering import Node
+from backend.web.slots import Slot
 from backend.web.words import short_digest
 
 from .editor import Choice
@@ -138,4 +139,4 @@ class OriginRow:
     title: str
     layer: Layer
     number: int
-    text: str
+    text: Sequence[Slot]

@@ -44,6 +44,8 @@ from .receipt import Receipt
 from .served import Served
 from .validity import unsettled, valid_at
 
+KnownRevisions = Mapping[tuple[UUID, int], Revision]
+NONE_READ: KnownRevisions = {}
 YET_TO_COME = "That moment is yet to come: behavior can be asked for as of now or the past."
 
 
@@ -114,14 +116,19 @@ def choice_now(
     return choose(change(_situation_of(found)), found.at, _holds(found, tenant_id, who))
 
 
-def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID) -> Holds:
-    """Who stays off which version, for a subject of the present tenant, by their revisions' numbers."""
+def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID, known: KnownRevisions = NONE_READ) -> Holds:
+    """Who stays off which version, for a subject of the present tenant, by their revisions' numbers.
+
+    `known` are revisions that the caller has read, by subject and number.
+    """
 
     def held(base: int, tenant: int | None, user: int | None) -> Held | None:
         if tenant is None and user is None:
             return None
-        hold = _held.__wrapped__ if unsettled() else _held
-        return hold(feature_id, base, _named(tenant_id, tenant), _named(who_id, user))
+        if unsettled():
+            ours, theirs = _revision(feature_id, tenant_id, tenant, known), _revision(feature_id, who_id, user, known)
+            return held_by(base_of(feature_id, base), ours, theirs, bases=lambda number: base_of(feature_id, number))
+        return _held(feature_id, base, _named(tenant_id, tenant), _named(who_id, user))
 
     return held
 
@@ -149,11 +156,13 @@ def _situation_of(found: Reading) -> Situation:
 def _holds(found: Reading, tenant_id: UUID, who: Who) -> Holds:
     for (subject_id, number), revision in found.revisions.items():
         _keep_revision(found.feature.id, subject_id, number, revision)
-    return holds_for(found.feature.id, tenant_id, who.id)
+    return holds_for(found.feature.id, tenant_id, who.id, found.revisions)
 
 
 def _serve_reading(found: Reading, tenant_id: UUID, who: Who, choice: Choice) -> Served:
-    return serve_choice(found.feature, tenant_id, who, choice, found.at, found.stamps, aliases=found.aliases)
+    return serve_choice(
+        found.feature, tenant_id, who, choice, found.at, found.stamps, aliases=found.aliases, known=found.revisions
+    )
 
 
 def _by_subject(found: Reading) -> bool:
@@ -194,23 +203,23 @@ def serve_vendor(feature: Feature, at: datetime | None = None) -> Served:
 def serve_choice(
     feature: Feature, tenant_id: UUID, who: Who, choice: Choice, at: datetime, stamps: Stamps, *,
     tenant: Revision | None = None, user: Revision | None = None, aliases: Mapping[str, ModelTarget] | None = None,
+    known: KnownRevisions = NONE_READ,
 ) -> Served:  # fmt: skip
     """Resolve and compile a choice, whoever made it: the pointers, a pin that is only being considered, a receipt.
 
     `tenant` and `user` stand in for the revisions that the choice names (what is only proposed); `aliases` are the
-    targets valid at the moment where the caller has read them.
+    targets valid at the moment, `known` revisions by subject and number, where the caller has read them.
     """
     base = base_of(feature.id, choice.base)
     proposed = tenant is not None or user is not None
-    tenant = tenant or _revision(feature.id, tenant_id, choice.tenant)
-    user = user or (None if who.is_tenant else _revision(feature.id, who.id, choice.user))
-    if proposed:
+    tenant = tenant or _revision(feature.id, tenant_id, choice.tenant, known)
+    user = user or (None if who.is_tenant else _revision(feature.id, who.id, choice.user, known))
+    if proposed or unsettled():  # what is only proposed, or may yet be rolled back, is kept by nobody
         effective, compiled = compile_layers(
             base, tenant, user, users_may_override=choice.users_may_override, compiler=_interned
         )
     else:
-        compiled_once = _compiled.__wrapped__ if unsettled() else _compiled
-        effective, compiled = compiled_once(
+        effective, compiled = _compiled(
             feature.id,
             choice.base,
             (tenant_id, tenant.number) if tenant else None,
@@ -327,8 +336,12 @@ def _keep_revision(feature_id: UUID, subject_id: UUID, number: int, revision: Re
         _revisions.put((feature_id, subject_id, number), revision)
 
 
-def _revision(feature_id: UUID, subject_id: UUID, number: int | None) -> Revision | None:
-    return None if number is None else _kept_revision(feature_id, subject_id, number)
+def _revision(
+    feature_id: UUID, subject_id: UUID, number: int | None, known: KnownRevisions = NONE_READ
+) -> Revision | None:
+    if number is None:
+        return None
+    return known.get((subject_id, number)) or _kept_revision(feature_id, subject_id, number)
 
 
 def _targets(

@@ -2,9 +2,11 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from .slots import MARK, Slot, slots
 from .words import plain
 
 Kind = Literal["same", "removed", "added"]
@@ -15,11 +17,15 @@ CONTEXT = 2  # unchanged lines that are kept around a change
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text with what happened to it. `whole_line` says that it stands on a line of its own."""
+    """A stretch of text with what happened to it. `whole_line` says that it stands on a line of its own.
+
+    `slots` is the text cut at what a run fills in, where it is a template that people are to read.
+    """
 
     kind: Kind
     text: str
     whole_line: bool = False
+    slots: Sequence[Slot] = ()
 
 
 def pieces(before: Any, after: Any) -> tuple[Piece, ...]:
@@ -30,8 +36,13 @@ def pieces(before: Any, after: Any) -> tuple[Piece, ...]:
     return tuple(_by_lines(old, new))
 
 
+def as_read(found: Sequence[Piece], titles: Mapping[str, Any], contract: Any) -> tuple[Piece, ...]:
+    """Cut the pieces of a template at what is filled in, as `slots` does."""
+    return tuple(replace(piece, slots=slots(piece.text, titles, contract)) for piece in found)
+
+
 def _by_words(old: str, new: str) -> list[Piece]:
-    a, b = (re.findall(r"\s+|[^\s]+", text) for text in (old, new))
+    a, b = _cut(old), _cut(new)
     found: list[Piece] = []
     removed: list[str] = []
     added: list[str] = []
@@ -48,6 +59,12 @@ def _by_words(old: str, new: str) -> list[Piece]:
             found += [*_words(removed, added), Piece("same", same)]
             removed, added = [], []
     return [*found, *_words(removed, added)]
+
+
+def _cut(text: str) -> list[str]:
+    """A text as words and the blanks between them; what a run fills in is one word."""
+    stretches = MARK.split(text)
+    return [word for one in stretches for word in ([one] if MARK.fullmatch(one) else re.findall(r"\s+|\S+", one))]
 
 
 def _words(removed: list[str], added: list[str]) -> list[Piece]:

@@ -20,10 +20,12 @@ from tenants.actor import Actor
 from .comparing import pieces
 from .parts import CallLine, Difference, Failure, Head, OriginRow, ReceiptLine, RunLine, RunView
 from .rendering import coming_output, copy_text, field_summary, flat, render_output, summary_line
+from .slots import as_field, shortened
 from .words import field_title, joined, layer_of, plain, sentence
 
 DEMO_PROVIDER = "demo"  # the small model that `make demo` starts, which pages always call by what it is
 MICRO = 1_000_000
+SHOWN = 120  # characters of a field under "Why this answer?"
 ADVICE = {
     "timeout": gettext_lazy("Try again in a moment, or shorten what you send."),
     "unavailable": gettext_lazy("Nothing is lost: try again in a moment."),
@@ -207,7 +209,8 @@ def origins_of(run: Run, then: Served, now: Served) -> list[OriginRow]:
             continue
         origin = then.effective.origins[field]
         text = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
-        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing")))
+        read = shortened(as_field(field, text or _("Nothing"), titles, then.effective.fields["input"]), SHOWN)
+        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, read))
     return sorted(rows, key=lambda row: ("user", "tenant", "base").index(row.layer))
 
 

@@ -94,6 +94,7 @@ class Past:
                 diff(self.now.effective.fields, then.effective.fields),
                 hidden_between(self.now, then, self.layer, today=self.now),
                 {**titles_of(self.feature, then.choice.base), **self.titles},
+                self.contract,
             ),
             letter=self.letters.get(then.digest, ""),
             run=str(run.id) if run else "",
@@ -133,6 +134,11 @@ class Past:
     def _may(self) -> bool:
         allowed = self.layer == "tenant" or self.history.policy.users_may_pin is not False
         return f"pin.{self.layer}" in self.actor.can and allowed
+
+    @property
+    def contract(self) -> Any:
+        """What is given to a run, as it is served now."""
+        return self.now.effective.fields.get("input")
 
     @property
     def titles(self) -> dict[str, Any]:

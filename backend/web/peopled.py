@@ -5,7 +5,6 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from features.engine import is_text
 from features.explain import hidden_fields, titles_of
 from features.people import Own, Person
 from features.resolve import serve
@@ -14,9 +13,11 @@ from tenants.actor import Actor
 
 from .parts import Asked, Looked, OriginRow, OwnLine, PersonLine, StayBadge
 from .rendering import field_summary
-from .slots import slots
+from .slots import as_field, shortened
 from .templatetags.b import clock
 from .words import field_title, layer_of, plain, readable, role_word
+
+SHOWN = 600  # characters of a field that somebody is served
 
 
 def line_of_person(person: Person, actor: Actor) -> PersonLine:
@@ -58,10 +59,8 @@ def in_full(served: Served, *, today: Served | None = None, notes: Sequence[str]
             continue
         origin = served.effective.origins[field]
         text = field_summary(field, value) if isinstance(value, dict | list) else plain(readable(field, value))
-        marked = slots(text, titles, served.effective.fields.get("input")) if is_text(field) else ()
-        rows.append(
-            OriginRow(field_title(field, titles), layer_of(origin), origin.number, text or _("Nothing"), marked)
-        )
+        read = shortened(as_field(field, text or _("Nothing"), titles, served.effective.fields["input"]), SHOWN)
+        rows.append(OriginRow(field_title(field, titles), layer_of(origin), origin.number, read))
     asleep = [field_title(item.operation.field, titles) for item in served.effective.suspended if item.layer == "user"]
     return Looked(
         key=served.feature.key,

@@ -11,10 +11,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from features.engine import is_text
+
 from .schema_words import as_schema, label, properties
 from .words import field_title, sentence
 
-MARK = re.compile(r"(\{\{.*?\}\}|\{%.*?%\})", re.DOTALL)
+MARK = re.compile(r"(\{\{(?:(?!\{\{).)*?\}\}|\{%(?:(?!\{%).)*?%\})", re.DOTALL)  # none that begins anew within
 PATH = re.compile(r"[A-Za-z_][\w.-]*")
 
 
@@ -36,6 +38,22 @@ def slots(text: str, titles: Mapping[str, Any], contract: Any) -> Sequence[Slot]
 
     parts = (part for part in MARK.split(text) if part)
     return tuple(Slot(_mark(part, named), part) if MARK.fullmatch(part) else Slot(part) for part in parts)
+
+
+def as_field(field: str, text: str, titles: Mapping[str, Any], contract: Any) -> Sequence[Slot]:
+    """A field's text to be read; only templates are cut."""
+    return slots(text, titles, contract) if is_text(field) else (Slot(text),)
+
+
+def shortened(found: Sequence[Slot], most: int) -> Sequence[Slot]:
+    """The first `most` characters of a text, in whole slots."""
+    kept, left = list[Slot](), most
+    for slot in found:
+        if len(slot.text) > left:
+            return (*kept, Slot("…") if slot.source else Slot(slot.text[:left].rstrip() + "…"))
+        kept.append(slot)
+        left -= len(slot.text)
+    return tuple(kept)
 
 
 def _mark(mark: str, named: Callable[[str], str]) -> str:

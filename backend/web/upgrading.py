@@ -1,6 +1,6 @@
 """What following the vendor's newest version would come to, as a page: conflicts as choices, and the rest told."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from features.actions.conflicts import Conflicts, Item, Resolved, conflicts
 from features.actions.overrides import Layer
-from features.engine import ABSENT, Change, diff
+from features.engine import ABSENT, Change, diff, is_text
 from features.explain import hidden_between, rule_for, titles_of
 from features.find import version_row
 from features.models import Feature, Version
@@ -19,16 +19,18 @@ from tenants.errors import AppError, Invalid, Problem
 from tenants.people import names_of_those_who
 
 from .boxes import box_of, problem_words, read_box
-from .comparing import pieces
+from .comparing import Piece, as_read, pieces
 from .differing import difference_pieces, hidden_difference
 from .parts import Decision, Difference, Kept, Upgrade, Verdict
 from .rendering import field_summary
+from .slots import as_field, shortened
 from .upgrade_words import ENDS, HEADLINES, REASONS, SAME, STAYING, WITHDRAWN
 from .words import field_title, joined, plain
 
 CHOICES = ("keep", "take", "hold")
 Typed = Mapping[str, str]
 NOTHING: Typed = {}
+SHOWN = 300  # characters of a change that needs no decision
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ class Upgrading:
         rebased, operation = item.rebased, item.rebased.operation
         base = Decision(
             field=item.field, title=self.title(item.field), broken=rebased.outcome == "broken", holds=rebased.holds,
-            then="", now=(), mine=(), merged=item.merged, box=None, chosen=self._chosen(item),
+            then=(), now=(), mine=(), merged=item.merged, box=None, chosen=self._chosen(item),
             why=problem_words(item.problems, item.field, self.titles), problems=problems, hidden=item.hidden,
             removes=operation.kind == "remove", gone=rebased.now is ABSENT,
         )  # fmt: skip
@@ -196,11 +198,20 @@ class Upgrading:
             mine = f"{_shown(rebased.now)}\n\n{mine}"
         return replace(
             base,
-            then=then,
-            now=pieces(then, _shown(rebased.now)),
-            mine=pieces(then, mine),
+            then=self._read_as(item.field, pieces(then, then)),
+            now=self._read_as(item.field, pieces(then, _shown(rebased.now))),
+            mine=self._read_as(item.field, pieces(then, mine)),
+            both=self._read_as(item.field, pieces(item.merged, item.merged)) if item.merged is not None else (),
             box=self._box(item),
         )
+
+    def _read_as(self, field: str, found: Sequence[Piece]) -> Sequence[Piece]:
+        """A text of a field as people read it: what is filled in by its name."""
+        return as_read(found, self.titles, self._contract) if is_text(field) else found
+
+    @property
+    def _contract(self) -> Any:
+        return self.found.after.effective.fields.get("input")
 
     def _box(self, item: Item) -> Any:
         """The text in a box of one's own: first with both changes where that works, else one's own."""
@@ -228,7 +239,8 @@ class Upgrading:
         text = _("Left out") if operation.kind == "remove" else plain(value)
         if isinstance(value, dict | list):
             text = field_summary(item.field, value)
-        return Kept(self.title(item.field), outcome, text, self._note(item))
+        read = shortened(as_field(item.field, text, self.titles, self._contract), SHOWN)
+        return Kept(self.title(item.field), outcome, read, self._note(item))
 
     def _note(self, item: Item) -> str:
         operation, outcome = item.rebased.operation, item.rebased.outcome
@@ -252,7 +264,7 @@ class Upgrading:
         title = self.title(change.field)
         if change.field in hidden:
             return hidden_difference(title)
-        return Difference(title, difference_pieces(change))
+        return Difference(title, difference_pieces(change, self.titles, self._contract))
 
     @property
     def _words(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from features.reading import policy_value
 from features.receipt import Receipt
 from features.resolve import choice_now, clock, released, serve, serve_choice
 from features.served import Served
-from features.validity import bump, supersede, valid_at
+from features.validity import bump, supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Stale
@@ -54,7 +54,8 @@ class Restored:
 
 def pin_now(feature: Feature, who: Who) -> Pin | None:
     """The pin in force of a subject of the present tenant, whether or not the policy lets it count."""
-    return Pin.objects.filter(valid_at(clock()), feature=feature, subject_id=who.id).first()
+    live = Q(valid_to=None) | Q(valid_to__gt=Now())
+    return Pin.objects.filter(live, feature=feature, subject_id=who.id, valid_from__lte=Now()).first()
 
 
 def pin(

@@ -139,5 +139,4 @@ class OriginRow:
     title: str
     layer: Layer
     number: int
-    text: str
-    slots: Sequence[Slot] = ()
+    text: Sequence[Slot]

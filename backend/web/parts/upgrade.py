@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from backend.web.comparing import Piece
+from backend.web.slots import Slot
 from backend.web.words import short_digest
 
 from .editor import EditBox
@@ -18,15 +19,16 @@ class Decision:
     """One field that the vendor and the layer have both changed.
 
     `then` is what lay beneath when the layer changed it, `now` and `mine` are told by their difference from it.
-    `merged` is the text with both changes; `chosen` keep, take, both, edit, hold or nothing yet; `box` holds what is
-    typed instead. Of a hidden one there are no texts. `why` says what does not work about a broken one.
+    `merged` is the text with both changes, `both` the same to be read; `chosen` keep, take, both, edit, hold or
+    nothing yet; `box` holds what is typed instead. Of a hidden one there are no texts. `why` says what does not work
+    about a broken one.
     """
 
     field: str
     title: str
     broken: bool
     holds: bool
-    then: str
+    then: Sequence[Piece]
     now: Sequence[Piece]
     mine: Sequence[Piece]
     merged: str | None
@@ -37,6 +39,7 @@ class Decision:
     hidden: bool = False
     removes: bool = False
     gone: bool = False
+    both: Sequence[Piece] = ()
 
     @property
     def id(self) -> str:
@@ -49,7 +52,7 @@ class Kept:
 
     title: str
     outcome: str
-    text: str
+    text: Sequence[Slot]
     note: str = ""
 
 

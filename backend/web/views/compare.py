@@ -77,4 +77,4 @@ def _behavior(run: Run, before: Any, after: Any) -> list[Difference]:
     changes = diff(before.effective.fields, after.effective.fields)
     hidden = hidden_between(before, after, "user")
     titles = {**titles_of(run.feature, before.choice.base), **titles_of(run.feature, after.choice.base)}
-    return differences_of(changes, hidden, titles)
+    return differences_of(changes, hidden, titles, after.effective.fields["input"])

@@ -14,13 +14,14 @@ from django.utils.translation import gettext as _
 
 from backend.web.boxes import as_text as box_text
 from backend.web.boxes import problem_words
-from backend.web.comparing import pieces
+from backend.web.comparing import as_read, pieces
 from backend.web.desk import Desk
 from backend.web.drawing import failure_of, receipt_of
 from backend.web.parts import Failure, SuggestedLine, Suggesting
 from backend.web.reading import id_in
 from backend.web.trying import place_of, trial_of
 from features.actions.overrides import delete_override, rollback_override, save_override
+from features.engine import is_text
 from features.runs.bells import ring
 from features.runs.preview import Wish, start_preview
 from features.runs.proposing import Proposed, as_text
@@ -183,9 +184,10 @@ def _line(desk: Desk, one: Proposed, chosen: Collection[str] | None) -> Suggeste
     if not one.allowed:
         return line(pieces(None, as_text(one.value)), problem_words(one.problems, one.field, titles))
     box = desk.editing.box(one.field)
+    found = pieces(as_text(one.before), None if one.after is None else as_text(one.after))
     added = one.kind == "append" and box.may_append and one.field not in desk.editing.own
     return line(
-        pieces(as_text(one.before), None if one.after is None else as_text(one.after)),
+        as_read(found, titles, desk.editing.contracts["input"]) if is_text(one.field) else found,
         ticked=chosen is None or one.id in chosen,
         mode="append" if added else "set",
         text=as_text(one.value) if added else box_text(one.after, box.widget),

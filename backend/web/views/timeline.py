@@ -93,6 +93,7 @@ def _show(
             "trial_error": trial_error,
             "may_try": "run.create" in actor.can,
             "inputs": INPUTS,
+            "draft_key": f"stay:{actor.tenant_id}:{actor.label}:{layer}:{feature.key}",
         }
     return answer(request, TEMPLATE, context, part="sides", status=status, **headers)
 

@@ -214,7 +214,8 @@ def _base(request: PageRequest, page: Upgrading) -> dict[str, Any]:
     with actor.present():
         context = feature_page(page.feature, overview_of(request).served(page.feature), actor)
     return {**context, "layer": page.layer, "upgrade": page.page(), "inputs": INPUTS, "trial": None,
-            "may_try": "run.create" in actor.can}  # fmt: skip
+            "may_try": "run.create" in actor.can,
+            "draft_key": f"decide:{actor.tenant_id}:{actor.label}:{page.layer}:{page.feature.key}"}  # fmt: skip
 
 
 def _show(

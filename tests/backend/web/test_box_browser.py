@@ -84,7 +84,7 @@ def test_alice_says_what_she_wants_changed(offered: Stack, alice: Page) -> None:
     accept = box.get_by_role("button", name=re.compile("Accept"))
     expect(accept).to_have_text("Accept 1 changeSaving…", use_inner_text=False)
     stack.model.script(greeting("Hello Ann"), greeting("Dearest Ann"))
-    box.get_by_role("button", name="Try on my last inputs").click()
+    box.get_by_role("button", name="Try it first").click()
     expect(box.locator("#trial")).to_contain_text("would read differently", timeout=PATIENCE)
     accept.click()
     expect(box).to_contain_text("Saved as revision 1. Nobody else was changed.")

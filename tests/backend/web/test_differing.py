@@ -14,7 +14,7 @@ def contract(*, needed: list[str], **parts: Any) -> dict[str, Any]:
 
 def told(before: Any, after: Any) -> dict[str, str]:
     found: dict[str, str] = {}
-    for piece in difference_pieces(Change("output", "changed", before, after, None)):
+    for piece in difference_pieces(Change("output", "changed", before, after, None), {}):
         found[piece.kind] = found.get(piece.kind, "") + piece.text
     return found
 

@@ -339,7 +339,7 @@ def test_a_hidden_decision_has_no_texts(cast: Cast) -> None:
     page = Upgrading.of(cast.greet, "user", cast.alice)
     items = tuple(replace(item, hidden=True, merged=None) for item in page.found.items)
     decision = replace(page, found=replace(page.found, items=items)).page().decisions[0]
-    assert (decision.hidden, decision.then, decision.now, decision.mine, decision.box) == (True, "", (), (), None)
+    assert (decision.hidden, decision.then, decision.now, decision.mine, decision.box) == (True, (), (), (), None)
 
 
 def test_outputs_are_compared_on_her_own_inputs_when_she_asks(at_desk: Sit, cast: Cast, model: FakeModel) -> None:

@@ -1,4 +1,5 @@
-// Forms whose text is kept on this device until it is sent: [data-b-keep] names what is kept. The server draws it again.
+// Forms whose text is kept on this device until it is sent: [data-b-keep] names what is kept. The server draws it again, but
+// where [data-b-as-drawn] says that the form has no parts that come and go: then the text is put back into it here.
 const key = (form) => `b-keep:${form.dataset.bKeep}`;
 const SKIPPED = ["csrfmiddlewaretoken", "act", "etag"];
 const pairs = (form) => [...new FormData(form)].filter(([name, value]) => !SKIPPED.includes(name) && typeof value === "string");
@@ -13,6 +14,18 @@ const keep = (form) => {
   else localStorage.setItem(key(form), typed);
 };
 
+// Choices and texts back into the controls of their names; what the server alone says, in hidden ones, stays.
+const put = (form, kept) => {
+  const values = new Map();
+  for (const pair of kept) values.set(pair[0], [...(values.get(pair[0]) ?? []), pair[1]]);
+  for (const part of form.elements) {
+    const told = values.get(part.name);
+    if (part.type === "radio" || part.type === "checkbox") part.checked = told?.includes(part.value) ?? false;
+    else if (told && part.matches("input:not([type=hidden]), textarea, select")) part.value = told.shift() ?? part.value;
+    if (part.matches("[data-b-grow]")) part.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+};
+
 const draw = async (form) => {
   if ("bFresh" in form.dataset) return; // it has been looked at when it came: now somebody types in it
   const kept = localStorage.getItem(key(form));
@@ -23,6 +36,7 @@ const draw = async (form) => {
     if (line) line.hidden = false;
     return;
   }
+  if ("bAsDrawn" in form.dataset) return put(form, JSON.parse(kept));
   drawn.add(key(form));
   const values = new FormData();
   for (const [name, value] of JSON.parse(kept)) values.append(name, value);
@@ -46,7 +60,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const { requestConfig, xhr } = event.detail;
   const form = requestConfig.elt.closest?.("form[data-b-keep]");
   const act = requestConfig.formData.getAll("act").at(-1);
-  if (!form || requestConfig.elt !== form || xhr.status >= 300 || act === "draw" || act === "look") return;
+  if (!form || requestConfig.verb !== "post" || xhr.status >= 300 || ["draw", "look", "try"].includes(act)) return;
+  if (requestConfig.elt !== form && !("bAsDrawn" in form.dataset)) return;
   form.dataset.bFresh = JSON.stringify(pairs(form));
   localStorage.removeItem(key(form));
 });

@@ -8,13 +8,15 @@ const body = document.body;
 const wide = matchMedia("(min-width: 900px)"); // as in shell.css: there the drawer is a menu that stands beside the page
 const drawer = (open) => {
   const menu = document.getElementById("menu");
+  const was = body.classList.contains("b-drawer-open");
   body.classList.toggle("b-drawer-open", open);
   alone(menu, open);
   menu.inert = !open && !wide.matches;
   document.querySelector("[data-b-drawer]")?.setAttribute("aria-expanded", String(open));
   const shade = document.querySelector(".b-shade");
   if (shade) shade.hidden = !open;
-  (open ? document.querySelector("#menu a") : document.querySelector("[data-b-drawer]"))?.focus();
+  if (open) document.querySelector("#menu a")?.focus();
+  else if (was) document.querySelector("[data-b-drawer]")?.focus();  // a window that is only made narrower takes no focus
 };
 wide.addEventListener("change", () => document.getElementById("menu") && drawer(false));
 
@@ -35,7 +37,11 @@ const copy = async (button) => {
   const word = button.querySelector("[data-b-copied]");
   const before = word.textContent;
   word.textContent = word.dataset.bCopied;
-  setTimeout(() => (word.textContent = before), 2000);
+  button.classList.add("b-copied");  // a phone shows the icon alone
+  setTimeout(() => {
+    word.textContent = before;
+    button.classList.remove("b-copied");
+  }, 2000);
 };
 
 document.addEventListener("click", (event) => {
@@ -143,4 +149,5 @@ const dress = (within) => {
 };
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt));
 dress(document);
+document.querySelector(".b-tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 online();

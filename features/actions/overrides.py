@@ -120,8 +120,8 @@ def save_operation(
 ) -> Saved:
     """Set, append to or remove one field, or with None inherit it again. Otherwise as `save_override`.
 
-    `document` is {"set": value}, {"append": text} or {"remove": true}. Raises NotFound for inheriting a field again that
-    there is not.
+    `document` is {"set": value}, {"append": text} or {"remove": true}. Raises NotFound where a field is to be inherited
+    again that there is not.
     """
     if document is None:
         _refuse_unknown(feature, layer, field, by)

@@ -13,6 +13,7 @@ from backend.api import budgets
 from backend.api.openapi import document
 from features.runs.models import Budget
 from features.runs.tasks import look
+from tests.canaries import superuser
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
 
@@ -254,3 +255,25 @@ def test_asking_another_operator_is_kept_under_a_condition_too(cast: Cast, api: 
     asked = ask.put(f"{GREETING}/current", {"version": 2}, If_Match=seen)
     assert kind(asked) == (403, "approval-needed")
     assert [row["id"] for row in decide.get("/approvals").json()["items"]] == [asked.json()["approval"]]
+
+
+@pytest.mark.parametrize("operation", PLACES)
+def test_who_may_not_write_learns_no_more_by_a_condition(operation: str, stage: Stage) -> None:
+    """And moves no stamp: a condition is looked at for who may see what it is about."""
+    place, (cast, api) = PLACES[operation](stage), stage
+    for who in (cast.mallory, cast.vera, cast.operator, cast.gus):
+        if api(who).headers == place.who.headers:
+            continue
+        plain = api(who).request(place.method, place.path, place.body, **(FIRST if operation == "put_override" else {}))
+        if plain.status_code < 300:
+            continue  # theirs, as a user of their own
+        before = stamps()
+        answer = api(who).request(place.method, place.path, place.body, If_Match='"x"')
+        assert answer.status_code in (plain.status_code, 412), (who.name, answer.content)
+        assert answer.status_code < 500 and stamps() == before
+
+
+def stamps() -> list[Any]:
+    with superuser() as db:
+        tables = ("features_stamp", "features_vendorstamp")
+        return [db.execute(f"SELECT coalesce(sum(value), 0) FROM {table}").fetchone() for table in tables]

@@ -142,7 +142,7 @@ WRONG: list[tuple[str, str, str, Any, set[tuple[str, str]]]] = [
 def test_a_body_that_breaks_the_doors_schema_is_422_with_every_place(
     who: str, method: str, path: str, body: Any, expected: set[tuple[str, str]], cast: Cast, api: Caller
 ) -> None:
-    answer = api(getattr(cast, who)).request(method, path, body, **FIRST)
+    answer = api(getattr(cast, who)).request(method, path, body, **(FIRST if path == MINE else {}))
     assert kind(answer) == (422, "invalid")
     assert problems(answer) == expected
 
@@ -294,8 +294,9 @@ def test_every_example_of_the_reference_is_read_by_its_door(cast: Cast, api: Cal
                 continue
             filled = path.removeprefix("/api/v1").format_map(PLACES)
             filled += "?dry_run=true" if any(p["name"] == "dry_run" for p in operation["parameters"]) else ""
+            first = FIRST if operation["operationId"] == "put_override" else {}
             asked = [
-                api(who).request(method, filled, REQUESTS[operation["operationId"]], **FIRST)
+                api(who).request(method, filled, REQUESTS[operation["operationId"]], **first)
                 for who in (cast.ada, cast.operator)
             ]
             [answer, *_] = [answer for answer in asked if answer.status_code != 403]

@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tenants.errors import AppError
+from tenants.errors import AppError, Malformed
 
 from .api.problems import CONTENT_TYPE, HeadersTooLarge, TooSlow
 
@@ -46,6 +46,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._unread > UNREAD_BYTES and not self.transport.is_closing():
             self.transport.write(_refusal(HeadersTooLarge(f"A head has at most {UNREAD_BYTES} bytes.")))
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is told so as every other error is."""
+        self.transport.write(_refusal(Malformed("This is no HTTP/1.1 request that can be read.")))
+        self.transport.close()
 
     def on_headers_complete(self) -> None:
         self._moved = True

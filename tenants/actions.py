@@ -45,6 +45,7 @@ def add_member(*, email: str, role: str, name: str = "", by: Actor) -> Member:
 
     Raises Invalid for an unknown role, Forbidden when only an owner may give it, Conflict for a member already there,
     and for somebody who has opened a login elsewhere: they are asked (`invite`), and nobody reads their name before.
+    So an admin learns that there is one. Not to tell would be to say that they were added when they were not.
     """
     tenant = by.in_tenant()
     with by.doing("member.manage", tenant) as event:

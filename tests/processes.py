@@ -151,7 +151,7 @@ class Stack:
     def a_worker(self, name: str, slots: int = 8) -> Program:
         """A worker as production starts it, not started yet."""
         self.environment["BESPOKE_WORKER_SLOTS"] = str(slots)
-        pool = ("--pool", "threads", "--concurrency", str(slots), "--without-gossip", "--without-mingle")
+        pool = ("--pool", "threads", "--without-gossip", "--without-mingle")
         return self.celery(name, "worker", *pool, "--hostname", f"{name}@here", "--loglevel", "INFO")
 
     def start(self) -> None:

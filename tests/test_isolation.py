@@ -116,13 +116,16 @@ TABLE: dict[str, list[Row]] = {
         Row("put", "/api/v1/features/greet/availability", "401 401 403 403 403 403 403 200", {"listed_only": False}),
     ],
     "api/v1/features/<str:feature>/caching": [
+        Row("get", "/api/v1/features/greet/caching", "401 401 403 403 403 403 403 200"),
         Row("put", "/api/v1/features/greet/caching", "401 401 403 403 403 403 403 200", {"seconds": None}),
     ],
     "api/v1/features/<str:feature>/retirement": [
+        Row("get", "/api/v1/features/greet/retirement", "401 401 403 403 403 403 403 200"),
         Row("put", "/api/v1/features/greet/retirement", "401 401 403 403 403 403 403 422", {"at": "2020-01-01T00:00:00Z"}),
         Row("delete", "/api/v1/features/greet/retirement", "401 401 403 403 403 403 403 404"),
     ],
     "api/v1/features/<str:feature>/current": [
+        Row("get", "/api/v1/features/greet/current", "401 401 403 403 403 403 403 200"),
         Row("put", "/api/v1/features/greet/current", "401 401 403 403 403 403 403 200", {"version": 1}),
     ],
     "api/v1/features/<str:feature>/override/user/promote": [
@@ -259,6 +262,7 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/api/v1/runs/{run}/replay", "401 401 404 404 403 404 404 403", {"on": "same"}),
     ],
     "api/v1/runs/<uuid:run_id>/feedback": [
+        Row("get", "/api/v1/runs/{run}/feedback", "401 401 404 404 404 404 404 403"),
         Row("put", "/api/v1/runs/{run}/feedback", "401 401 404 404 403 404 404 403", {"verdict": "bad"}),
     ],
     "api/v1/notices": [
@@ -279,6 +283,7 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/api/v1/members", "401 401 403 201 403 403 403 403", {"email": "eve@evil.example", "role": "viewer"}),
     ],
     "api/v1/members/<uuid:member_id>": [
+        Row("get", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403"),
         Row("patch", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403", {"role": "viewer"}),
         Row("delete", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403"),
     ],
@@ -332,6 +337,7 @@ TABLE: dict[str, list[Row]] = {
         Row("delete", f"/api/v1/budgets/{RANDOM}", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/keys/<uuid:key_id>": [
+        Row("get", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
         Row("patch", "/api/v1/keys/{key}", "401 401 403 404 403 403 403 403", {"requests_per_minute": 1}),
         Row("delete", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
     ],
@@ -401,6 +407,7 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/api/v1/models", "401 401 403 403 403 403 403 422", {}),
     ],
     "api/v1/models/<str:alias>": [
+        Row("get", "/api/v1/models/standard", "401 401 403 403 403 403 403 200"),
         Row("put", "/api/v1/models/standard", "401 401 403 403 403 403 403 200", {"revision": 1}),
     ],
     "api/v1/models/<str:alias>/targets/<int:revision>": [
@@ -413,6 +420,7 @@ TABLE: dict[str, list[Row]] = {
         Row("post", "/api/v1/tenants", "401 401 403 403 403 403 403 201", {"slug": "x", "name": "X", "owner": "x@y.example"}),
     ],
     "api/v1/tenants/<slug:slug>": [
+        Row("get", "/api/v1/tenants/acme", "401 401 403 403 403 403 403 200"),
         Row("patch", "/api/v1/tenants/acme", "401 401 403 403 403 403 403 200", {"requests_per_minute": None}),
     ],
     "api/v1/operator/usage": [

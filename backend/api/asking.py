@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from backend.actors import actor_of
 from features.engine import Json, check_json, loads
 from tenants.actor import Actor
-from tenants.errors import Invalid, Malformed, TooLarge
+from tenants.errors import Invalid, Malformed, TooLarge, UnsupportedMedia
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -64,6 +64,13 @@ def read_json(stream: Any) -> Json:
     if wrong:
         raise Invalid("The request holds something that cannot be kept.", errors=wrong)
     return body
+
+
+def refuse_encoded(request: HttpRequest) -> None:
+    """Raise UnsupportedMedia for a body that is compressed or otherwise encoded (RFC 9110, 8.4 and 12.5.3)."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        told = "Send the body as it is: no Content-Encoding is read here."
+        raise UnsupportedMedia(told, headers={"Accept-Encoding": "identity"})
 
 
 def refuse_nul(request: HttpRequest) -> None:

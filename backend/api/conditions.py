@@ -45,6 +45,7 @@ class Conditional(Door):
     def _if_so(self, write: Callable[..., Response], request: Request, **named: Any) -> Response:
         """Compare and write in one transaction. Raises Stale, and keeps what asking another operator has written."""
         expected, asked = expected_of(request), None
+        self.get(request, **named)  # type: ignore[attr-defined]  # may they see it, and is it there?
         with self.actor.present():
             self.hold(**named)
             shown = self.get(request, **named).data  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, Stale
 
-from .asking import refuse_nul
+from .asking import refuse_encoded, refuse_nul
 from .counting import count, with_limits
 from .fields import Strict, read_time
 from .idempotency import answered_once, idempotency_key
@@ -44,6 +44,7 @@ class Door(APIView):
 
     def initial(self, request: Request, *arguments: Any, **named: Any) -> None:
         refuse_nul(request._request)
+        refuse_encoded(request._request)
         super().initial(request, *arguments, **named)
         count(request._request, self.actor)
         refuse_unknown(request._request)

@@ -41,7 +41,7 @@ ADVICE = {
     "headers-too-large": "Send fewer or shorter headers: at most 100, of 32 KiB together.",
     "broken": "A fault of ours; nothing was half done. Tell us the id in `request`.",
     "unavailable": "A part that is needed is away. Ask again after as many seconds as `Retry-After` says; with an "
-    "`Idempotency-Key` a run is never made twice.",
+    "`Idempotency-Key` nothing is done twice.",
 }
 
 

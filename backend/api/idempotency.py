@@ -85,4 +85,7 @@ def _written(response: HttpResponseBase) -> str:
 
 def _read(text: str) -> HttpResponse:
     status, headers, kind, body = json.loads(text)
-    return HttpResponse(body, status=status, headers=replayed(headers, again=True), content_type=kind)
+    response = HttpResponse(body, status=status, headers=replayed(headers, again=True), content_type=kind)
+    if not body:
+        del response.headers["Content-Type"]
+    return response

@@ -12,10 +12,17 @@ from .openapi import document
 
 
 def refuse_unknown(request: HttpRequest) -> None:
-    """Raise Malformed for query parameters that the OpenAPI document does not name, each by name."""
+    """Raise Malformed for query parameters that the OpenAPI document does not name, each by name, and for one twice.
+
+    Of `?dry_run=true&dry_run=false` nobody can tell what was meant.
+    """
     if not request.GET or request.resolver_match is None:
         return
     method = "get" if request.method == "HEAD" else (request.method or "").lower()
+    twice = [name for name, values in request.GET.lists() if len(values) > 1]
+    if twice:
+        told = [Problem(pointer(name), "once", "comes more than once") for name in twice]
+        raise Malformed(f"The address says more than once: {', '.join(twice)}. Say it once.", errors=told)
     known = _named(request.resolver_match.route, method)
     unknown = [] if known is None else [name for name in request.GET if name not in known]
     if unknown:

@@ -35,7 +35,7 @@ from features.runs.taking import Accepted, Asked
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, NotFound, Problem, UnsupportedMedia
 
-from .asking import read_json, refuse_nul
+from .asking import read_json, refuse_encoded, refuse_nul
 from .counting import count, with_limits
 from .door import PRIVATE
 from .fields import Nothing
@@ -75,6 +75,7 @@ def door(*methods: str) -> Callable[[View], Door]:
                 if request.method not in allowed:
                     raise other_method(allowed)
                 refuse_nul(request)
+                refuse_encoded(request)
                 made = await in_thread(within, request, arguments)
                 response = with_limits(await made if isawaitable(made) else made, request)
                 return _head_of(response) if request.method == "HEAD" else response

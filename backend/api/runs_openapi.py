@@ -219,6 +219,7 @@ RUN_PATHS: dict[str, Schema] = {
                     {JSON: {"schema": BATCH}},
                     Location={"schema": TEXT, "description": "where the batch is"},
                     **_REPLAYED,
+                    **_SUNSET,
                 ),
             },
         }

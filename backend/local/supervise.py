@@ -149,9 +149,8 @@ def _prepare(environment: Mapping[str, str], base_url: str) -> None:
 
 
 def _begin_product(keeper: Keeper, environment: Mapping[str, str], listening: socket.socket) -> None:
-    slots = environment.get("BESPOKE_WORKER_SLOTS", "16")
     celery = [sys.executable, "-m", "celery", "-A", "backend"]
-    worker = [*celery, "worker", "--pool", "threads", "--concurrency", slots, "--without-gossip", "--without-mingle"]
+    worker = [*celery, "worker", "--pool", "threads", "--without-gossip", "--without-mingle"]
     beat = [*celery, "beat", "--schedule", str(VAR / "beat-schedule"), "--pidfile", ""]
     serving = [sys.executable, "-m", "backend.local.web", str(listening.fileno())]
     for name, command in {"web": serving, "worker": [*worker, "--loglevel", "INFO"], "beat": beat}.items():

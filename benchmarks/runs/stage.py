@@ -91,7 +91,7 @@ def everything(folder: Path, *, slots: int, milliseconds: float) -> Iterator[Sta
             BESPOKE_KEY_CONCURRENT_RUNS=many, BESPOKE_PROVIDER="bench", BESPOKE_DB_PREPARED="1",
         )  # fmt: skip
         celery = [sys.executable, "-m", "celery", "-A", "backend"]
-        pool = ["--pool", "threads", "--concurrency", str(slots), "--without-gossip", "--without-mingle"]
+        pool = ["--pool", "threads", "--without-gossip", "--without-mingle"]
         key = _seeded()
         commands = {
             "upstream": [sys.executable, "-m", "benchmarks.runs.upstream", str(upstream.fileno()), str(milliseconds)],

@@ -120,8 +120,11 @@ def save_operation(
 ) -> Saved:
     """Set, append to or remove one field, or with None inherit it again. Otherwise as `save_override`.
 
-    `document` is {"set": value}, {"append": text} or {"remove": true}.
+    `document` is {"set": value}, {"append": text} or {"remove": true}. Raises NotFound where a field is to be inherited
+    again that there is not.
     """
+    if document is None:
+        _refuse_unknown(feature, layer, field, by)
     operation = None if document is None else one_operation(field, document)
 
     def edit(was: Content) -> Content:
@@ -130,6 +133,18 @@ def save_operation(
         return (*operations[:place], *([operation] if operation else []), *operations[place:]), was[1]
 
     return write(feature, layer, edit, expected, f"{field}", by)
+
+
+def _refuse_unknown(feature: Feature, layer: Layer, field: str, by: Actor) -> None:
+    """Raise NotFound naming the fields that there are, for one that neither is there nor is changed by this layer."""
+    who = whose(layer, by)
+    with by.present():
+        served, row = serve(feature, by.tenant_id, who), newest(feature, who)
+        mine = {operation.field for operation in content_of(row)[0]}
+    there = {*served.base.fields, *served.effective.fields}
+    if field not in there | mine:
+        told = f"{feature.key} has no field {field[:100]}. Its fields are: {', '.join(sorted(there))}."
+        raise NotFound(told, fields=sorted(there))
 
 
 def delete_override(feature: Feature, layer: Layer, *, expected: Expected, by: Actor) -> Saved:

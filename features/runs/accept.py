@@ -152,7 +152,7 @@ def _known(by: Actor, key: str, fingerprint: str) -> Accepted | None:
     row = IdempotencyKey.objects.filter(caller=by.credential, key=key).first()
     if row is None:
         return None
-    if row.fingerprint != fingerprint or row.run is None:
+    if row.fingerprint != fingerprint:
         raise Invalid(ANOTHER)
     return Accepted(row.run, replayed=True)
 

@@ -125,8 +125,6 @@ def _promise(batch: Batch, key: str, by: Actor) -> None:
         if cursor.rowcount:
             return
     known = IdempotencyKey.objects.get(caller=by.credential, key=key)
-    if known.run is None:
-        raise Invalid(ANOTHER)
     raise _MadeBefore(known.run, known.fingerprint)
 
 

@@ -229,7 +229,7 @@ class Promise(models.Model):
 class IdempotencyKey(TenantModel, Promise):
     """A promise within a tenant: of a request that made a run or a batch, or of any other (once.py)."""
 
-    run = models.UUIDField(null=True)  # or the batch; null: what was done is in the answer
+    run = models.UUIDField()  # or the batch; where an answer is kept the promise itself
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "caller", "key"], name="idempotency_once")]

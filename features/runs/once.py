@@ -85,7 +85,7 @@ def _keep(key: str, fingerprint: str, answer: str, by: Actor) -> None:
     """Raises Invalid where a run or a batch has taken the key meanwhile."""
     row_id = uuid7()
     sealed = seal(answer, tenant_id=_owner(by), row_id=row_id)
-    owner = {} if by.tenant is None else {"tenant_id": by.tenant.id}
+    owner = {} if by.tenant is None else {"tenant_id": by.tenant.id, "run": row_id}
     try:
         with transaction.atomic(using=by.db):
             _rows(by).create(id=row_id, caller=by.credential, key=key, fingerprint=fingerprint, answer=sealed, **owner)

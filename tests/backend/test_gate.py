@@ -161,6 +161,16 @@ def answer_to(address: tuple[str, int], parts: Iterator[bytes]) -> bytes:
             return b"closed"
 
 
+@pytest.mark.parametrize(
+    "said", [b"GARBAGE\r\n\r\n", b"FOO / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nA\0: b\r\n\r\n"]
+)
+def test_what_is_no_http_is_a_problem_as_everything_else_is(said: bytes, server: tuple[tuple[str, int], Inner]) -> None:
+    address, inner = server
+    head, _, body = answer_to(address, iter([said])).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json")
+    assert json.loads(body)["type"] == "/errors/malformed" and inner.asked == 0
+
+
 def test_a_head_without_end_is_not_kept(server: tuple[tuple[str, int], Inner]) -> None:
     address, inner = server
     sent = 0

@@ -17,7 +17,6 @@ class Migration(migrations.Migration):
             name="answer",
             field=tenants.secrets.SealedField(blank=True, db_default="", default=""),
         ),
-        migrations.AlterField(model_name="idempotencykey", name="run", field=models.UUIDField(null=True)),
         migrations.CreateModel(
             name="OperatorIdempotencyKey",
             fields=[

@@ -37,9 +37,12 @@ def test_a_retirement_is_announced_with_the_feature_and_taken_back(cast: Cast, a
         told = api(cast.alice).get(path).json()
         assert told.get("items", [told])[0]["retires"] == {"at": "2099-01-01T00:00:00Z", "message": "Use greet-2."}
     run = {"input": {"name": "Ann"}}
-    assert api(cast.alice).post(f"{GREETING}/runs", run, **ASYNC).headers["Sunset"] == "Thu, 01 Jan 2099 00:00:00 GMT"
+    for path, sent in (("runs", run), ("batches", [run])):
+        taken = api(cast.alice).post(f"{GREETING}/{path}", sent, **ASYNC)
+        assert (taken.status_code, taken.headers["Sunset"]) == (202, "Thu, 01 Jan 2099 00:00:00 GMT")
     assert api(cast.alice).put(MINE, {"set": {"vars.tone": "warm"}}, If_None_Match="*").status_code == 200
     assert api(cast.operator).delete(END).json()["retires"] is None
-    assert "Sunset" not in api(cast.alice).post(f"{GREETING}/runs", run, **ASYNC).headers
+    for path, sent in (("runs", run), ("batches", [run])):
+        assert "Sunset" not in api(cast.alice).post(f"{GREETING}/{path}", sent, **ASYNC).headers
     assert problems(api(cast.operator).put(END, {"at": "2020-01-01T00:00:00Z"})) == {("/at", "min")}
     assert kind(api(cast.ada).put(END, body)) == (403, "forbidden")

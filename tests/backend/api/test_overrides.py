@@ -294,3 +294,21 @@ def test_an_override_of_another_feature_is_another(cast: Cast, api: Caller) -> N
     api(cast.alice).put(MINE, {"set": {"vars.tone": "warm"}}, **FIRST)
     assert api(cast.alice).get("/features/shout/override/user").json()["revision"] == 0
     assert api(cast.alice).get(f"{GREETING}/override/user").json()["revision"] == 1
+
+
+def test_a_field_that_there_is_not_is_not_inherited_again_either(cast: Cast, api: Caller) -> None:
+    """A misspelt name gets the names that there are, and nothing is written."""
+    alice = api(cast.alice)
+    refused = alice.delete(f"{MINE}/fields/vars.ton")
+    assert kind(refused) == (404, "not-found")
+    assert "no field vars.ton" in refused.json()["detail"] and "vars.tone" in refused.json()["fields"]
+    assert alice.get(f"{MINE}/revisions").json()["items"] == []
+    assert alice.delete(TONE).status_code == 200
+
+
+def test_what_the_vendor_has_taken_away_since_can_still_be_inherited_again(cast: Cast, api: Caller) -> None:
+    alice = api(cast.alice)
+    assert alice.put(f"{MINE}/fields/vars.language", {"set": "Greek"}).status_code == 200
+    publish(api, cast, vars__language=None)
+    assert alice.delete(f"{MINE}/fields/vars.language").status_code == 200
+    assert "set" not in alice.get(MINE).json()

@@ -8,12 +8,14 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from backend.web.filled import PolicyForm
 from backend.web.pages import PageRequest, answer, for_members
+from backend.web.policy_form import PolicyForm
+from backend.web.telling import author_words
 from features.actions.policy import policy_now, set_policy
 from features.models import Policy
 from tenants.errors import Invalid
 from tenants.limits import requests_of_tenant, runs_of_tenant
+from tenants.people import names_of
 
 TEMPLATE = "web/settings.html"
 
@@ -21,19 +23,28 @@ TEMPLATE = "web/settings.html"
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_members
 def settings(request: PageRequest) -> HttpResponseBase:
-    """Look at it, and change it: it counts at everybody's next request."""
+    """Look at it, and change it: it counts at everybody's next request.
+
+    What somebody else changed meanwhile stays; where both changed the same, they are asked (412).
+    """
     request.actor.need("policy.manage")
     if request.method != "POST":
         return _show(request)
     form = PolicyForm(request.POST)
     if not form.is_valid():
         return _show(request, form, status=422)
-    given = form.cleaned_data
+    with request.actor.present():
+        row = policy_now()
+    now, mine = _values(row), form.asked()
+    seen = form.seen_values(now)
+    changed = {name: value for name, value in mine.items() if value != seen.get(name)}
+    clashing = [name for name, value in changed.items() if now[name] not in (seen.get(name), value)]
+    if clashing:
+        who = author_words(row.author, names_of([row.author], request.actor), request.actor)
+        form.saved_meanwhile({name: now[name] for name in clashing}, now, who)
+        return _show(request, form, status=412)
     try:
-        set_policy(
-            users_may_pin=given["days"] if given["pins"] == "days" else given["pins"], store=given["store"],
-            users_may_override=given["users_may_override"], retention_days=given["retention_days"], by=request.actor,
-        )  # fmt: skip
+        set_policy(**changed, by=request.actor)
     except Invalid as error:
         form.refuse(error)
         return _show(request, form, status=error.status)
@@ -48,13 +59,10 @@ def _show(
     with request.actor.present():
         policy = policy_now()
     limits = {"requests": requests_of_tenant(tenant), "runs": runs_of_tenant(tenant)}
-    context = {"here": "settings", "form": form or PolicyForm(initial=_initial(policy)), "limits": limits, "oob": oob}
+    context = {"here": "settings", "form": form or PolicyForm.of(_values(policy)), "limits": limits, "oob": oob}
     return answer(request, TEMPLATE, context, part="page", status=status)
 
 
-def _initial(policy: Policy) -> dict[str, Any]:
-    days = policy.users_may_pin if policy.users_may_pin.isdecimal() else ""
-    return {
-        "pins": "days" if days else policy.users_may_pin, "days": days, "store": policy.store,
-        "users_may_override": policy.users_may_override, "retention_days": policy.retention_days,
-    }  # fmt: skip
+def _values(policy: Policy) -> dict[str, Any]:
+    """A policy as `set_policy` takes it."""
+    return {name: getattr(policy, name) for name in ("users_may_pin", "users_may_override", "store", "retention_days")}

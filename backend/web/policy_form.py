@@ -70,7 +70,7 @@ class PolicyForm(Filled):
 
     def saved_meanwhile(self, theirs: Mapping[str, Any], now: Mapping[str, Any], who: str) -> None:
         """Say beside each field what somebody saved there meanwhile; saved again, what is typed takes its place."""
-        self.data = {**self.data.dict(), "seen": json.dumps(now)}
+        self.data = {**{name: self.data.get(name) for name in self.data}, "seen": json.dumps(now)}
         told = gettext("%(who)s saved “%(value)s” here while you were editing. Save again to put yours in its place.")
         for name, value in theirs.items():
             self.add_error("pins" if name == "users_may_pin" else name, told % {"who": who, "value": self._said(value)})

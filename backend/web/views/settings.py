@@ -35,12 +35,13 @@ def settings(request: PageRequest) -> HttpResponseBase:
         return _show(request, form, status=422)
     with request.actor.present():
         row = policy_now()
+        names = names_of([row.author], request.actor)
     now, mine = _values(row), form.asked()
     seen = form.seen_values(now)
     changed = {name: value for name, value in mine.items() if value != seen.get(name)}
     clashing = [name for name, value in changed.items() if now[name] not in (seen.get(name), value)]
     if clashing:
-        who = author_words(row.author, names_of([row.author], request.actor), request.actor)
+        who = author_words(row.author, names, request.actor)
         form.saved_meanwhile({name: now[name] for name in clashing}, now, who)
         return _show(request, form, status=412)
     try:

@@ -1,7 +1,7 @@
 """The form of an organisation's policy, which several admins may have open at once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -47,9 +47,7 @@ class PolicyForm(Filled):
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "PolicyForm":
         """The form as a policy fills it in, which it remembers: what others change meanwhile is not undone by it."""
-        pins = values["users_may_pin"]
-        days = pins if pins.isdecimal() else ""
-        return cls(initial={**values, "pins": "days" if days else pins, "days": days, "seen": json.dumps(values)})
+        return cls(initial={**_filled(values), "seen": json.dumps(values)})
 
     def asked(self) -> dict[str, Any]:
         """Return what `set_policy` takes; once it is valid."""
@@ -68,12 +66,18 @@ class PolicyForm(Filled):
             return now
         return seen if isinstance(seen, dict) else now
 
-    def saved_meanwhile(self, theirs: Mapping[str, Any], now: Mapping[str, Any], who: str) -> None:
-        """Say beside each field what somebody saved there meanwhile; saved again, what is typed takes its place."""
-        self.data = {**{name: self.data.get(name) for name in self.data}, "seen": json.dumps(now)}
+    def saved_meanwhile(
+        self, clashing: Iterable[str], changed: Mapping[str, Any], now: Mapping[str, Any], who: str
+    ) -> None:
+        """Lay what the person changed over what is there now, and say beside each clash what somebody saved there.
+
+        Saved again, what is typed takes its place.
+        """
+        self.data = {**_filled({**now, **changed}), "seen": json.dumps(now)}
         told = gettext("%(who)s saved “%(value)s” here while you were editing. Save again to put yours in its place.")
-        for name, value in theirs.items():
-            self.add_error("pins" if name == "users_may_pin" else name, told % {"who": who, "value": self._said(value)})
+        for name in clashing:
+            words = {"who": who, "value": self._said(now[name])}
+            self.add_error("pins" if name == "users_may_pin" else name, told % words)
 
     @classmethod
     def _said(cls, value: Any) -> str:
@@ -83,3 +87,10 @@ class PolicyForm(Filled):
         if value is None:
             return gettext("Empty")
         return str(dict(cls.PINS).get(value, "")) or gettext("%(n)s days") % {"n": value}
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy as the form's fields."""
+    pins = values["users_may_pin"]
+    days = pins if pins.isdecimal() else ""
+    return {**values, "pins": "days" if days else pins, "days": days}

@@ -42,7 +42,7 @@ def settings(request: PageRequest) -> HttpResponseBase:
     clashing = [name for name, value in changed.items() if now[name] not in (seen.get(name), value)]
     if clashing:
         who = author_words(row.author, names, request.actor)
-        form.saved_meanwhile({name: now[name] for name in clashing}, now, who)
+        form.saved_meanwhile(clashing, changed, now, who)
         return _show(request, form, status=412)
     try:
         set_policy(**changed, by=request.actor)

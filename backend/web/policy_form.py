@@ -55,7 +55,7 @@ class PolicyForm(Filled):
         pins = str(given["days"]) if given["pins"] == "days" else given["pins"]
         return {
             "users_may_pin": pins,
-            **{name: given[name] for name in ("users_may_override", "store", "retention_days")},
+            **{name: given[name] for name in KEPT},
         }
 
     def seen_values(self, now: Mapping[str, Any]) -> Mapping[str, Any]:

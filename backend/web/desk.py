@@ -1,6 +1,6 @@
 """One editor for one request: what it stands on is read once, and drawn as a page, as the editor, or as one row."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -120,16 +120,25 @@ class Desk:
         seen = self.request.POST.get("etag", "").strip('"')
         with self.request.actor.present():
             rows = revisions_of(self.feature, whose(self.layer, self.request.actor), LAST_REVISIONS)
-        before: dict[str, Operation] = {}
-        for row in rows:
-            if str(row.number) == seen:
-                before = {operation.field: operation for operation in from_rows(row.operations)}
+        began = next((row for row in rows if str(row.number) == seen), None)
+        before = {operation.field: operation for operation in from_rows(began.operations)} if began else {}
         now = {operation.field: operation for operation in from_rows(rows[0].operations)} if rows else {}
         fields = joined([self.title(field) for field in touched(before, now) if field != typed.field])
         told = self.who_saved()
+        if (who := self._who_may_now(typed.field, began, rows)) is not None:
+            told += " " + _("Who may change it for themselves was set to “%(who)s”.") % {"who": who}
         if fields:
             told += " " + _("It changes %(fields)s.") % {"fields": fields}
         return meanwhile(before, now, typed, self.editing.below.get(typed.field, ABSENT), told)
+
+    def _who_may_now(self, field: str, began: Override | None, rows: Sequence[Override]) -> str | None:
+        """Who may change a field by the rules as they are now, if that was changed meanwhile; None if not."""
+        if not rows or self.layer != "tenant":
+            return None
+        then, now = ((row.rules if row else {}).get(field, {}).get("edit") for row in (began, rows[0]))
+        if then == now:
+            return None
+        return next((choice.label for choice in self.editing.box(field).who_may if choice.chosen), None)
 
     def answer(
         self, *, row: Row | None = None, new: NewSection | NewExample | None = None, promoting: Promoting | None = None,

@@ -245,33 +245,3 @@ class EraseForm(Filled):
         help_text=_("A user's key in your software, or the address of a member who has left."),
     )  # fmt: skip
     sure = forms.BooleanField(label=_("Erase everything kept of them. I know that it cannot be undone."))
-
-
-class PolicyForm(Filled):
-    """What an organisation lets its people do, and what it keeps of their runs."""
-
-    PINS = (("yes", _("Yes, as long as they like")), ("days", _("Yes, for some days")), ("no", _("No")))
-    pins = forms.ChoiceField(
-        label=_("May people stay on a version, or put behavior back, for themselves?"), choices=PINS,
-        widget=forms.RadioSelect, help_text=_("With No, pins that there are rest, and come back with a Yes."),
-    )  # fmt: skip
-    days = forms.IntegerField(label=_("For how many days"), required=False, min_value=1, max_value=3650)
-    users_may_override = forms.BooleanField(
-        label=_("People may change behavior for themselves"), required=False,
-        help_text=_("Turned off, what they changed rests. Nothing is deleted."),
-    )  # fmt: skip
-    store = forms.BooleanField(
-        label=_("Keep what runs are given and what they answer"), required=False,
-        help_text=_("Turned off, only digests, usage and cost are kept: no history, no examples from runs."),
-    )  # fmt: skip
-    retention_days = forms.IntegerField(
-        label=_("Delete runs after so many days"), required=False, min_value=1, max_value=3650,
-        help_text=_("Empty: they are kept. What they cost stays in the ledger."),
-    )  # fmt: skip
-
-    def clean(self) -> dict[str, Any]:
-        """Return what `set_policy` takes. Raises ValidationError where days were chosen and none said."""
-        given = super().clean() or {}
-        if given.get("pins") == "days" and not given.get("days") and "days" not in self.errors:
-            self.add_error("days", _("Say for how many days."))
-        return given

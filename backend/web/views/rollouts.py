@@ -78,6 +78,8 @@ def new(request: PageRequest) -> HttpResponseBase:
         case "look":
             look(feature, to=to, by=actor)
             return redirect(_address(feature, to, "impact"))
+        case "draw":  # what was typed before, kept on the device
+            return _new(request, feature, version, "steps", form=changed(asked.dict(), ""))
         case "start" if "change" in asked:
             return _new(request, feature, version, "steps", form=changed(asked.dict(), asked["change"]))
         case "start":

@@ -8,11 +8,13 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from backend.web.filled import PolicyForm
 from backend.web.pages import PageRequest, answer, for_members
+from backend.web.policy_form import PolicyForm
+from backend.web.telling import author_words
 from features.actions.policy import policy_now, set_policy
 from features.models import Policy
 from tenants.limits import requests_of_tenant, runs_of_tenant
+from tenants.people import names_of
 
 TEMPLATE = "web/settings.html"
 
@@ -20,17 +22,27 @@ TEMPLATE = "web/settings.html"
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_members
 def settings(request: PageRequest) -> HttpResponseBase:
-    """Look at it, and change it: it counts at everybody's next request."""
+    """Look at it, and change it: it counts at everybody's next request.
+
+    What somebody else changed meanwhile stays; where both changed the same, they are asked (412).
+    """
     request.actor.need("policy.manage")
     if request.method != "POST":
         return _show(request)
     form = PolicyForm(request.POST)
     with form.trying():
-        given = form.given()
-        set_policy(
-            users_may_pin=given["days"] if given["pins"] == "days" else given["pins"], store=given["store"],
-            users_may_override=given["users_may_override"], retention_days=given["retention_days"], by=request.actor,
-        )  # fmt: skip
+        form.given()
+        with request.actor.present():
+            row = policy_now()
+            names = names_of([row.author], request.actor)
+        now, mine = _values(row), form.asked()
+        seen = form.seen_values(now)
+        changed = {name: value for name, value in mine.items() if value != seen.get(name)}
+        clashing = [name for name, value in changed.items() if now[name] not in (seen.get(name), value)]
+        if clashing:
+            form.saved_meanwhile(clashing, changed, now, author_words(row.author, names, request.actor))
+            return _show(request, form)
+        set_policy(**changed, by=request.actor)
         messages.success(request, _("Saved. It counts at everybody's next request."))
         return _show(request, oob=True) if request.htmx else redirect("web:org_settings")
     return _show(request, form)
@@ -41,14 +53,10 @@ def _show(request: PageRequest, form: PolicyForm | None = None, *, oob: bool = F
     with request.actor.present():
         policy = policy_now()
     limits = {"requests": requests_of_tenant(tenant), "runs": runs_of_tenant(tenant)}
-    form = form or PolicyForm(initial=_initial(policy))
-    context = {"here": "settings", "form": form, "limits": limits, "oob": oob}
-    return answer(request, TEMPLATE, context, part="page", status=form.status)
+    context = {"here": "settings", "form": form or PolicyForm.of(_values(policy)), "limits": limits, "oob": oob}
+    return answer(request, TEMPLATE, context, part="page", status=form.status if form else 200)
 
 
-def _initial(policy: Policy) -> dict[str, Any]:
-    days = policy.users_may_pin if policy.users_may_pin.isdecimal() else ""
-    return {
-        "pins": "days" if days else policy.users_may_pin, "days": days, "store": policy.store,
-        "users_may_override": policy.users_may_override, "retention_days": policy.retention_days,
-    }  # fmt: skip
+def _values(policy: Policy) -> dict[str, Any]:
+    """A policy as `set_policy` takes it."""
+    return {name: getattr(policy, name) for name in ("users_may_pin", "users_may_override", "store", "retention_days")}

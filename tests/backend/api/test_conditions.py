@@ -12,11 +12,7 @@ from django.db import OperationalError, connections
 from backend.api import budgets
 from backend.api.openapi import document
 from features.runs.models import Budget
-<<<<<<< HEAD
-=======
-from tests.working import look
 from tests.canaries import superuser
->>>>>>> h4
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
 from tests.working import look

@@ -165,7 +165,7 @@ class Month:
     def _budgets(self) -> None:
         """What would have stopped the telling, which takes a minute of one day."""
         add_budget(period="month", soft=None, hard=450_000, feature=self.reply, by=self.cast.ada)
-        add_budget(period="day", soft=None, hard=200_000, each_user=True, by=self.cast.ada)
+        add_budget(period="day", soft=None, hard=1_000_000, each_user=True, by=self.cast.ada)
 
     def _second(self) -> None:
         theirs = find_feature("reply", self.cast.operator)

@@ -141,5 +141,5 @@ def test_a_save_on_another_field_is_told_by_its_name(at_desk: Sit, cast: Cast) -
     began(cast, "Greet.")
     save_operation(cast.greet, "tenant", "vars.language", {"set": "French"}, expected=ANY, by=cast.ada)
     shown = words(send(at_desk(cast.ada), "Greet briefly."))
-    assert "You saved revision 2 while you were editing. It changes Language. This field was not touched" in shown
+    assert "You saved revision 2 while you were editing. It changes Language. What it says was not touched" in shown
     assert "When you began" not in shown

@@ -362,7 +362,7 @@ def test_a_rollout_goes_from_start_to_rollback_through_the_pages(reached: Person
     assert "Rolled back: everyone is on the version that they had before." in page and "Two complaints" in page
     assert served_to(cast, cast.alice) == 1 and current(cast) == 1
     log = words(reached.see(f"{path}?tab=log"))
-    assert "Olga rolled it back in step 1 Two complaints" in log and "Olga started the rollout: acme" in log
+    assert "Olga rolled it back in step 1 Two complaints" in log and "Olga started the rollout: Acme" in log
     assert "Rolled back" in words(reached.see("/vendor/rollouts"))
 
 

@@ -44,7 +44,7 @@ const today = (values, words) => (chart) => {
   ctx.fill();
   ctx.fillStyle = colour("text");
   ctx.font = FONT(scaled(12));
-  const said = `${amount(values[last])} ${words}`;
+  const said = `${values[last].toLocaleString(language, { minimumFractionDigits: 2, maximumFractionDigits: values[last] >= 0.1 ? 2 : 6 })} ${words}`;
   const wide = ctx.measureText(said).width;
   const fits = x + scaled(8) + wide < bbox.left + bbox.width;
   ctx.textAlign = fits ? "left" : "right";

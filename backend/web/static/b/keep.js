@@ -41,7 +41,7 @@ const draw = async (form) => {
   const values = new FormData();
   for (const [name, value] of JSON.parse(kept)) values.append(name, value);
   values.append("act", "draw");
-  const part = form.matches("[data-b-form]") ? form : form.closest("section");
+  const part = form.matches("[data-b-form]") ? form : (form.closest("section") ?? form);
   await window.htmx.ajax("POST", form.action, { source: form, target: part, swap: "outerHTML", values });
 };
 

@@ -1,6 +1,7 @@
 // What every page has: the drawer, choices that submit themselves, toasts, copying, times in the reader's own zone, being offline.
 import { own } from "./busy.js";
 import { alone } from "./place.js";
+import "./typed.js";
 
 const root = document.documentElement;
 const body = document.body;

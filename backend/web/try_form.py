@@ -17,7 +17,7 @@ from tenants.errors import AppError, Malformed, Problem
 from .boxes import problem_words
 from .filled import Filled
 
-PLACES = {"inputs": "inputs", "recent": "recent", "version": "version", "at": "at", "restore": "at"}
+PLACES = {"what": "what", "inputs": "inputs", "recent": "recent", "version": "version", "at": "at", "restore": "at"}
 LONGEST = 400_000  # characters of a document, or of inputs
 
 
@@ -48,7 +48,7 @@ class TryForm(Filled):
     )  # fmt: skip
     text = _text(
         gettext_lazy("Changes"),
-        gettext_lazy("YAML or JSON: `set`, `append` and `remove` by field, and an organisation's `rules`."), 12,
+        gettext_lazy("YAML or JSON: set, append and remove by field; for an organisation also rules."), 9,
     )  # fmt: skip
     recent = forms.IntegerField(
         label=gettext_lazy("On how many of the last inputs"), required=False, min_value=1, max_value=MOST_INPUTS,

@@ -24,7 +24,7 @@ from features.engine import document_of
 from features.resolve import released
 from features.runs.preview import start_preview
 from features.runs.previewed import end_preview
-from tenants.errors import Malformed, NotFound, Stale, TooMany
+from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale, TooMany
 
 TEMPLATE = "web/try.html"
 
@@ -76,6 +76,8 @@ def _save(desk: Desk, form: TryForm) -> HttpResponseBase:
     """Save the document whole, as a revision with what was said of it."""
     with form.trying():
         given = form.given()
+        if given["what"] != "document":
+            raise Invalid(errors=[Problem("/what", "document", _("Choose the changes written below, to save them."))])
         try:
             saved = save_override(
                 desk.feature, desk.layer, given["text"], message=given["message"].strip(), **desk.write

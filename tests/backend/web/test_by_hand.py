@@ -88,7 +88,7 @@ def test_the_pages_are_there() -> None:
     assert wrong == {}
 
 
-@pytest.mark.parametrize(("name", "row"), pages(), ids=lambda one: one if isinstance(one, str) else "")
+@pytest.mark.parametrize(("name", "row"), list(pages()), ids=lambda one: one if isinstance(one, str) else "")
 def test_every_field_and_parameter_has_its_control_or_says_why_it_has_none(name: str, row: On) -> None:
     assert asked_by(operations()[name]) - EVERYWHERE.keys() == set(row.controls)
 

@@ -29,7 +29,9 @@ def test_olga_lets_an_alias_mean_another_model_after_seeing_whom_it_reaches(
     olga = at_desk(cast.operator)
     looked = olga.send("/vendor/models", act="look", **NEW)
     assert "answered with now: greet" in words(looked) and current_revision("standard") == 1
-    olga.send("/vendor/models", act="add", **NEW)
+    olga.send("/vendor/models", act="add", **NEW, max_output_tokens="900")
+    can = ModelTarget.objects.using(OPERATOR).get(alias="standard", revision=2).capabilities
+    assert can == {"max_tokens_parameter": "max_completion_tokens", "max_output_tokens": 900}
     assert current_revision("standard") == 2 and "larger" in words(olga.see("/vendor/models"))
     asked = words(olga.see("/vendor/models?confirm=point&alias=standard&revision=1"))
     assert "Let standard mean target 1?" in asked and current_revision("standard") == 2

@@ -207,6 +207,18 @@ def test_a_stale_inherit_again_changes_nothing_and_says_so(at_desk: Sit, cast: C
     assert effective(cast, cast.alice)["vars.tone"] == "warm"
 
 
+def test_revisions_from_long_ago_are_a_page_away(at_desk: Sit, cast: Cast) -> None:
+    alice = at_desk(cast.alice)
+    for number in range(22):
+        document = {"set": {"vars.language": f"Dialect {number}"}}
+        save_override(cast.greet, "user", document, expected=ANY, by=cast.alice)
+    newest = alice.see("/f/greet/mine?revisions=1")
+    assert "Go back to revision 3" in words(newest) and "Go back to revision 2 " not in words(newest)
+    assert "?revisions=1&amp;before=3" in newest
+    older = words(alice.see("/f/greet/mine?revisions=1&before=3"))
+    assert "Go back to revision 2" in older and "Go back to revision 1" in older and "revision 3 " not in older
+
+
 def test_going_back_to_a_saved_revision(at_desk: Sit, cast: Cast) -> None:
     alice = at_desk(cast.alice)
     save(alice, "vars.tone", '"warm"', widget="choice")

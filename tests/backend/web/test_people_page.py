@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from django.utils import timezone
+
 from backend.actors import actor_of_key
 from features.actions.overrides import ANY, newest, save_operation
 from features.actions.pins import pin, pin_now
@@ -131,6 +133,28 @@ def test_nobody_decides_a_conflict_for_somebody_else(at_desk: Sit, cast: Cast) -
     held(cast)
     page = words(at_desk(cast.ada).see(page_of(cast.alice)))
     assert "Greet v2, held" in page and "Only they can decide it; they have been told." in page
+
+
+def test_ada_looks_at_what_alice_was_served_before(at_desk: Sit, cast: Cast) -> None:
+    then = timezone.now()
+    warm(cast, cast.alice)
+    ada, page = at_desk(cast.ada), f"{page_of(cast.alice)}?feature=greet"
+    assert "warm" in words(ada.see(page))
+    shown = words(ada.see(f"{page}&at={then:%Y-%m-%dT%H:%M:%S.%f}"))
+    assert "As it was on" in shown and "warm" not in shown and "plain" in shown
+    assert "served nothing at that moment" in words(ada.see(f"{page}&at=2020-01-01T10:00", 404))
+    assert "That is no moment" in words(ada.see(f"{page}&at=once", 422))
+
+
+def test_of_what_alice_had_some_is_copied(at_desk: Sit, cast: Cast) -> None:
+    warm(cast, cast.alice)
+    ada, to = at_desk(cast.ada), cast.bob.acting_for().key
+    asked = ada.see(f"{page_of(cast.alice)}?confirm=leave&to={to}")
+    assert 'name="field" value="greet" checked' in asked and 'name="chosen" value="yes"' in asked
+    none = ada.send(page_of(cast.alice), act="leave", to=to, chosen="yes")
+    assert none.status_code == 422 and "Choose at least one." in words(none)
+    done = ada.send(page_of(cast.alice), act="leave", to=to, chosen="yes", field="greet")
+    assert "Bob has what Alice had, of 1 feature." in words(done)
 
 
 def test_what_alice_had_is_copied_to_bob_who_is_asked_before_his_is_replaced(at_desk: Sit, cast: Cast) -> None:

@@ -92,6 +92,8 @@ def test_ada_saves_changes_and_rules_at_once_and_says_why(at_desk: Sit, cast: Ca
     assert done.status_code == 200 and "Saved as revision 1." in words(done)
     row = saved(cast.ada, cast.ada.tenant_id)[0]
     assert (row.message, row.rules) == ("As agreed", {"vars.tone": {"choices": ["warm", "formal"]}})
+    other = ada.send(OURS, act="save", what="version", version="1", text="set: {}", etag=etag_in(done))
+    assert other.status_code == 422 and "Choose the changes written below" in words(other)
     assert "choices:" in ada.see(OURS) and at_desk(cast.alice).send(OURS, act="save", text="").status_code == 403
 
 

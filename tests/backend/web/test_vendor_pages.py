@@ -347,6 +347,9 @@ def test_a_rollout_goes_from_start_to_rollback_through_the_pages(reached: Person
     assert "The rollout of version 2 has begun." in page and "Step 1 of 3, running" in page and "Acme, now" in page
     assert served_to(cast, cast.alice) == 2 and served_to(cast, cast.bob) == 1  # his conflict holds him
 
+    asked = words(reached.see(f"{path}?confirm=pause"))
+    assert "Nobody else is moved until somebody goes on." in asked and "Pause it?" in asked
+    assert "Go on with it?" not in words(reached.see(f"{path}?confirm=resume"))
     reached.send(path, htmx=False, act="pause", why="Lunch")
     page = words(reached.see(path))
     assert "Paused." in page and "Lunch" in page and "Resume" in page and "Advance to" not in page

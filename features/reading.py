@@ -70,7 +70,7 @@ def known_from(row: str | None, stamps: list[int], now: datetime) -> Known | Non
 @lru_cache(maxsize=1024)
 def _feature(text: str) -> Feature:
     """A feature by its row's text, which is the same until somebody changes the row. It is shared: nobody writes it."""
-    found: Feature = _row(Feature, json.loads(text))
+    found: Feature = as_row(Feature, json.loads(text))
     return found
 
 
@@ -187,23 +187,23 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
     found: dict[str, Any] = json.loads(text)
     revisions = {(UUID(row[0]), row[1]): _revision(row) for row in found["overrides"] or ()}
     return Reading(
-        feature=_row(Feature, found["feature"]) if found["feature"] else feature,
+        feature=as_row(Feature, found["feature"]) if found["feature"] else feature,
         available=found["available"],
         stamps=tuple(stamps),
         at=moment,
         now=now,
         situation=_situation(found, feature.key, tenant_id, who) if found["pointers"] else None,
         revisions=revisions,
-        aliases={row["alias"]: _row(ModelTarget, row) for _, row in found["aliases"] or ()},
+        aliases={row["alias"]: as_row(ModelTarget, row) for _, row in found["aliases"] or ()},
     )
 
 
 def _situation(found: Mapping[str, Any], feature: str, tenant_id: UUID, who: Who) -> Situation:
-    pins = {UUID(row["subject_id"]): _row(Pin, row) for row in found["pins"] or ()}
+    pins = {UUID(row["subject_id"]): as_row(Pin, row) for row in found["pins"] or ()}
     newest = {UUID(row[0]): row[1] for row in found["overrides"] or () if row[5]}
     current, *earlier = found["pointers"]
     stage = found["stage"]
-    policy = _row(Policy, found["policy"]) if found["policy"] else None
+    policy = as_row(Policy, found["policy"]) if found["policy"] else None
     ends = [current[1], *(row[2] for row in found["withdrawn"] or ()), *(row[0] for row in found["aliases"] or ())]
     ends += [row["valid_to"] for row in (stage, found["policy"], *(found["pins"] or ())) if row]
     ends += [row[4] for row in found["overrides"] or () if row[5]]
@@ -211,7 +211,7 @@ def _situation(found: Mapping[str, Any], feature: str, tenant_id: UUID, who: Who
     return Situation(
         current=current[0],
         earlier=tuple(row[0] for row in earlier),
-        stage=stage_row(_row(Stage, stage)) if stage else None,
+        stage=stage_row(as_row(Stage, stage)) if stage else None,
         withdrawn={row[0]: row[1] for row in found["withdrawn"] or ()},
         tenant_pin=pin_row(pins.get(tenant_id), "tenant"),
         user_pin=None if who.is_tenant else pin_row(pins.get(who.id), "user"),
@@ -229,8 +229,8 @@ def _revision(row: list[Any]) -> Revision:
     return Revision(row[1], from_rows(json.loads(row[2])), parse_rules(json.loads(row[3]), layer="tenant"))
 
 
-def _row(model: type[Any], values: Mapping[str, Any]) -> Any:
-    """A model's instance from its row as JSON: ids and times as Python has them; text that holds JSON, read."""
+def as_row(model: type[Any], values: Mapping[str, Any]) -> Any:
+    """A model's instance from its row as JSON: ids and times as Python has them."""
     names = {field.attname: field for field in model._meta.local_concrete_fields}
     made = {}
     for name, value in values.items():

@@ -4,20 +4,22 @@ Rows are read once and every moment among them is chosen in memory, so the numbe
 number of events.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db import connections
 
 from features.engine import Choice, Revision, Situation, choose, compile_layers, inside
 from features.engine import Policy as PolicyValue
+from tenants.isolation import APP
 from tenants.subjects import Who
 
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Validity, Version, Withdrawal
-from .reading import pin_row, policy_value, stage_row
+from .reading import as_row, pin_row, policy_value, stage_row
 from .resolve import as_revision, base_of, holds_for, released, revision_row
 
 Kind = Literal[
@@ -192,26 +194,32 @@ def revisions_of(feature: Feature, who: Who, most: int, before: int | None = Non
     return list((rows if before is None else rows.filter(number__lt=before))[:most])
 
 
+_TABLES: Mapping[type[Validity], str] = {
+    CurrentVersion: "feature_id = %(feature)s",
+    Stage: "feature_id = %(feature)s",
+    Withdrawal: "feature_id = %(feature)s",
+    Policy: "tenant_id = %(tenant)s",
+    Pin: "feature_id = %(feature)s AND subject_id IN (%(tenant)s, %(subject)s)",
+}
+_NEWEST = "(SELECT json_agg(row_to_json(x)) FROM (SELECT * FROM {} WHERE {} ORDER BY valid_from DESC LIMIT %(most)s) x)"
+_READ = "SELECT json_build_array({})::text".format(
+    ", ".join(_NEWEST.format(model._meta.db_table, where) for model, where in _TABLES.items())
+)
+
+
 def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Rows:
-    subjects = {tenant_id, who.id}
-    floors: list[datetime] = []
-
-    def newest(rows: QuerySet[Row]) -> list[Row]:
-        found = list(rows.order_by("-valid_from")[:MOST_ROWS])
-        if len(found) == MOST_ROWS:
-            floors.append(found[-1].valid_from)
-        return found
-
-    return _Rows(
-        feature, tenant_id, who,
-        currents=newest(CurrentVersion.objects.filter(feature=feature)),
-        stages=newest(Stage.objects.filter(feature=feature)),
-        withdrawals=newest(Withdrawal.objects.filter(feature=feature)),
-        policies=newest(Policy.objects.filter(tenant_id=tenant_id)),
-        pins=newest(Pin.objects.filter(feature=feature, subject_id__in=subjects)),
-        overrides=newest(Override.objects.filter(feature=feature, subject_id__in=subjects, valid_from__lt=before)),
-        floor=max(floors, default=None),
-    )  # fmt: skip
+    """Read the rows in two statements: the revisions, whose content is long, and all else."""
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_READ, {"feature": feature.id, "tenant": tenant_id, "subject": who.id, "most": MOST_ROWS})
+        told: list[list[dict[str, Any]] | None] = json.loads(cursor.fetchone()[0])
+    currents, stages, withdrawals, policies, pins = (
+        [as_row(model, row) for row in rows or ()] for model, rows in zip(_TABLES, told, strict=True)
+    )
+    revisions = Override.objects.filter(feature=feature, subject_id__in={tenant_id, who.id}, valid_from__lt=before)
+    overrides = list(revisions.order_by("-valid_from")[:MOST_ROWS])
+    every = (currents, stages, withdrawals, policies, pins, overrides)
+    floor = max((rows[-1].valid_from for rows in every if len(rows) == MOST_ROWS), default=None)
+    return _Rows(feature, tenant_id, who, currents, stages, withdrawals, policies, pins, overrides, floor)
 
 
 def _included(rows: _Rows, now: datetime) -> Iterable[Happening]:

@@ -119,7 +119,7 @@ class Story:
             (stage.alice, "user", {"vars.tone": "warm", "vars.language": "English"}),
             (stage.acme_software, "user", {"instructions.closing": OWN_CLOSING}),
         ):
-            caller.replace(f"/features/reply/override/{layer}", {"set": values, "message": "the demo's story"})
+            caller.replace(f"/features/reply/override/{layer}", {"set": values})
             for_whom = f"{caller.name}, for {caller.acts_for}," if caller.acts_for else caller.name
             stage.say(f"  {for_whom} set {in_words(f'{field} to {value!r}' for field, value in values.items())}")
         self.shaped = stage.digests("reply")

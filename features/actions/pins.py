@@ -175,8 +175,7 @@ def restore(
         moved = _move(feature, layer, who, make, "restore", by, dry_run)
     except Invalid as refused:
         raise _with_alternative(refused, feature, who, then, by) from refused
-    with by.present():
-        reasons = _shortfalls(moved, wanted, withdrawals_now(feature, APP))
+    reasons = _shortfalls(moved, wanted, _withdrawn_from(moved, feature, by))
     return Restored("substituted" if reasons else "exact", reasons, wanted, moved)
 
 
@@ -197,25 +196,24 @@ def restore_pin(feature: Feature, layer: Layer, former: UUID, *, by: Actor, dry_
         return Pin(**{name: getattr(row, name) for name in kept})
 
     moved = _move(feature, layer, who, make, "restore", by, dry_run)
-    with by.present():
-        reasons = _shortfalls(moved, moved.after.digest, withdrawals_now(feature, APP))
+    reasons = _shortfalls(moved, moved.after.digest, _withdrawn_from(moved, feature, by))
     return Restored("substituted" if reasons else "exact", reasons, moved.after.digest, moved)
 
 
 def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: Mapping[str, Any] | None) -> Served:
     """What the subject was served then: by the rows valid at the moment, or by the numbers that the receipt names."""
-    now = serve(feature, by.tenant_id, who)
     if at is not None and (erased := erased_at(who.id)) is not None and at < erased:
         told = NotFound(f"what was kept of before {erased:%Y-%m-%d %H:%M} UTC was erased.")
-        raise _cannot(told, now)
+        raise _cannot(told, serve(feature, by.tenant_id, who))
     if at is not None:
         try:
             return serve(feature, by.tenant_id, who, at)
         except NotFound as gone:
             choice_now(feature, by.tenant_id, who, at)  # which says so where nothing was served at that moment
-            raise _cannot(gone, now) from gone
+            raise _cannot(gone, serve(feature, by.tenant_id, who)) from gone
     if receipt is None:
         raise Conflict("Say a moment or a run to go back to.")
+    now = serve(feature, by.tenant_id, who)
     target = receipt.get("model_target")
     targets = {target["alias"]: target["revision"]} if target else {}
     user = None if who.is_tenant else receipt["user"]
@@ -317,6 +315,14 @@ def _with_alternative(refused: Invalid, feature: Feature, who: Who, then: Served
     return Invalid(
         refused.detail, errors=refused.errors, result="cannot", reasons=[refused.detail], alternative=alternative
     )
+
+
+def _withdrawn_from(moved: Moved, feature: Feature, by: Actor) -> Mapping[int, Withdrawal]:
+    """The withdrawals in force, where one of them made another version stand in for the pin's; else none are read."""
+    if moved.after.withdrawn is None:
+        return {}
+    with by.present():
+        return withdrawals_now(feature, APP)
 
 
 def _shortfalls(moved: Moved, wanted: str, stopped: Mapping[int, Withdrawal]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from backend.web.words import short_digest
 
@@ -110,6 +110,13 @@ def from_thirty(height: float) -> str:
 def grouped(number: int | None) -> str:
     """ "1,493": a count as people read it."""
     return "" if number is None else f"{number:,}"
+
+
+@register.filter
+def in_sentence(words: str) -> str:
+    """ "New Password (again)" → "New password (again)": a library's label as ours are written; in English alone."""
+    english = (get_language() or "en").startswith("en")
+    return re.sub(r"(?<=[ -])[A-Z](?=[a-z])", lambda letter: letter[0].lower(), str(words)) if english else str(words)
 
 
 @register.filter

@@ -63,11 +63,14 @@ def _show(
         head = feature_page(feature, overview.served(feature), actor)
         past = past_of(overview.served(feature, layer), layer, actor, before=before)
         try:
-            if at or run:
-                then = then_of(feature, layer, actor, at, run)
-                moment = past.moment(then, run.created_at if run else at or then.at, run)
             if asked.get("confirm") and not done and not error:
                 confirmation = rehearse(past, asked, at, run)
+        except (NotFound, Conflict, Invalid) as refused:
+            error, status = refused, refused.status
+        try:
+            if (at or run) and confirmation is None:  # which says the same of the moment, and what would come of it
+                then = then_of(feature, layer, actor, at, run)
+                moment = past.moment(then, run.created_at if run else at or then.at, run)
         except (NotFound, Conflict, Invalid) as refused:
             error, status = refused, refused.status
         trial = None

@@ -46,6 +46,8 @@ class LivedIn:
             ("mine", "/f/greet/mine?revisions=1"), ("try", "/f/greet/try"), ("timeline", "/f/greet/timeline"), ("upgrade", "/f/greet/upgrade"),
             ("runs", "/runs"), ("run", "/runs/{run}"), ("run", "/runs/{failed}"), ("notices", "/notices"),
             ("compare", "/runs/compare?a={run}&b={second}"), ("correct", "/runs/{run}/correct"), ("me", "/me"),
+            ("mine", "/f/greet/mine?promote=1"), ("mine", "/f/greet/mine?add=section"), ("mine", "/f/greet/mine?add=example"),
+            ("timeline", "/f/greet/timeline?run={run}"), ("me", "/me?leave=yes"),
             ("my_keys", "/me/keys"), ("batch_new", "/f/greet/batches"), ("batches", "/batches"),
             ("batch", "/batches/{batch}"), ("batch", "/batches/{batch}?show=all"), ("batch", "/batches/{waiting}?confirm=cancel"),
         ]  # fmt: skip
@@ -79,6 +81,15 @@ class LivedIn:
         ]  # fmt: skip
         people = {"alice": member, "ada": owner, "operator": operator}
         return {who: [(name, path.format(**self.ids)) for name, path in found] for who, found in people.items()}
+
+    def rehearsals(self) -> dict[str, list[str]]:
+        """The paths that carry an act out and roll it back, to say what would come of it; by who looks at them."""
+        restore, stay = "timeline?run={run}&confirm=restore", "timeline?confirm=pin&version=1"
+        found = {
+            "alice": [f"/f/greet/{restore}", f"/f/greet/{stay}"],
+            "ada": [f"/org/f/greet/{stay}", "/org/people/{subject}?feature=greet&confirm=hand", "/org/people/{subject}?confirm=leave"],
+        }  # fmt: skip
+        return {who: [path.format(**self.ids) for path in paths] for who, paths in found.items()}
 
 
 def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:

@@ -86,7 +86,7 @@ def test_ada_invites_makes_a_key_and_locks_her_login(stack: Stack, ada: Page) ->
     assert ada.locator(".b-qr").evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
     look(ada)
     ada.get_by_label("Code").fill(code_now(secret, 1))
-    ada.get_by_role("button", name="Activate").click()
+    ada.get_by_role("button", name="Turn it on").click()
     expect(ada).to_have_url(re.compile("recovery-codes"))
     look(ada)
     look(ada, "/accounts/2fa/")

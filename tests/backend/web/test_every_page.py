@@ -25,15 +25,19 @@ from tests.outside import until
 from tests.processes import Stack
 from tests.working import look
 
-from .conftest import Person, login
+from .conftest import Person, login, words
 from .lived_in import NO_PAGES, LivedIn, live_in
 from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear, sign_in
+from .test_upgrading import form_of
 
 # axe-core 4.14.1 (npm axe-core, MPL-2.0: axe-LICENSE.txt), https://github.com/dequelabs/axe-core
 AXE = Path(__file__).parents[2] / "vendor" / "axe.min.js"
 WIDTHS = (1440, 768, 390)
 HEAVIEST = 250_000  # bytes, compressed: what a page loads on a first visit
 MOST_STATEMENTS = 15
+MOST_REHEARSED = (
+    25  # the page, and the act itself with its locks and writes, which is the same code as when it is meant
+)
 EMAILS = {"alice": "alice@acme.example", "ada": "ada@acme.example", "operator": "operator@bespoke.example"}
 Sit = Callable[[Actor], Person]
 
@@ -70,6 +74,22 @@ def test_no_page_asks_much_of_the_database_or_weighs_much(at_desk: Sit, cast: Ca
             heavy[path] = weight
     assert {path: len(found) for path, found in told.items()} == {}, shown(told)
     assert heavy == {}
+
+
+def test_no_rehearsal_asks_much_more(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    lived, told = lived_in_here(cast, model), dict[str, list[str]]()
+    bob = at_desk(cast.bob)  # on whose change version 2 waits
+    decided = {**form_of(bob.see("/f/greet/upgrade")), "d:instructions.role": "keep", "act": "look"}
+    with counted() as told["a decision"]:
+        assert "You move to version 2" in words(bob.send("/f/greet/upgrade", **decided))
+    for who, paths in lived.rehearsals().items():
+        person = at_desk(getattr(cast, who))
+        for path in paths:
+            person.see(path)
+            with counted() as told[path]:
+                person.see(path)
+    over = {path: found for path, found in told.items() if len(found) > MOST_REHEARSED}
+    assert {path: len(found) for path, found in over.items()} == {}, shown(over)
 
 
 def shown(told: dict[str, list[str]]) -> str:
@@ -172,7 +192,7 @@ def test_every_page_fits_every_width_and_axe_finds_nothing_serious(
     wrong = list[str]()
     for who, pages in lived.pages().items():
         page, said = signed_in(chromium, stack, EMAILS[who], scheme)
-        for _name, path in pages:
+        for path in (*(path for _name, path in pages), *lived.rehearsals().get(who, ())):
             wrong += wrong_with(page, path, scheme, said)
         page.context.close()
     assert wrong == [], "\n".join(wrong)

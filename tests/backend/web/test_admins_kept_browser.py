@@ -152,3 +152,10 @@ def test_what_the_browser_itself_sends_is_kept_until_it_was_taken(desks: Desks) 
     olga.goto("/vendor/tenants")
     expect(name).to_have_value("")
     expect(olga.get_by_text(STANDS_AGAIN)).to_have_count(0)
+
+
+def test_on_a_phone_the_tab_that_is_open_is_in_view(desks: Desks) -> None:
+    ada = desks.seat(ADA)
+    ada.set_viewport_size({"width": 390, "height": 844})
+    ada.goto("/org/access")
+    expect(ada.locator(".b-tabs [aria-current]")).to_be_in_viewport(ratio=1)

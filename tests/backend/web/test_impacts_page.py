@@ -45,6 +45,8 @@ def test_each_move_is_listed_with_whom_it_was_about_and_leads_to_its_picture(olg
     assert "Version 1 to 2 Asked before anything was moved 40% of organisations" in rows[-1]
     step = next(number for number, row in enumerate(rows) if "Version 1 to 2 A step of a rollout Acme" in row)
     assert "Carried: 2" in rows[step] and "just now Olga" in rows[step]
+    key = words(olga.see(LIST).split('aria-label="What the bars show"')[1].split("</ul>")[0])
+    assert "Carried : their change stays, the rest is new" in key and "Suspended" not in key  # what no bar has
     link = re.search(r'href="(/vendor/impacts/[^"]+)"', drawn[step])
     assert link
     one = olga.see(link[1])

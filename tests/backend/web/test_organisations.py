@@ -65,6 +65,8 @@ def test_the_vendor_sees_who_lets_support_look_and_why(at_desk: Sit, cast: Cast)
     assert "support may look" in words(olga.see("/vendor/tenants")) and "Greetings are odd" in words(olga.see(ACME))
     assert "Greetings are odd" not in words(olga.see("/vendor/tenants/globex"))
     end_support(by=cast.ada)
+    told = words(olga.see("/vendor/audit"))
+    assert "Somebody at the organisation Changed whether support may look Acme" in told and "Ada" not in told
     page = words(olga.see(ACME))
     assert "not given" in page and "ended" in page and "support may look" not in words(olga.see("/vendor/tenants"))
 

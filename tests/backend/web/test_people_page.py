@@ -89,6 +89,9 @@ def test_ada_sees_exactly_what_alice_is_served(at_desk: Sit, cast: Cast) -> None
     page = at_desk(cast.ada).see(f"{page_of(cast.alice)}?feature=greet")
     assert "What Alice is served of Greet Version 1" in words(page) and "Tone warm Theirs" in words(page)
     assert digest_of(cast, cast.alice) in page
+    assert "Tone Write in a Tone tone. Vendor" in words(
+        page
+    )  # what is filled in stands as a word, as where it is edited
 
 
 def test_hidden_text_is_not_shown_to_an_admin_either(at_desk: Sit, cast: Cast) -> None:

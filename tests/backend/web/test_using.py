@@ -164,10 +164,7 @@ def test_alice_says_what_is_good_and_takes_it_out_again(at_desk: Sit, cast: Cast
     run = ran(alice, cast.alice)
     here = f"/runs/{run.id}/rate"
     rated = alice.send(here, verdict="good").content.decode()
-    assert (
-        "What is good about it?" in words(rated)
-        and 'value="good"' in rated.split("Save the note")[0].rsplit("<button", 1)[1]
-    )
+    assert "What is good?" in words(rated) and 'value="good"' in rated.split("Save the note")[0].rsplit("<button", 1)[1]
     alice.send(here, verdict="good", note=" As warm as it should be ")
     assert runs_of(cast.alice)[0].feedback == {"verdict": "good", "note": "As warm as it should be"}
     assert ">As warm as it should be</textarea>" in alice.see(f"/runs/{run.id}")

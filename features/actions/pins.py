@@ -283,7 +283,10 @@ def _complete(row: Pin, feature: Feature, layer: Layer, who: Who, now: datetime,
     row.tenant_id, row.feature, row.subject_id = by.tenant_id, feature, who.id
     row.author, row.created_at = by.label, now
     if row.until is not None and row.until <= now:
-        raise Invalid("A pin cannot end in the past.", errors=[Problem("/until", "min", "must be in the future")])
+        raise Invalid(
+            "A pin cannot end in the past: choose a moment to come.",
+            errors=[Problem("/until", "min", "must be in the future")],
+        )
     if layer == "user":
         row.until = _allowed_until(row.until, now)
     row.valid_to = row.until

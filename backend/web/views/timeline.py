@@ -18,7 +18,7 @@ from backend.web.lanes import began, picture
 from backend.web.moments import Past, past_of, then_of
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Picture
-from backend.web.reading import id_in
+from backend.web.reading import id_in, moment_in
 from backend.web.templatetags.b import exactly
 from backend.web.trying import place_of, trial_of
 from features.actions.overrides import Expected, Layer, whose
@@ -63,7 +63,7 @@ def _show(
         head = feature_page(feature, overview.served(feature), actor)
         past = past_of(overview.served(feature, layer), layer, actor, before=before)
         try:
-            if asked.get("confirm") and not done and not error:
+            if asked.get("confirm") and not done:
                 confirmation = rehearse(past, asked, at, run)
         except (NotFound, Conflict, Invalid) as refused:
             error, status = refused, refused.status
@@ -88,6 +88,8 @@ def _show(
             "confirmation": confirmation,
             "done": done,
             "error": {"title": error.title, "detail": error.detail} if error else None,
+            "typed": request.POST if error else {},
+            "zone": timezone.get_current_timezone_name(),
             "older_url": f"?before={exactly(older)}" if older else "",
             "layer": layer,
             "picture": None if before else _picture(past, span, run.created_at if run else at),
@@ -117,7 +119,10 @@ def _act(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBa
         raise Malformed("Say what to do: restore, pin, unpin, undo or try.")
     try:
         moved = carry_out(request, feature, layer, post)
-    except (NotFound, Conflict, Invalid, Stale) as error:
+    except Invalid as error:  # what was typed can be mended in the form that it was typed in
+        asked = {"confirm": act, **_asked(post)}
+        return _show(request, feature, layer, asked, error=error, status=error.status)
+    except (NotFound, Conflict, Stale) as error:
         return _show(request, feature, layer, {}, error=error, status=error.status)
     done = _done(feature, layer, moved, act, request)
     if not request.htmx:
@@ -130,12 +135,12 @@ def _restore(request: PageRequest, feature: Feature, layer: Layer, post: QueryDi
     run = _run(request, feature, layer, post.get("run"))
     return restore(
         feature, layer, at=_moment(post.get("at")), receipt=dict(run.receipt) if run else None,
-        run=run.pk if run else None, until=_until(post.get("until", "")), reason=_reason(post), by=request.actor,
+        run=run.pk if run else None, until=_until(post), reason=_reason(post), by=request.actor,
     ).moved  # fmt: skip
 
 
 def _pin(request: PageRequest, feature: Feature, layer: Layer, post: QueryDict) -> Moved:
-    until, version = _until(post.get("until", "")), whole(post.get("version"))
+    until, version = _until(post), whole(post.get("version"))
     return pin(feature, layer, kind="base", version=version, until=until, reason=_reason(post), by=request.actor)
 
 
@@ -161,7 +166,7 @@ ACTS: dict[str, Callable[[PageRequest, Feature, Layer, QueryDict], Moved]] = {
 
 def _try(request: PageRequest, feature: Feature, layer: Layer) -> HttpResponseBase:
     """Answer one's last inputs with what is served now and with what would be. Only when asked, since it costs."""
-    post, asked = request.POST, {name: request.POST[name] for name in ASKED if name in request.POST}
+    post, asked = request.POST, _asked(request.POST)
     wishes: dict[str, dict[str, Any]] = {
         "restore": {"restore": {"run": id_in(asked["run"])} if asked.get("run") else {"at": _moment(post.get("at"))}},
         "pin": {"pin": {"kind": "base", "version": whole(asked["version"]) if asked.get("version") else None}},
@@ -233,9 +238,15 @@ def _run(request: PageRequest, feature: Feature, layer: Layer, text: str | None)
     return run
 
 
-def _until(text: str) -> datetime | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:5]) <= 3650):
+def _asked(post: QueryDict) -> dict[str, str]:
+    return {name: str(post[name]) for name in ASKED if name in post}
+
+
+def _until(post: QueryDict) -> datetime | None:
+    """The end of a stay: the moment typed, else so many days from now; None for neither. Raises Invalid, Malformed."""
+    ends, days = moment_in(post.get("ends"), "until"), post.get("until", "")
+    if ends or not days:
+        return ends
+    if not (days.isascii() and days.isdecimal() and 0 < int(days[:5]) <= 3650):
         raise Malformed("Say for how many days.")
-    return timezone.now() + timedelta(days=int(text))
+    return timezone.now() + timedelta(days=int(days))

@@ -98,8 +98,8 @@ BY_HAND: dict[str, On | Why] = {
     "get_run_events": Why("a stream that software follows: the page of a run follows it by itself"),
     "post_run_cancel": On("alice", "/f/greet"),
     "post_run_replay": On("alice", "/runs/{run}", {"on.version": "on"}),
-    "get_run_feedback": On("alice", "/runs/{second}"),
-    "put_run_feedback": On("alice", "/runs/{second}", {
+    "get_run_feedback": On("alice", "/runs/{run}"),
+    "put_run_feedback": On("alice", "/runs/{run}", {  # one that is good; of a bad one the same form asks what is not right
         **same("verdict", "note"), "correction": At("alice", "/runs/{run}/correct", "in/greeting"),
     }),
     "get_usage": On("ada", "/org/usage", DAYS),
@@ -144,14 +144,14 @@ BY_HAND: dict[str, On | Why] = {
     # pins, previews, suggestions, notices
     "get_pin": On("alice", "/f/greet/timeline"),
     "put_pin": On("alice", "/f/greet/timeline?confirm=pin&version=1", {
-        **same("version", "reason", "until"),
+        **same("version", "reason"), "until": "ends",
         "kind": Why("a version is `base`; a moment that it is put back to, the present one too, is `snapshot`"),
     }),
     "delete_pin": On("alice", "/f/greet/timeline"),
     "get_pins": On("ada", "/org/people?show=stays", {"cursor": Older("after")}),
     "delete_pin_of": On("ada", f"{PERSON}?feature=greet&confirm=end"),
     "post_restore": On("alice", "/f/greet/timeline?run={run}&confirm=restore", {
-        **same("run", "reason", "until"), "at": At("alice", "/f/greet/timeline?at={moment}&confirm=restore", "at"),
+        **same("run", "reason"), "until": "ends", "at": At("alice", "/f/greet/timeline?at={moment}&confirm=restore", "at"),
         "pin": Why("“Undo” right after an act; later the moment at which one stayed so"), "layer": OF_LAYER,
     }),
     "post_preview": On("alice", "/f/greet/try", {

@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
+import pytest
 from django.utils import timezone
 
-from features.actions.pins import pin
+from features.actions.pins import pin, pin_now
 from features.runs.models import Preview
 from tenants.actor import Actor
+from tenants.subjects import tenant_itself
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
 from tests.working import look
@@ -19,7 +22,7 @@ from .test_timeline import digest_of, moments, publish_terse, stay_of, warm
 from .test_using import ran
 
 Sit = Callable[[Actor], Person]
-PAGE = "/f/greet/timeline"
+PAGE, OURS = "/f/greet/timeline", "/org/f/greet/timeline"
 
 
 def hidden(answer: Any, name: str) -> str:
@@ -40,6 +43,35 @@ def test_it_says_for_how_long_and_why(at_desk: Sit, cast: Cast) -> None:
     assert stay is not None and stay.reason == "It forgets the name."
     assert stay.until is not None and abs(stay.until - timezone.now() - timedelta(days=7)) < timedelta(minutes=5)
     assert "It forgets the name." in words(done)
+
+
+@pytest.mark.parametrize("act", ["pin", "restore"])
+@pytest.mark.parametrize(("who", "page"), [("alice", PAGE), ("ada", OURS)])
+def test_a_stay_ends_at_the_moment_that_one_types(who: str, page: str, act: str, at_desk: Sit, cast: Cast) -> None:
+    publish_terse(cast)
+    actor = getattr(cast, who)
+    person = at_desk(actor)
+    of_act = {"version": "1"} if act == "pin" else {"at": moments(person.see(page))[1]}
+    assert "Or until optional, UTC" in words(person.part(f"{page}?{urlencode({'confirm': act, **of_act})}"))
+    ends = timezone.now().replace(second=0, microsecond=0) + timedelta(days=400)
+    done = person.send(page, act=act, until="7", ends=f"{ends:%Y-%m-%dT%H:%M}", **of_act)
+    with actor.present():
+        stay = pin_now(cast.greet, tenant_itself(actor.tenant_id) if page == OURS else actor.acting_for())
+    assert done.status_code == 200 and stay is not None and stay.until == ends
+
+
+@pytest.mark.parametrize(("ends", "told"), [("soon", "That is no moment"), ("2020-01-01T10:00", "a moment to come")])
+@pytest.mark.parametrize("act", ["pin", "restore"])
+def test_an_end_that_cannot_be_is_said_above_the_form_as_it_was_typed(
+    act: str, ends: str, told: str, at_desk: Sit, cast: Cast
+) -> None:
+    publish_terse(cast)
+    alice = at_desk(cast.alice)
+    of_act = {"version": "1"} if act == "pin" else {"at": moments(alice.see(PAGE))[1]}
+    refused = alice.send(PAGE, act=act, until="", ends=ends, reason="I like it", **of_act)
+    assert refused.status_code == 422 and told in words(refused) and "Or until" in words(refused)
+    assert all(f'value="{typed}"' in refused.content.decode() for typed in (ends, "I like it"))
+    assert stay_of(cast, cast.alice) is None
 
 
 def test_one_click_undoes_it(at_desk: Sit, cast: Cast) -> None:

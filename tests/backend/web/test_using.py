@@ -159,6 +159,19 @@ def test_alice_says_what_is_not_right_and_it_stays_when_she_thinks_again(
     assert len(runs_of(cast.alice)[0].feedback["note"]) == 2000
 
 
+def test_alice_says_what_is_good_and_takes_it_out_again(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
+    alice = at_desk(cast.alice)
+    run = ran(alice, cast.alice)
+    here = f"/runs/{run.id}/rate"
+    rated = alice.send(here, verdict="good").content.decode()
+    assert "What is good?" in words(rated) and 'value="good"' in rated.split("Save the note")[0].rsplit("<button", 1)[1]
+    alice.send(here, verdict="good", note=" As warm as it should be ")
+    assert runs_of(cast.alice)[0].feedback == {"verdict": "good", "note": "As warm as it should be"}
+    assert ">As warm as it should be</textarea>" in alice.see(f"/runs/{run.id}")
+    alice.send(here, verdict="good", note="")
+    assert runs_of(cast.alice)[0].feedback == {"verdict": "good", "note": ""}
+
+
 def test_somebody_elses_run_is_not_there(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
     run = ran(at_desk(cast.alice), cast.alice)
     for who in (cast.bob, cast.mallory, cast.gus):

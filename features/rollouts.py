@@ -140,12 +140,12 @@ def guards_of(rollout: Rollout) -> tuple[Guard, ...]:
     return tuple(Guard.of_json(name, row) for name, row in rollout.guards.items())
 
 
-def named_in(*rollouts: Rollout, by: Literal["slug", "name"] = "slug") -> dict[str, str]:
+def named_in(*rollouts: Rollout, say: Literal["slug", "name"] = "slug") -> dict[str, str]:
     """The slugs, or names, of the tenants that steps name, by id; no statement where they name none."""
     ids = {tenant for rollout in rollouts for step in steps_of(rollout) for tenant in step.tenants}
     if not ids:
         return {}
-    rows = Tenant.objects.using(OPERATOR).filter(id__in=ids).values_list("id", by)
+    rows = Tenant.objects.using(OPERATOR).filter(id__in=ids).values_list("id", say)
     return {str(tenant_id): word for tenant_id, word in rows}
 
 

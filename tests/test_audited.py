@@ -20,6 +20,8 @@ OWN_RECORD = {
     "run_rows": "runs, as accept",
     "start_suggestion": "a run, as accept",
     "begin": "a preview: runs that nobody keeps, with an author, for an hour",
+    "once": "what it carries out once leaves the row",
+    "carry_out_cancel": "goes on with what was asked for, which has its row",
     "end_preview": "ends what only its author had",
     "mark_read": "says that somebody has read a notice of their own",
     "note_for": "writes a row itself: what the vendor does, in the organisation's audit",

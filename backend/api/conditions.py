@@ -38,9 +38,10 @@ class Conditional(Door):
 
     def initial(self, request: Request, *arguments: Any, **named: Any) -> None:
         super().initial(request, *arguments, **named)
-        if request.method in WRITES and ("If-Match" in request.headers or "If-None-Match" in request.headers):
-            method = request.method.lower()
-            vars(self)[method] = partial(self._if_so, getattr(self, method))
+        method = (request.method or "").lower()
+        write = getattr(self, method, None) if request.method in WRITES else None  # without one it is a 405
+        if write is not None and ("If-Match" in request.headers or "If-None-Match" in request.headers):
+            vars(self)[method] = partial(self._if_so, write)
 
     def _if_so(self, write: Callable[..., Response], request: Request, **named: Any) -> Response:
         """Compare and write in one transaction. Raises Stale, and keeps what asking another operator has written."""

@@ -77,7 +77,7 @@ _CLAIM = f"""{_TENANTS}, slots AS MATERIALIZED (
     FROM runs_worker WHERE seen_at > clock_timestamp() - make_interval(secs => %(lease)s)
 ), busy AS (
     SELECT tenant_id, count(*) AS running FROM runs_queued WHERE token IS NOT NULL GROUP BY tenant_id
-), turns AS (
+), turns AS NOT MATERIALIZED (
     SELECT first.tenant_id, first.id, first.batch, coalesce(busy.running, 0) + first.place AS turn
     FROM waiting w {_ACTIVE.format("w")} CROSS JOIN slots
     LEFT JOIN busy ON busy.tenant_id = w.tenant_id

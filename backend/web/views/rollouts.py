@@ -48,7 +48,7 @@ def rollouts(request: PageRequest) -> HttpResponseBase:
     with actor.present():
         rows, older = page_of(rollouts_of(), place, LISTED)
         names = names_of({row.author for row in rows}, actor)
-        named = named_in(*(row for row in rows if row.state == Rollout.State.RUNNING), by="name")
+        named = named_in(*(row for row in rows if row.state == Rollout.State.RUNNING), say="name")
         heads = [head_of(row, names, named) for row in rows]
     may = "rollout.manage" in actor.can
     context = {
@@ -188,7 +188,7 @@ def _show(request: PageRequest, row: Rollout, *, refused: AppError | None = None
     impact = _latest_impact(request, row) if tab in ("live", "impact") else None
     with actor.present():
         events, where = list(events_of(row).order_by("at", "id")), Whereabouts(row)
-        named = named_in(row, by="name") if tab in ("live", "log") or row.state == Rollout.State.RUNNING else {}
+        named = named_in(row, say="name") if tab in ("live", "log") or row.state == Rollout.State.RUNNING else {}
         names = names_of({row.author, *(event.actor for event in events)}, actor)
         head, log = head_of(row, names, named), log_of(row, events, names, named)
         possible = may and head.open and (asked == "rollback" or (asked == "advance" and head.advance != ""))

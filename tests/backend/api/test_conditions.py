@@ -192,6 +192,12 @@ def test_where_there_is_no_etag_one_is_not_passed_over(cast: Cast, api: Caller) 
     assert kind(api(cast.ada).post("/keys", {"kind": "service", "name": "x"}, If_Match='"1"')) == (412, "stale")
 
 
+@pytest.mark.parametrize("of", ["current", "caching", "retirement", "availability"])
+def test_a_method_that_there_is_not_is_no_more_under_a_condition(of: str, cast: Cast, api: Caller) -> None:
+    asked = api(cast.operator).patch(f"{GREETING}/{of}", {}, If_Match='"1"')
+    assert (asked.status_code, "PUT" in asked.headers["Allow"]) == (405, True)
+
+
 def test_an_admin_takes_out_the_changes_that_they_saw(cast: Cast, api: Caller) -> None:
     api(cast.alice).put(MINE, {"set": {"vars.tone": "warm"}}, **FIRST)
     door = f"{GREETING}/overrides/{cast.alice.acting_for().key}"

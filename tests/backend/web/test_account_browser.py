@@ -61,7 +61,7 @@ def test_ada_invites_makes_a_key_and_locks_her_login(stack: Stack, ada: Page) ->
     expect(ada).to_have_url(re.compile("/$"))
 
     look(ada, "/org/members")
-    ada.get_by_label("Email").fill("carl@acme.example")
+    ada.get_by_role("textbox", name="Email").fill("carl@acme.example")
     ada.get_by_role("button", name="Send the invitation").click()
     expect(ada.get_by_role("cell", name=re.compile("carl@acme.example by Ada"))).to_be_visible()
     ada.get_by_role("link", name="Remove Bob").click()

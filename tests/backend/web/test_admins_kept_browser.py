@@ -131,6 +131,7 @@ def test_a_rollout_that_was_not_started_keeps_its_steps(desks: Desks) -> None:
     olga.goto("/vendor/rollouts/new?feature=greet&to=2&tab=steps")
     olga.get_by_role("button", name="Add a step").click()
     added = olga.locator("#who-2")
+    expect(added).to_have_value("")  # where the last step had been
     added.fill("60")
     olga.get_by_label("Message").fill("Slowly")
     olga.reload()

@@ -74,7 +74,7 @@ class OneBudget(Conditional, Budgets):
     state = ("soft", "hard")
     http_method_names = ["get", "put", "delete", "head", "options"]
 
-    def hold(self, budget_id: UUID) -> None:  # type: ignore[override]
+    def hold(self, budget_id: UUID) -> None:
         held(Budget.objects.all(), budget_id)
 
     @extend_schema(parameters=[], responses=answers(BUDGET), summary="A budget, and what of it is gone (admins)")

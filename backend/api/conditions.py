@@ -32,7 +32,7 @@ class Conditional(Door):
     state: ClassVar[tuple[str, ...]]  # of what GET answers
     optional = False  # whether there may be none yet: a state of nulls
 
-    def hold(self, **named: Any) -> None:
+    def hold(self, *arguments: Any, **named: Any) -> None:
         """Take the lock that every writer of this state takes, within the actor's transaction."""
         raise NotImplementedError
 

@@ -92,7 +92,7 @@ class RunFeedback(Conditional):
     state = ("feedback",)
     optional = True
 
-    def hold(self, run_id: UUID) -> None:  # type: ignore[override]
+    def hold(self, run_id: UUID) -> None:
         held(Run.objects.all(), run_id)
 
     @extend_schema(responses=answers(FEEDBACK), summary="What is said of an output; null for nothing yet")

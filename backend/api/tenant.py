@@ -111,7 +111,7 @@ class TenantDoor(Conditional):
 
     state = ("policy",)
 
-    def hold(self) -> None:  # type: ignore[override]
+    def hold(self) -> None:
         hold_policy(self.actor.tenant_id)
 
     @extend_schema(responses=answers(TENANT), summary="The organisation and its policy")
@@ -165,7 +165,7 @@ class OneMember(Conditional):
 
     state = ("role",)
 
-    def hold(self, member_id: UUID) -> None:  # type: ignore[override]
+    def hold(self, member_id: UUID) -> None:
         held(Member.objects.all(), member_id)
 
     @extend_schema(responses=answers(MEMBER), summary="A member (admins)")
@@ -227,7 +227,7 @@ class OneKey(Conditional):
 
     state = LIMITS
 
-    def hold(self, key_id: UUID) -> None:  # type: ignore[override]
+    def hold(self, key_id: UUID) -> None:
         held(ApiKey.objects.all(), key_id)
 
     @extend_schema(responses=answers(KEY), summary="A key of mine; for admins any of the organisation's")

@@ -201,7 +201,7 @@ class OneTenant(Conditional):
 
     state = (*LIMITS, "state", "reason")
 
-    def hold(self, slug: str) -> None:  # type: ignore[override]
+    def hold(self, slug: str) -> None:
         list(customers().select_for_update(no_key=True).filter(slug=slug))
 
     @extend_schema(responses=answers(TENANT_ROW), summary="An organisation (operators)")

@@ -86,7 +86,7 @@ class OneWebhook(Conditional):
 
     state = ("url", "description", "events", "enabled")
 
-    def hold(self, webhook_id: UUID) -> None:  # type: ignore[override]
+    def hold(self, webhook_id: UUID) -> None:
         held(Webhook.objects.all(), webhook_id)
 
     @extend_schema(responses=answers(WEBHOOK), summary="A webhook (admins)")

@@ -19,6 +19,20 @@ from .events import TERMINAL, stream_key
 _clients: WeakKeyDictionary[AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
 
 SILENCE_SECONDS = 2.0  # how long the stream may be silent before the row is asked
+IDLE = 4  # connections that are kept while nobody follows a run
+
+
+class Pool(redis.asyncio.ConnectionPool):
+    """Each who follows has a connection of their own; of those that they leave behind only a few are kept.
+
+    The library's pool keeps as many as there ever were at once.
+    """
+
+    async def release(self, connection: Any) -> None:
+        """Take a connection back."""
+        await super().release(connection)
+        while len(self._available_connections) > IDLE:
+            await self._available_connections.pop(0).disconnect()  # the last come back is the next to go out
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +74,11 @@ def _client() -> redis.asyncio.Redis:
     """The event loop's client: to connect for each who waits costs more than the waiting."""
     loop = get_running_loop()
     if loop not in _clients:
-        _clients[loop] = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2 * SILENCE_SECONDS,
-            retry=Retry(NoBackoff(), 0),
+        _clients[loop] = redis.asyncio.Redis(
+            connection_pool=Pool.from_url(
+                settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2 * SILENCE_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+            ),
         )  # fmt: skip
     return _clients[loop]
 

@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from features.runs.follow import IDLE
 from tests.fakes.model import Answer
 from tests.outside import Knock, until
 from tests.processes import Stack
@@ -28,11 +29,12 @@ def connections_of(stack: Stack) -> int:
     return int(stack.rows(asked)[0][0]) - 3  # this test's own, one for each role at most
 
 
-def clients_of(stack: Stack) -> int:
-    """How many connections anybody has to the stack's number in the broker."""
+def clients_of(stack: Stack, *, of_followers: bool = False) -> int:
+    """How many connections anybody, or who follows a run, has to the stack's number in the broker."""
     broker = stack.broker()
     number = str(broker.connection_pool.connection_kwargs["db"])
-    return sum(client["db"] == number for client in broker.client_list())
+    clients = [client for client in broker.client_list() if client["db"] == number]
+    return sum(client["cmd"] == "xread" for client in clients) if of_followers else len(clients)
 
 
 def test_three_hundred_requests_fit_through_a_small_pool_and_leave_nothing_behind(stack: Stack) -> None:
@@ -59,23 +61,45 @@ def test_followers_who_hang_up_leave_no_connection_behind(stack: Stack) -> None:
     alice = stack.knock("alice")
     run_id = alice.run(prefer="respond-async").json()["id"]
     assert answer.begun.wait(30)
-    before = clients_of(stack)
 
     def follow(knock: Knock) -> None:
         with knock.events(f"/runs/{run_id}/events") as events:
             events.next("delta")
-            everybody.wait(20)
+            everybody.wait(30)
+            together.append(clients_of(stack, of_followers=True))
 
-    everybody = threading.Barrier(11)
-    followers = [threading.Thread(target=follow, args=(stack.knock("alice"),)) for _ in range(10)]
+    everybody, together = threading.Barrier(20), list[int]()
+    followers = [threading.Thread(target=follow, args=(stack.knock("alice"),)) for _ in range(20)]
     for follower in followers:
         follower.start()
-    everybody.wait(20)
     for follower in followers:
         follower.join()
-    until(lambda: clients_of(stack) <= before, "their connections to the broker are closed")
+    assert max(together) > 10
+    until(lambda: clients_of(stack, of_followers=True) <= IDLE, "their connections to the broker are closed")
     answer.hold.set()
     assert alice.ended(run_id)["state"] == "succeeded"
+
+
+def test_followers_of_runs_that_end_leave_a_few_connections_for_the_next(stack: Stack) -> None:
+    answer = held()
+    stack.model.script(answer)
+    alice = stack.knock("alice")
+    run_id = alice.run(prefer="respond-async").json()["id"]
+    assert answer.begun.wait(30)
+
+    def follow(knock: Knock) -> str:
+        with knock.events(f"/runs/{run_id}/events") as events:
+            events.next("delta")
+            everybody.wait(30)
+            return list(events)[-1].name
+
+    everybody = threading.Barrier(21)
+    with ThreadPoolExecutor(20) as followers:
+        last = [followers.submit(follow, stack.knock("alice")) for _ in range(20)]
+        everybody.wait(30)
+        answer.hold.set()
+        assert {each.result() for each in last} == {"done"}
+    until(lambda: clients_of(stack, of_followers=True) <= IDLE, "the others are closed")
 
 
 def test_a_web_process_with_open_streams_ends_in_seconds_and_its_followers_go_on_elsewhere(stack: Stack) -> None:

@@ -64,6 +64,7 @@ class _Bench:
         """Take every measurement, one after the other."""
         await self._load("warming up", self.stage.web, self._fresh, min(self.seconds, 5), self.slots)
         await self._floor()
+        await self._bare()
         await self._uncached()
         await self._cached()
         await self._behavior()
@@ -75,6 +76,12 @@ class _Bench:
         heard, used = await self._load("the floor: bare ASGI", self.stage.upstream, _floor, self.seconds, self.slots)
         self._note("floor_cpu_us", used["upstream"] / len(heard.whole) * 1e6)
         self._note("floor_per_second", heard.rate)
+
+    async def _bare(self) -> None:
+        heard, used = await self._load("its round trips alone", self.stage.bare, self._fresh, self.seconds, self.slots)
+        for name in ("web", "worker"):
+            self._note(f"cpu_bare_{name}_us", used[f"bare_{name}"] / len(heard.whole) * 1e6)
+        self._note("cpu_bare_us", (used["bare_web"] + used["bare_worker"]) / len(heard.whole) * 1e6)
 
     async def _uncached(self) -> None:
         heard, used = await self._load("runs, not cached", self.stage.web, self._fresh, self.seconds, self.slots)

@@ -20,6 +20,7 @@ from django.core.management import call_command
 from backend.local.paths import ROOT
 from backend.local.testing import throwaway_services
 from backend.local.web import listen
+from benchmarks.runs.bare import prepare
 
 PATIENCE = 90  # seconds until everything answers
 GREET: dict[str, Any] = {
@@ -48,6 +49,7 @@ class Stage:
     """Addresses, the text of a member's key, and the processes by the name of their part."""
 
     web: str
+    bare: str
     upstream: str
     key: str
     parts: dict[str, int]
@@ -76,36 +78,38 @@ def everything(folder: Path, *, slots: int, milliseconds: float) -> Iterator[Sta
     """Start it all, hand it over when a canary run went the whole way, and stop it."""
     with ExitStack() as stack:
         services = stack.enter_context(throwaway_services())
-        web, upstream = stack.enter_context(listen(0, None)), stack.enter_context(listen(0, None))
-        addresses = {
-            name: f"http://127.0.0.1:{made.getsockname()[1]}" for name, made in (("web", web), ("up", upstream))
-        }
+        doors = {name: stack.enter_context(listen(0, None)) for name in ("web", "bare", "upstream")}
+        addresses = {name: f"http://127.0.0.1:{made.getsockname()[1]}" for name, made in doors.items()}
         many = "1000000"
         os.environ.update(
             services.environ(), SECRET_KEY=secrets.token_hex(32), DJANGO_SETTINGS_MODULE="backend.settings",
             BESPOKE_ENVIRONMENT="local", BESPOKE_SECRET_KEYS=f"bench:{secrets.token_hex(32)}",
-            OPENAI_BASE_URL=f"{addresses['up']}/v1", OPENAI_API_KEY="a-key", BESPOKE_MODEL="bench",
+            OPENAI_BASE_URL=f"{addresses['upstream']}/v1", OPENAI_API_KEY="a-key", BESPOKE_MODEL="bench",
             BESPOKE_BASE_URL=addresses["web"],
             BESPOKE_WORKER_SLOTS=str(slots), BESPOKE_TENANT_SLOTS=str(slots), BESPOKE_LOG_LEVEL="WARNING",
             BESPOKE_REQUESTS_PER_MINUTE=many, BESPOKE_KEY_REQUESTS_PER_MINUTE=many, BESPOKE_CONCURRENT_RUNS=many,
             BESPOKE_KEY_CONCURRENT_RUNS=many, BESPOKE_PROVIDER="bench", BESPOKE_DB_PREPARED="1",
         )  # fmt: skip
-        celery = [sys.executable, "-m", "celery", "-A", "backend"]
+        python = [sys.executable, "-m"]
+        celery = [*python, "celery", "-A", "backend"]
         pool = ["--pool", "threads", "--without-gossip", "--without-mingle"]
         key = _seeded()
+        prepare()
         commands = {
-            "upstream": [sys.executable, "-m", "benchmarks.runs.upstream", str(upstream.fileno()), str(milliseconds)],
-            "web": [sys.executable, "-m", "backend.local.web", str(web.fileno())],
+            "upstream": [*python, "benchmarks.runs.upstream", str(doors["upstream"].fileno()), str(milliseconds)],
+            "bare_web": [*python, "benchmarks.runs.bare", "web", str(doors["bare"].fileno())],
+            "bare_worker": [*python, "benchmarks.runs.bare", "worker", addresses["upstream"]],
+            "web": [*python, "backend.local.web", str(doors["web"].fileno())],
             "worker": [*celery, "worker", *pool, "--loglevel", "WARNING"],
             "beat": [*celery, "beat", "--schedule", str(folder / "beat"), "--pidfile", ""],
         }
         parts = {"postgresql": services.postgres.process.pid, "valkey": services.valkey.process.pid}
         for name, command in commands.items():
-            process = _started(name, command, folder, [web.fileno(), upstream.fileno()])
+            process = _started(name, command, folder, [door.fileno() for door in doors.values()])
             stack.callback(_stopped, process)
             parts[name] = process.pid
         _until_ready(f"{addresses['web']}/readyz", folder)
-        yield Stage(addresses["web"], addresses["up"], key, parts)
+        yield Stage(addresses["web"], addresses["bare"], addresses["upstream"], key, parts)
 
 
 def _seeded() -> str:

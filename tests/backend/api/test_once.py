@@ -127,17 +127,20 @@ def test_twenty_at_once_have_one_effect(cast: Cast, api: Caller) -> None:
 def test_who_comes_while_it_is_being_done_is_told_so(cast: Cast, api: Caller, monkeypatch: Any) -> None:
     """Not made to wait: what is being done may take long."""
     met: list[Any] = []
-    made = create_key
+    made, begun = create_key, list[str]()
 
     def slowly(**named: Any) -> Any:
-        with ThreadPoolExecutor(1) as other:
-            met.append(other.submit(elsewhere, lambda: api(cast.ada).post("/keys", SERVICE, **ONCE)).result())
+        begun.append(named["name"])
+        if len(begun) == 1:
+            with ThreadPoolExecutor(1) as other:
+                met.append(other.submit(elsewhere, lambda: api(cast.ada).post("/keys", SERVICE, **ONCE)).result())
         return made(**named)
 
     cast.key(cast.ada)
     monkeypatch.setattr("backend.api.tenant.create_key", slowly)
     assert api(cast.ada).post("/keys", SERVICE, **ONCE).status_code == 201
     assert kind(met[0]) == (409, "conflict") and met[0].headers["Retry-After"] == "1"
+    assert len(begun) == 1
 
 
 def elsewhere(work: Callable[[], Any]) -> Any:

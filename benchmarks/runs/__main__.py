@@ -78,7 +78,9 @@ class _Bench:
         self._note("floor_per_second", heard.rate)
 
     async def _bare(self) -> None:
-        heard, used = await self._load("its round trips alone", self.stage.bare, self._fresh, self.seconds, self.slots)
+        heard, used = await self._load(
+            "a run's round trips alone", self.stage.bare, self._fresh, self.seconds, self.slots
+        )
         for name in ("web", "worker"):
             self._note(f"cpu_bare_{name}_us", used[f"bare_{name}"] / len(heard.whole) * 1e6)
         self._note("cpu_bare_us", (used["bare_web"] + used["bare_worker"]) / len(heard.whole) * 1e6)
@@ -109,10 +111,12 @@ class _Bench:
     async def _added(self) -> None:
         for rate in (20, 100):
             direct = await self._rate(f"the upstream alone, {rate}/s", self.stage.upstream, _chat, rate)
+            bare = await self._rate(f"round trips alone, {rate}/s", self.stage.bare, self._fresh, rate)
             ours = await self._rate(f"runs, {rate}/s", self.stage.web, self._fresh, rate)
-            for name, share in (("p50", 0.5), ("p99", 0.99)):
-                added = ours.percentile(ours.whole, share) - direct.percentile(direct.whole, share)
-                self._note(f"added_{rate}_{name}_ms", added * 1000)
+            for whose, heard in (("_bare", bare), ("", ours)):
+                for name, share in (("p50", 0.5), ("p99", 0.99)):
+                    added = heard.percentile(heard.whole, share) - direct.percentile(direct.whole, share)
+                    self._note(f"added{whose}_{rate}_{name}_ms", added * 1000)
 
     async def _first(self) -> None:
         direct = await self._rate("the upstream's first word", self.stage.upstream, _chat, 20, b"word0")

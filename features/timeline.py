@@ -19,8 +19,9 @@ from tenants.isolation import APP
 from tenants.subjects import Who
 
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Validity, Version, Withdrawal
-from .reading import as_row, pin_row, policy_value, stage_row
-from .resolve import as_revision, base_of, holds_for, released, revision_row
+from .reading import as_revision, as_row, pin_row, policy_value, stage_row
+from .released import released, with_stand_ins
+from .resolve import base_of, holds_for, revision_row
 
 Kind = Literal[
     "version", "included", "excluded", "withdrawn", "lifted", "revision", "stay", "follow", "policy"
@@ -183,9 +184,7 @@ def _released(rows: _Rows) -> set[int]:
     if rows.floor is not None:
         return released(rows.feature, rows.tenant_id, rows.who)
     numbers = {row.version for row in rows.currents} | {row.version for row in rows.stages if rows.includes(row)}
-    while more := {row.replacement for row in rows.withdrawals if row.version in numbers} - numbers:
-        numbers |= more
-    return numbers
+    return with_stand_ins(numbers, [(row.version, row.replacement) for row in rows.withdrawals])
 
 
 def revisions_of(feature: Feature, who: Who, most: int, before: int | None = None) -> list[Override]:

@@ -22,7 +22,8 @@ from features.actions.overrides import ANY, save_override, whose
 from features.actions.pins import pin, pin_now, restore, unpin
 from features.engine import Json, dumps, pointer
 from features.models import Feature, ModelTarget
-from features.resolve import clock, released, serve
+from features.released import released
+from features.resolve import clock, serve
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import AppError, Invalid, NotFound, Problem, TooMany

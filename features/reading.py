@@ -13,7 +13,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Field, Model
+from django.db.models import DEFERRED, Field, Model
 
 from features.engine import PinRow, Revision, Situation, StageRow, from_rows, parse_rules
 from features.engine import Policy as PolicyValue
@@ -101,7 +101,7 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
     'pins', (SELECT json_agg(row_to_json(pin)) FROM pin),
     'overrides', (SELECT json_agg(row_to_json(o)) FROM features_override o
         WHERE o.tenant_id = %(tenant)s AND o.feature_id = %(feature)s AND o.subject_id IN (%(tenant)s, %(subject)s)
-          AND ({_VALID.format("o")}
+          AND ({_VALID.format("o")} OR (%(at)s::timestamptz IS NULL AND o.valid_to IS NULL)
                OR EXISTS (SELECT FROM pin WHERE (o.subject_id, o.number) IN (
                     (%(tenant)s, pin.tenant_revision), (pin.subject_id, pin.user_revision))))),
     'aliases', (SELECT json_agg(json_build_array(l.valid_to, row_to_json(x))) FROM features_modelalias l
@@ -114,9 +114,10 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
 class Reading:
     """What was read of a subject: the stamps, the moment it is as of and the clock's now, and what the rows come to.
 
-    `situation` is None while the feature had no current version. `pin` and `newest` are the subject's own pin (whether
-    or not the policy lets it count) and override in force; `overrides` are the revisions that came along, by subject
-    and number: those in force and those that pins name. `aliases` are the targets that each meant at the moment.
+    `situation` is None while the feature had no current version. `pin` is the subject's own, whether or not the policy
+    lets it count; `newest` their newest revision, where it is now that was read. `overrides` are the revisions that
+    came along, by subject and number: those in force and those that pins name. `aliases` are the targets that each
+    meant at the moment.
     """
 
     feature: Feature
@@ -193,7 +194,7 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
     found: dict[str, Any] = json.loads(text)
     pins = {row.subject_id: row for row in (as_row(Pin, one) for one in found["pins"] or ())}
     rows: list[Override] = [as_row(Override, one) for one in found["overrides"] or ()]
-    newest = {row.subject_id: row for row in rows if _in_force(row, moment)}
+    in_force = {row.subject_id: row for row in rows if _in_force(row, moment)}
     return Reading(
         feature=as_row(Feature, found["feature"]) if found["feature"] else feature,
         tenant_id=tenant_id,
@@ -202,9 +203,9 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
         stamps=tuple(stamps),
         at=moment,
         now=now,
-        situation=_situation(found, pins, newest, feature.key, tenant_id, who) if found["pointers"] else None,
+        situation=_situation(found, pins, in_force, feature.key, tenant_id, who) if found["pointers"] else None,
         pin=pins.get(who.id),
-        newest=newest.get(who.id),
+        newest=next((row for row in rows if row.subject_id == who.id and row.valid_to is None), None),
         overrides={(row.subject_id, row.number): row for row in rows},
         revisions={(row.subject_id, row.number): as_revision(row) for row in rows},
         aliases={row["alias"]: as_row(ModelTarget, row) for _, row in found["aliases"] or ()},
@@ -255,11 +256,14 @@ def as_revision(row: Override) -> Revision:
 
 
 def as_row(model: type[Model], values: Mapping[str, Any]) -> Any:
-    """A model's instance from its row as JSON: ids, times and ordered JSON as Python has them."""
+    """A model's instance from its row as JSON: ids, times and ordered JSON as Python has them.
+
+    Columns that were not read are read when they are asked for.
+    """
     readers = _readers(model)
-    return model(**{
-        name: value if value is None else readers[name](value) for name, value in values.items() if name in readers
-    })  # fmt: skip
+    unread = dict.fromkeys(readers.keys() - values.keys(), DEFERRED)
+    read = {name: value if value is None else readers[name](value) for name, value in values.items() if name in readers}
+    return model(**read, **unread)
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,7 @@ from django.db.models import DEFERRED, Field, Model
 from features.engine import PinRow, Revision, Situation, StageRow, from_rows, parse_rules
 from features.engine import Policy as PolicyValue
 from tenants.isolation import APP
-from tenants.subjects import Who
+from tenants.subjects import Who, tenant_itself
 
 from .models import EVERY_FEATURE, MODELS, Feature, ModelTarget, OrderedJSONField, Override, Pin, Policy, Stage
 from .validity import bump_each
@@ -114,10 +114,9 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
 class Reading:
     """What was read of a subject: the stamps, the moment it is as of and the clock's now, and what the rows come to.
 
-    `situation` is None while the feature had no current version. `pin` is the subject's own, whether or not the policy
-    lets it count; `newest` their newest revision, where it is now that was read. `overrides` are the revisions that
-    came along, by subject and number: those in force and those that pins name. `aliases` are the targets that each
-    meant at the moment.
+    `situation` is None while the feature had no current version. `pins` are those in force, by subject. `overrides` are
+    the revisions that came along, by subject and number: those in force and those that pins name. `aliases` are the
+    targets that each meant at the moment.
     """
 
     feature: Feature
@@ -128,11 +127,27 @@ class Reading:
     at: datetime
     now: datetime
     situation: Situation | None
-    pin: Pin | None
-    newest: Override | None
+    pins: Mapping[UUID, Pin]
     overrides: Mapping[tuple[UUID, int], Override]
     revisions: Mapping[tuple[UUID, int], Revision]
     aliases: Mapping[str, ModelTarget]
+
+    @property
+    def pin(self) -> Pin | None:
+        """The subject's own pin, whether or not the policy lets it count."""
+        return self.pins.get(self.who.id)
+
+    @property
+    def newest(self) -> Override | None:
+        """The subject's newest revision, where it is now that was read."""
+        own = (row for (subject, _), row in self.overrides.items() if subject == self.who.id)
+        return next((row for row in own if row.valid_to is None), None)
+
+    def of_tenant(self) -> "Reading":
+        """The same for the tenant itself: what bears on it bears on each of its subjects."""
+        situation = self.situation and replace(self.situation, user_pin=None, user_newest=None, user=None)
+        stamps = (*self.stamps[:-1], self.stamps[-2])
+        return replace(self, who=tenant_itself(self.tenant_id), stamps=stamps, situation=situation)
 
 
 def stamp_parameters(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> dict[str, UUID]:
@@ -172,7 +187,7 @@ def read_known(tenant_id: UUID, subject_id: UUID) -> list[Known]:
 
 
 def read_known_of(tenant_id: UUID, pairs: Iterable[tuple[Feature, UUID]]) -> dict[tuple[UUID, UUID], Known]:
-    """The stamps of many subjects of a tenant, each of one feature, by both their ids; in one statement."""
+    """The stamps of many subjects of a tenant, each of one feature, by both ids and in that order; in one statement."""
     features = {(feature.id, subject_id): feature for feature, subject_id in pairs}
     if not features:
         return {}
@@ -182,7 +197,8 @@ def read_known_of(tenant_id: UUID, pairs: Iterable[tuple[Feature, UUID]]) -> dic
         facts["subjects"].append(whose)
     with connections[APP].cursor() as cursor:
         cursor.execute(_PAIRS, facts)
-        return {(of, whose): Known(features[of, whose], tuple(s), now) for of, whose, s, now in cursor.fetchall()}
+        found = {(of, whose): Known(features[of, whose], tuple(s), now) for of, whose, s, now in cursor.fetchall()}
+    return {place: found[place] for place in features}
 
 
 def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None) -> Reading:
@@ -204,8 +220,7 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
         at=moment,
         now=now,
         situation=_situation(found, pins, in_force, feature.key, tenant_id, who) if found["pointers"] else None,
-        pin=pins.get(who.id),
-        newest=next((row for row in rows if row.subject_id == who.id and row.valid_to is None), None),
+        pins=pins,
         overrides={(row.subject_id, row.number): row for row in rows},
         revisions={(row.subject_id, row.number): as_revision(row) for row in rows},
         aliases={row["alias"]: as_row(ModelTarget, row) for _, row in found["aliases"] or ()},

@@ -40,13 +40,15 @@ INSERT INTO features_stamp AS s (id, tenant_id, feature, subject, value)
 SELECT gen_random_uuid(), %(tenant)s::uuid, feature, subject, 1 FROM scope
 ORDER BY feature, subject = %(tenant)s::uuid, subject
 ON CONFLICT (tenant_id, feature, subject) DO UPDATE SET value = s.value + 1"""
-# The clock is read once, and the row in force closed, by a statement that began when the lock was held already.
-_CLOSE = """
+# The clock is read once, and the row in force closed, by a statement that began when the lock was held already. What
+# it opens begins at the instant that the closing returns, so it is closed by then, and the two never overlap.
+_SUPERSEDE = """
 WITH m AS MATERIALIZED (SELECT clock_timestamp() AS t),
 closed AS (
     UPDATE {table} r SET valid_to = greatest(m.t, r.valid_from + interval '1 microsecond')
-    FROM m WHERE r.id = ({in_force}) RETURNING r.valid_to)
-SELECT coalesce((SELECT valid_to FROM closed), m.t) FROM m"""
+    FROM m WHERE r.id = ({in_force}) RETURNING r.valid_to),
+instant AS MATERIALIZED (SELECT coalesce((SELECT valid_to FROM closed), m.t) AS t FROM m)
+{open}"""
 _CLOCK = RawSQL("(SELECT t FROM m)", (), output_field=DateTimeField())  # of that statement
 
 
@@ -102,17 +104,26 @@ def supersede(rows: QuerySet[Row], new: Row | None) -> datetime:
     The caller has bumped the scope's stamp and so holds its lock: the instant is read after that, once, and is later
     than the row that it closes began even where the clock stepped back, so that no two rows ever share an instant.
     """
-    at = _close(rows)
-    if new is not None:  # by a statement of its own: within one, the database may see the new row before the old ends
-        new.valid_from = at
-        new.save(using=rows.db, force_insert=True)
-    return at
-
-
-def _close(rows: QuerySet[Row]) -> datetime:
     in_force = rows.filter(Q(valid_to=None) | Q(valid_to__gt=_CLOCK)).order_by("-valid_from").values("pk")[:1]
-    sql, parameters = in_force.query.get_compiler(rows.db).as_sql()
+    closing, parameters = in_force.query.get_compiler(rows.db).as_sql()
+    opening, values = _opening(new, rows.db) if new is not None else ("SELECT t FROM instant", [])
+    statement = _SUPERSEDE.format(table=rows.model._meta.db_table, in_force=closing, open=opening)
     with connections[rows.db].cursor() as cursor:
-        cursor.execute(_CLOSE.format(table=rows.model._meta.db_table, in_force=sql), parameters)
+        cursor.execute(statement, [*parameters, *values])
         at: datetime = cursor.fetchone()[0]
+    if new is not None:
+        new.valid_from, new._state.adding, new._state.db = at, False, rows.db
     return at
+
+
+def _opening(new: Validity, using: str) -> tuple[str, list[Any]]:
+    """The INSERT of a row that begins at the statement's instant."""
+    fields = [field for field in new._meta.concrete_fields if field.column != "valid_from"]
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    values = [field.get_db_prep_save(field.pre_save(new, add=True), connections[using]) for field in fields]
+    places = ", ".join("%s" for _ in fields)
+    return (
+        f"INSERT INTO {new._meta.db_table} (valid_from, {columns}) VALUES ((SELECT t FROM instant), {places})"
+        " RETURNING valid_from",
+        values,
+    )

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
 
 from features.availability import features_for
 from features.models import Feature, Override, Pin
 from features.reading import Reading, read
-from features.resolve import clock, own_revision, serve, serve_as_read
-from features.validity import bump_each, supersede, valid_at
+from features.resolve import own_revision, serve, serve_as_read
+from features.validity import bump_each, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.models import Member
@@ -92,19 +91,12 @@ def _refuse_gone(to: Who) -> None:
 
 def _left_by(who: Who, features: Sequence[Feature] | None, by: Actor) -> list[Feature]:
     """The features of which somebody has something of their own, always in one order, so that locks are taken in it."""
-    now = clock()
     changed = Override.objects.filter(subject_id=who.id, valid_to=None).exclude(operations=[])
-    pinned = Pin.objects.filter(valid_at(now), subject_id=who.id)
-    ids: set[UUID] = {*changed.values_list("feature_id", flat=True), *pinned.values_list("feature_id", flat=True)}
-    rows = features_for(by).filter(pk__in=ids).order_by("pk")
-    if features is None:
-        return list(rows.filter(_still_runs(now)))
-    wanted = {feature.pk for feature in features}
-    return [feature for feature in rows if feature.pk in wanted]
-
-
-def _still_runs(now: datetime) -> Q:
-    return Q(retires_at=None) | Q(retires_at__gt=now)
+    pinned = Pin.objects.filter(Q(valid_to=None) | Q(valid_to__gt=Now()), subject_id=who.id, valid_from__lte=Now())
+    theirs = Q(pk__in=changed.values("feature_id")) | Q(pk__in=pinned.values("feature_id"))
+    still_runs = Q(retires_at=None) | Q(retires_at__gt=Now())
+    chosen = still_runs if features is None else Q(pk__in=[feature.pk for feature in features])
+    return list(features_for(by).filter(theirs, chosen).order_by("pk"))
 
 
 def _has_own(now: Reading) -> bool:

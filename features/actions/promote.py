@@ -8,7 +8,7 @@ from typing import cast
 from features.engine import ABSENT, Operation, applied, document_of, inherited, parse_override
 from features.models import Feature, Override
 from features.reading import Reading, read, read_to_write
-from features.resolve import serve, serve_as_read
+from features.resolve import serve_as_read
 from features.served import Served
 from features.validity import bump_each
 from tenants.actor import Actor
@@ -63,7 +63,7 @@ def promote(
     with by.doing("override.tenant", feature, dry_run=dry_run) as event:
         found = read_to_write(feature, by.tenant_id, who)  # a user before their organisation, as all who lock both do
         mine, before = _chosen(_changed_by(found), fields), serve_as_read(found)
-        below = serve(feature, by.tenant_id, tenant_itself(by.tenant_id))
+        below = serve_as_read(found.of_tenant())
         replaced: list[str] = []
         joined: list[str] = []
 
@@ -119,9 +119,9 @@ def hand_out(
     itself = tenant_itself(by.tenant_id)
     with by.doing("override.others", feature, dry_run=dry_run) as event:
         bump_each(by.tenant_id, [(feature.id, who) for who in [*people, *([] if keep_ours else [itself])]])
-        mine = read(feature, by.tenant_id, itself)
         found = [read(feature, by.tenant_id, who) for who in people]
-        before = [serve_as_read(one) for one in [*found, *([] if keep_ours else [mine])]] if dry_run else []
+        mine = found[0].of_tenant()
+        before = found if keep_ours else [*found, mine]
         ours = _chosen(_changed_by(mine), fields)
         names = tuple(operation.field for operation in ours)
         if not replace_theirs:
@@ -135,9 +135,18 @@ def hand_out(
             left = write(feature, "tenant", without, ANY, "Handed out", by, found=mine).row
             found = [read(feature, by.tenant_id, who) for who in people]  # what they inherit has changed
         theirs = tuple((one.who, _hand(one, ours, by)) for one in found)
-        effects = tuple(effect_of(was, serve(feature, by.tenant_id, was.who), "tenant") for was in before)
+        effects = _effects(before) if dry_run else ()
         event.detail = {"what": "hand out", "subjects": [str(who.id) for who in people], "fields": list(names)}
     return HandedOut(theirs, left, names, effects)
+
+
+def _effects(before: Sequence[Reading]) -> tuple[Effect, ...]:
+    """What has become of those who were read before: users, and perhaps last their organisation."""
+    after = [read(one.feature, one.tenant_id, one.who) for one in before if not one.who.is_tenant]
+    after += [after[0].of_tenant()] if len(before) > len(after) else []
+    return tuple(
+        effect_of(serve_as_read(was), serve_as_read(now), "tenant") for was, now in zip(before, after, strict=True)
+    )
 
 
 def _hand(found: Reading, operations: Operations, by: Actor) -> Saved:

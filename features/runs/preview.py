@@ -140,11 +140,10 @@ def question_of(before: Served, after: Served, value: Json) -> Question:
 
 def _rehearse(feature: Feature, layer: Layer, wish: Wish, who: Who, by: Actor) -> tuple[dict[str, int], Served, Served]:
     """What is served now and what would be, and the revisions there are. All that was done for it is rolled back."""
-    with by.present():
+    with by.rehearsing():
         newest = newest_saved(feature, by.tenant_id, who)
         before = serve(feature, by.tenant_id, who)
         after = _granted(feature, layer, wish, who, before, by)
-        transaction.set_rollback(True, using=APP)
     return newest, before, after
 
 

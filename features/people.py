@@ -150,7 +150,8 @@ SELECT json_build_array(
     (SELECT json_agg(row_to_json(o)) FROM features_override o
         WHERE subject_id = %(subject)s AND valid_to IS NULL AND operations <> '[]'),
     (SELECT json_agg(row_to_json(p)) FROM features_pin p
-        WHERE subject_id = %(subject)s AND valid_from <= now() AND (valid_to IS NULL OR valid_to > now()))
+        WHERE subject_id = %(subject)s AND valid_from <= statement_timestamp()
+          AND (valid_to IS NULL OR valid_to > statement_timestamp()))
 )::text"""
 
 

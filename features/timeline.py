@@ -217,15 +217,10 @@ _READ = "SELECT json_build_array({}, {})::text".format(
 
 def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Rows:
     """Read the rows in one statement, with the versions that any of them may name."""
-    facts: dict[str, Any] = {
-        "feature": feature.id,
-        "tenant": tenant_id,
-        "subject": who.id,
-        "before": before,
-        "most": MOST_ROWS,
-    }
+    facts: dict[str, Any] = {"feature": feature.id, "tenant": tenant_id, "subject": who.id}
+    facts |= {"before": before, "most": MOST_ROWS}
     with connections[APP].cursor() as cursor:
-        cursor.execute(_READ, {**facts, "most": MOST_ROWS})
+        cursor.execute(_READ, facts)
         told: list[list[dict[str, Any]] | None] = json.loads(cursor.fetchone()[0])
     currents, stages, withdrawals, policies, pins, overrides, versions = (
         [as_row(model, row) for row in rows or ()] for model, rows in zip(_MODELS, told, strict=True)

@@ -128,7 +128,8 @@ def hand_out(
             _refuse_taken(found, set(names))
         left = None
         if keep_ours:
-            ours = tuple(_whole(operation, serve_as_read(mine), "tenant") for operation in ours)
+            served = serve_as_read(mine)
+            ours = tuple(_whole(operation, served, "tenant") for operation in ours)
         else:
             by.need("override.tenant")
             without = partial(_without, fields=set(names))

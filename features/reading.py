@@ -114,9 +114,9 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
 class Reading:
     """What was read of a subject: the stamps, the moment it is as of and the clock's now, and what the rows come to.
 
-    `situation` is None while the feature had no current version. `pins` are those in force, by subject. `overrides` are
-    the revisions that came along, by subject and number: those in force and those that pins name. `aliases` are the
-    targets that each meant at the moment.
+    `situation` is None while the feature had no current version. `pins` are those in force, by subject. `revisions` are
+    those that came along, by subject and number: in force, or named by a pin; `rows` are theirs, as JSON. `aliases` are
+    the targets that each meant at the moment.
     """
 
     feature: Feature
@@ -128,7 +128,7 @@ class Reading:
     now: datetime
     situation: Situation | None
     pins: Mapping[UUID, Pin]
-    overrides: Mapping[tuple[UUID, int], Override]
+    rows: Mapping[tuple[UUID, int], Mapping[str, Any]]
     revisions: Mapping[tuple[UUID, int], Revision]
     aliases: Mapping[str, ModelTarget]
 
@@ -140,8 +140,13 @@ class Reading:
     @property
     def newest(self) -> Override | None:
         """The subject's newest revision, where it is now that was read."""
-        own = (row for (subject, _), row in self.overrides.items() if subject == self.who.id)
-        return next((row for row in own if row.valid_to is None), None)
+        own = ((number, row) for (subject, number), row in self.rows.items() if subject == self.who.id)
+        return next((self.own(number) for number, row in own if row["valid_to"] is None), None)
+
+    def own(self, number: int) -> Override | None:
+        """One revision of the subject's own, if it came along."""
+        row = self.rows.get((self.who.id, number))
+        return None if row is None else as_row(Override, row)
 
     def of_tenant(self) -> "Reading":
         """The same for the tenant itself: what bears on it bears on each of its subjects."""
@@ -209,8 +214,10 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
         stamps, moment, now, text = cursor.fetchone()
     found: dict[str, Any] = json.loads(text)
     pins = {row.subject_id: row for row in (as_row(Pin, one) for one in found["pins"] or ())}
-    rows: list[Override] = [as_row(Override, one) for one in found["overrides"] or ()]
-    in_force = {row.subject_id: row for row in rows if _in_force(row, moment)}
+    rows: dict[tuple[UUID, int], dict[str, Any]] = {
+        (UUID(row["subject_id"]), row["number"]): row for row in found["overrides"] or ()
+    }
+    newest = {place[0]: row for place, row in rows.items() if _in_force(row, moment)}
     return Reading(
         feature=as_row(Feature, found["feature"]) if found["feature"] else feature,
         tenant_id=tenant_id,
@@ -219,10 +226,10 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
         stamps=tuple(stamps),
         at=moment,
         now=now,
-        situation=_situation(found, pins, in_force, feature.key, tenant_id, who) if found["pointers"] else None,
+        situation=_situation(found, pins, newest, feature.key, tenant_id, who) if found["pointers"] else None,
         pins=pins,
-        overrides={(row.subject_id, row.number): row for row in rows},
-        revisions={(row.subject_id, row.number): as_revision(row) for row in rows},
+        rows=rows,
+        revisions={place: _revision(row["number"], row["operations"], row["rules"]) for place, row in rows.items()},
         aliases={row["alias"]: as_row(ModelTarget, row) for _, row in found["aliases"] or ()},
     )
 
@@ -233,21 +240,27 @@ def read_to_write(feature: Feature, tenant_id: UUID, who: Who) -> Reading:
     return read(feature, tenant_id, who)
 
 
-def _in_force(row: Override, at: datetime) -> bool:
-    return row.valid_from <= at and (row.valid_to is None or at < row.valid_to)
+def _in_force(row: Mapping[str, Any], at: datetime) -> bool:
+    begins, ends = row["valid_from"], row["valid_to"]
+    return datetime.fromisoformat(begins) <= at and (ends is None or at < datetime.fromisoformat(ends))
+
+
+def _revision(number: int, operations: str, rules: str) -> Revision:
+    return Revision(number, from_rows(json.loads(operations)), parse_rules(json.loads(rules), layer="tenant"))
 
 
 def _situation(
-    found: Mapping[str, Any], pins: Mapping[UUID, Pin], newest: Mapping[UUID, Override], feature: str, tenant_id: UUID,
-    who: Who,
+    found: Mapping[str, Any], pins: Mapping[UUID, Pin], newest: Mapping[UUID, Mapping[str, Any]], feature: str,
+    tenant_id: UUID, who: Who,
 ) -> Situation:  # fmt: skip
     current, *earlier = found["pointers"]
     stage: Stage | None = as_row(Stage, found["stage"]) if found["stage"] else None
     policy: Policy | None = as_row(Policy, found["policy"]) if found["policy"] else None
     written = [current[1], *(row[2] for row in found["withdrawn"] or ()), *(row[0] for row in found["aliases"] or ())]
     written += found["endings"] or ()  # of any target, since a snapshot can name one that no alias means any more
+    written += (row["valid_to"] for row in newest.values())
     ends = [datetime.fromisoformat(end) for end in written if end]
-    ends += [row.valid_to for row in (stage, policy, *pins.values(), *newest.values()) if row and row.valid_to]
+    ends += [row.valid_to for row in (stage, policy, *pins.values()) if row and row.valid_to]
     return Situation(
         current=current[0],
         earlier=tuple(row[0] for row in earlier),
@@ -255,8 +268,8 @@ def _situation(
         withdrawn={row[0]: row[1] for row in found["withdrawn"] or ()},
         tenant_pin=pin_row(pins.get(tenant_id), "tenant"),
         user_pin=None if who.is_tenant else pin_row(pins.get(who.id), "user"),
-        tenant_newest=newest[tenant_id].number if tenant_id in newest else None,
-        user_newest=newest[who.id].number if not who.is_tenant and who.id in newest else None,
+        tenant_newest=newest[tenant_id]["number"] if tenant_id in newest else None,
+        user_newest=newest[who.id]["number"] if not who.is_tenant and who.id in newest else None,
         policy=policy_value(policy),
         changes_at=min(ends, default=None),
         feature=feature,
@@ -275,10 +288,11 @@ def as_row(model: type[Model], values: Mapping[str, Any]) -> Any:
 
     Columns that were not read are read when they are asked for.
     """
-    readers = _readers(model)
-    unread = dict.fromkeys(readers.keys() - values.keys(), DEFERRED)
-    read = {name: value if value is None else readers[name](value) for name, value in values.items() if name in readers}
-    return model(**read, **unread)
+    columns = _readers(model).items()
+    return model(**{
+        name: DEFERRED if name not in values else value if (value := values[name]) is None else read(value)
+        for name, read in columns
+    })  # fmt: skip
 
 
 @lru_cache(maxsize=64)

@@ -303,7 +303,7 @@ def revision_row(feature_id: UUID, subject_id: UUID, number: int) -> Override:
 
 def own_revision(found: Reading, number: int) -> Override:
     """One revision of the subject that was read, which came along where it is in force or pinned. Raises NotFound."""
-    return found.overrides.get((found.who.id, number)) or revision_row(found.feature.id, found.who.id, number)
+    return found.own(number) or revision_row(found.feature.id, found.who.id, number)
 
 
 def _kept_revision(feature_id: UUID, subject_id: UUID, number: int) -> Revision:

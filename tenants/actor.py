@@ -115,7 +115,7 @@ class Actor:
 
     @contextmanager
     def rehearsing(self) -> Iterator[None]:
-        """Open a transaction of which nothing is kept: what several actions come to, carried out one after the other."""
+        """Open a transaction of which nothing is kept: what several actions come to, carried out in turn."""
         with self.present():
             yield
             transaction.set_rollback(True, using=self.db)

@@ -208,8 +208,9 @@ def drafting(
 ) -> Iterator[tuple[Any, Draft]]:  # fmt: skip
     """Begin a write to a layer, one at a time for its subject; yields the audit event and the draft. Raises Stale.
 
-    `who`: a user other than the actor, whose override an admin changes. `found`: what the caller has read under the
-    subject's lock, and nothing was written since. Raises Conflict for a feature that is retired.
+    `who`: a user other than the actor, whose override an admin changes. `found`: what the caller has read, with nothing
+    written since, under the subject's lock, which was taken for this write: each revision counts in the stamp. Raises
+    Conflict for a feature that is retired.
     """
     verb = f"override.{layer}" if who is None else "override.others"
     who = who or whose(layer, by)

@@ -5,7 +5,7 @@ from tenants.errors import NotFound
 
 from .availability import features_for
 from .models import CurrentVersion, Feature, Version
-from .resolve import released
+from .released import released
 
 
 def find_feature(key: str, actor: Actor) -> Feature:

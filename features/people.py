@@ -1,22 +1,25 @@
 """The people and end users of a tenant with what each keeps of their own: for the admins who look after them."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
+from django.db import connections
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from tenants.actor import Actor
 from tenants.errors import NotFound
+from tenants.isolation import APP
 from tenants.models import Member, Subject
 from tenants.subjects import Who
 
 from .availability import features_for
 from .models import Feature, Override, Pin
-from .reading import read_known_of
+from .reading import Known, as_row, read_known, read_known_of
 from .resolve import serve_as_known
 from .served import Served
 
@@ -73,25 +76,24 @@ def people_of(actor: Actor, kind: Kind, *, show: Show = "all", search: str = "",
         every = [person for person in listed if _fits(person, search)]
         wanted = {"all": None, "changed": changed, "stays": changed | stays}[show]
         found = [person for person in every if wanted is None or person.who.id in wanted]
-        shown = _with_own(found[after : after + most], actor, features, overrides, pins)
+        page = found[after : after + most]
+        shown = _with_own(page, actor, _known_of(page, actor, features, (*overrides, *pins)), overrides, pins)
         if show == "stays":
             shown = [person for person in shown if any(stays_behind(own) for own in person.own)]
         counts = {"all": len(every), "changed": sum(person.who.id in changed for person in every)}
     return People(shown, sum(not one.left for one in members), len(users), counts, len(found) > after + most)
 
 
-def person_named(actor: Actor, who: Who) -> Person:
-    """One of them, with every feature that serves them. Raises NotFound."""
+def person_named(actor: Actor, who: Who, *, among: Sequence[Person] = ()) -> Person:
+    """One of them, with every feature that serves them. Raises NotFound. `among` are those whom the caller has read."""
     actor.need("behavior.others")
     with actor.present():
-        rows = _members({who.id}) if who.kind == "member" else _users({who.id})
-        person = next((one for one in rows if one.who.id == who.id), None)
+        person = _found(who, among) or _found(who, _members({who.id}) if who.kind == "member" else _users({who.id}))
         if person is None:
             raise NotFound("There is no such subject.")
-        features = {feature.id: feature for feature in features_for(actor).order_by("title")}
-        overrides = list(Override.objects.filter(_WITH_CHANGES, subject_id=who.id))
-        pins = list(_pins(features).filter(subject_id=who.id))
-        return _with_own([person], actor, features, overrides, pins, every=True)[0]
+        known = read_known(actor.tenant_id, who.id)
+        overrides, pins = _kept_by(who)
+        return _with_own([person], actor, {(one.feature.id, who.id): one for one in known}, overrides, pins)[0]
 
 
 def colleagues_of(actor: Actor) -> list[Person]:
@@ -143,26 +145,48 @@ def _pins(features: Mapping[UUID, Feature]) -> QuerySet[Pin]:
     return Pin.objects.filter(live, feature_id__in=features, valid_from__lte=Now())
 
 
+_KEPT = """
+SELECT json_build_array(
+    (SELECT json_agg(row_to_json(o)) FROM features_override o
+        WHERE subject_id = %(subject)s AND valid_to IS NULL AND operations <> '[]'),
+    (SELECT json_agg(row_to_json(p)) FROM features_pin p
+        WHERE subject_id = %(subject)s AND valid_from <= statement_timestamp()
+          AND (valid_to IS NULL OR valid_to > statement_timestamp()))
+)::text"""
+
+
+def _kept_by(who: Who) -> tuple[list[Override], list[Pin]]:
+    """What somebody of the present tenant changes now, and their pins in force, of whatever feature."""
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_KEPT, {"subject": who.id})
+        overrides, pins = (rows or [] for rows in json.loads(cursor.fetchone()[0]))
+    return [as_row(Override, row) for row in overrides], [as_row(Pin, row) for row in pins]
+
+
+def _found(who: Who, people: Iterable[Person]) -> Person | None:
+    return next((one for one in people if one.who.id == who.id), None)
+
+
+def _known_of(
+    people: Sequence[Person], actor: Actor, features: Mapping[UUID, Feature], kept: Iterable[Override | Pin]
+) -> Mapping[tuple[UUID, UUID], Known]:
+    """The features of which people keep something, with their stamps, by both ids; in one statement."""
+    keeps = {(row.feature_id, row.subject_id) for row in kept}
+    pairs = ((one, person.who.id) for one in features.values() for person in people)
+    return read_known_of(actor.tenant_id, ((one, whose) for one, whose in pairs if (one.id, whose) in keeps))
+
+
 def _with_own(
-    people: Sequence[Person], actor: Actor, features: Mapping[UUID, Feature], overrides: Sequence[Override],
-    pins: Sequence[Pin], *, every: bool = False,
+    people: Sequence[Person], actor: Actor, known: Mapping[tuple[UUID, UUID], Known], overrides: Sequence[Override],
+    pins: Sequence[Pin],
 ) -> list[Person]:  # fmt: skip
-    """People with what they keep of their own, or with `every` feature; the stamps of all in one statement."""
+    """People with what they keep of their own of each feature that is `known` with their stamps."""
     changes = {(row.feature_id, row.subject_id): row for row in overrides}
     stays = {(row.feature_id, row.subject_id): row for row in pins}
-    keeps = changes.keys() | stays.keys()
-    kept = {
-        person.who.id: [one for one in features.values() if every or (one.id, person.who.id) in keeps]
-        for person in people
-    }
-    known = read_known_of(actor.tenant_id, ((one, whose) for whose, found in kept.items() for one in found))
-    made = []
-    for person in people:
-        own = []
-        for feature in kept[person.who.id]:
-            place = feature.id, person.who.id
-            with suppress(NotFound):  # it serves nothing yet
-                served = serve_as_known(known[place], actor.tenant_id, person.who)
-                own.append(Own(feature, changes.get(place), stays.get(place), served))
-        made.append(replace(person, own=tuple(own)))
-    return made
+    own = {person.who.id: list[Own]() for person in people}
+    whom = {person.who.id: person.who for person in people}
+    for place, one in known.items():
+        with suppress(NotFound):  # it serves nothing yet
+            served = serve_as_known(one, actor.tenant_id, whom[place[1]])
+            own[place[1]].append(Own(one.feature, changes.get(place), stays.get(place), served))
+    return [replace(person, own=tuple(own[person.who.id])) for person in people]

@@ -5,7 +5,7 @@ revisions, and those that pins name), so that a subject whom this process has ne
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -13,13 +13,15 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.db import connections
+from django.db.models import DEFERRED, Field, Model
 
 from features.engine import PinRow, Revision, Situation, StageRow, from_rows, parse_rules
 from features.engine import Policy as PolicyValue
 from tenants.isolation import APP
-from tenants.subjects import Who
+from tenants.subjects import Who, tenant_itself
 
-from .models import EVERY_FEATURE, MODELS, Feature, ModelTarget, Pin, Policy, Stage
+from .models import EVERY_FEATURE, MODELS, Feature, ModelTarget, OrderedJSONField, Override, Pin, Policy, Stage
+from .validity import bump_each
 
 Stamps = tuple[int, ...]
 MOST_POINTERS = 50  # how far back in a feature's history a held subject's version is looked for
@@ -97,11 +99,9 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
     'policy', (SELECT row_to_json(p) FROM features_policy p
         WHERE p.tenant_id = %(tenant)s AND {_VALID.format("p")}),
     'pins', (SELECT json_agg(row_to_json(pin)) FROM pin),
-    'overrides', (SELECT json_agg(json_build_array(o.subject_id, o.number, o.operations, o.rules, o.valid_to,
-                                                   {_VALID.format("o")}))
-        FROM features_override o
+    'overrides', (SELECT json_agg(row_to_json(o)) FROM features_override o
         WHERE o.tenant_id = %(tenant)s AND o.feature_id = %(feature)s AND o.subject_id IN (%(tenant)s, %(subject)s)
-          AND ({_VALID.format("o")}
+          AND ({_VALID.format("o")} OR (%(at)s::timestamptz IS NULL AND o.valid_to IS NULL)
                OR EXISTS (SELECT FROM pin WHERE (o.subject_id, o.number) IN (
                     (%(tenant)s, pin.tenant_revision), (pin.subject_id, pin.user_revision))))),
     'aliases', (SELECT json_agg(json_build_array(l.valid_to, row_to_json(x))) FROM features_modelalias l
@@ -112,20 +112,47 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: the stamps, the moment it is as of and the clock's now, and what the rows come to.
+    """What was read of a subject: the stamps, the moment it is as of and the clock's now, and what the rows come to.
 
-    `situation` is None while the feature had no current version. `revisions` are those that came along, by subject and
-    number; `aliases` are the targets that each alias meant at the moment.
+    `situation` is None while the feature had no current version. `pins` are those in force, by subject. `revisions` are
+    those that came along, by subject and number: in force, or named by a pin; `rows` are theirs, as JSON. `aliases` are
+    the targets that each meant at the moment.
     """
 
     feature: Feature
+    tenant_id: UUID
+    who: Who
     available: bool
     stamps: Stamps
     at: datetime
     now: datetime
     situation: Situation | None
+    pins: Mapping[UUID, Pin]
+    rows: Mapping[tuple[UUID, int], Mapping[str, Any]]
     revisions: Mapping[tuple[UUID, int], Revision]
     aliases: Mapping[str, ModelTarget]
+
+    @property
+    def pin(self) -> Pin | None:
+        """The subject's own pin, whether or not the policy lets it count."""
+        return self.pins.get(self.who.id)
+
+    @property
+    def newest(self) -> Override | None:
+        """The subject's newest revision, where it is now that was read."""
+        own = ((number, row) for (subject, number), row in self.rows.items() if subject == self.who.id)
+        return next((self.own(number) for number, row in own if row["valid_to"] is None), None)
+
+    def own(self, number: int) -> Override | None:
+        """One revision of the subject's own, if it came along."""
+        row = self.rows.get((self.who.id, number))
+        return None if row is None else as_row(Override, row)
+
+    def of_tenant(self) -> "Reading":
+        """The same for the tenant itself: what bears on it bears on each of its subjects."""
+        situation = self.situation and replace(self.situation, user_pin=None, user_newest=None, user=None)
+        stamps = (*self.stamps[:-1], self.stamps[-2])
+        return replace(self, who=tenant_itself(self.tenant_id), stamps=stamps, situation=situation)
 
 
 def stamp_parameters(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> dict[str, UUID]:
@@ -165,7 +192,7 @@ def read_known(tenant_id: UUID, subject_id: UUID) -> list[Known]:
 
 
 def read_known_of(tenant_id: UUID, pairs: Iterable[tuple[Feature, UUID]]) -> dict[tuple[UUID, UUID], Known]:
-    """The stamps of many subjects of a tenant, each of one feature, by both their ids; in one statement."""
+    """The stamps of many subjects of a tenant, each of one feature, by both ids and in that order; in one statement."""
     features = {(feature.id, subject_id): feature for feature, subject_id in pairs}
     if not features:
         return {}
@@ -175,7 +202,8 @@ def read_known_of(tenant_id: UUID, pairs: Iterable[tuple[Feature, UUID]]) -> dic
         facts["subjects"].append(whose)
     with connections[APP].cursor() as cursor:
         cursor.execute(_PAIRS, facts)
-        return {(of, whose): Known(features[of, whose], tuple(s), now) for of, whose, s, now in cursor.fetchall()}
+        found = {(of, whose): Known(features[of, whose], tuple(s), now) for of, whose, s, now in cursor.fetchall()}
+    return {place: found[place] for place in features}
 
 
 def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None) -> Reading:
@@ -185,64 +213,104 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
         cursor.execute(_READ, parameters)
         stamps, moment, now, text = cursor.fetchone()
     found: dict[str, Any] = json.loads(text)
-    revisions = {(UUID(row[0]), row[1]): _revision(row) for row in found["overrides"] or ()}
+    pins = {row.subject_id: row for row in (as_row(Pin, one) for one in found["pins"] or ())}
+    rows: dict[tuple[UUID, int], dict[str, Any]] = {
+        (UUID(row["subject_id"]), row["number"]): row for row in found["overrides"] or ()
+    }
+    newest = {place[0]: row for place, row in rows.items() if _in_force(row, moment)}
     return Reading(
         feature=as_row(Feature, found["feature"]) if found["feature"] else feature,
+        tenant_id=tenant_id,
+        who=who,
         available=found["available"],
         stamps=tuple(stamps),
         at=moment,
         now=now,
-        situation=_situation(found, feature.key, tenant_id, who) if found["pointers"] else None,
-        revisions=revisions,
+        situation=_situation(found, pins, newest, feature.key, tenant_id, who) if found["pointers"] else None,
+        pins=pins,
+        rows=rows,
+        revisions={place: _revision(row["number"], row["operations"], row["rules"]) for place, row in rows.items()},
         aliases={row["alias"]: as_row(ModelTarget, row) for _, row in found["aliases"] or ()},
     )
 
 
-def _situation(found: Mapping[str, Any], feature: str, tenant_id: UUID, who: Who) -> Situation:
-    pins = {UUID(row["subject_id"]): as_row(Pin, row) for row in found["pins"] or ()}
-    newest = {UUID(row[0]): row[1] for row in found["overrides"] or () if row[5]}
+def read_to_write(feature: Feature, tenant_id: UUID, who: Who) -> Reading:
+    """Take a subject's lock until COMMIT, and read what bears on them then: what follows is one at a time."""
+    bump_each(tenant_id, [(feature.id, who)])
+    return read(feature, tenant_id, who)
+
+
+def _in_force(row: Mapping[str, Any], at: datetime) -> bool:
+    begins, ends = row["valid_from"], row["valid_to"]
+    return datetime.fromisoformat(begins) <= at and (ends is None or at < datetime.fromisoformat(ends))
+
+
+def _revision(number: int, operations: str, rules: str) -> Revision:
+    return Revision(number, from_rows(json.loads(operations)), parse_rules(json.loads(rules), layer="tenant"))
+
+
+def _situation(
+    found: Mapping[str, Any], pins: Mapping[UUID, Pin], newest: Mapping[UUID, Mapping[str, Any]], feature: str,
+    tenant_id: UUID, who: Who,
+) -> Situation:  # fmt: skip
     current, *earlier = found["pointers"]
-    stage = found["stage"]
-    policy = as_row(Policy, found["policy"]) if found["policy"] else None
-    ends = [current[1], *(row[2] for row in found["withdrawn"] or ()), *(row[0] for row in found["aliases"] or ())]
-    ends += [row["valid_to"] for row in (stage, found["policy"], *(found["pins"] or ())) if row]
-    ends += [row[4] for row in found["overrides"] or () if row[5]]
-    ends += found["endings"] or ()  # of any target, since a snapshot can name one that no alias means any more
+    stage: Stage | None = as_row(Stage, found["stage"]) if found["stage"] else None
+    policy: Policy | None = as_row(Policy, found["policy"]) if found["policy"] else None
+    written = [current[1], *(row[2] for row in found["withdrawn"] or ()), *(row[0] for row in found["aliases"] or ())]
+    written += found["endings"] or ()  # of any target, since a snapshot can name one that no alias means any more
+    written += (row["valid_to"] for row in newest.values())
+    ends = [datetime.fromisoformat(end) for end in written if end]
+    ends += [row.valid_to for row in (stage, policy, *pins.values()) if row and row.valid_to]
     return Situation(
         current=current[0],
         earlier=tuple(row[0] for row in earlier),
-        stage=stage_row(as_row(Stage, stage)) if stage else None,
+        stage=stage_row(stage) if stage else None,
         withdrawn={row[0]: row[1] for row in found["withdrawn"] or ()},
         tenant_pin=pin_row(pins.get(tenant_id), "tenant"),
         user_pin=None if who.is_tenant else pin_row(pins.get(who.id), "user"),
-        tenant_newest=newest.get(tenant_id),
-        user_newest=None if who.is_tenant else newest.get(who.id),
+        tenant_newest=newest[tenant_id]["number"] if tenant_id in newest else None,
+        user_newest=newest[who.id]["number"] if not who.is_tenant and who.id in newest else None,
         policy=policy_value(policy),
-        changes_at=min((datetime.fromisoformat(end) for end in ends if end), default=None),
+        changes_at=min(ends, default=None),
         feature=feature,
         tenant=str(tenant_id),
         user=None if who.is_tenant else who.key,
     )
 
 
-def _revision(row: list[Any]) -> Revision:
-    return Revision(row[1], from_rows(json.loads(row[2])), parse_rules(json.loads(row[3]), layer="tenant"))
+def as_revision(row: Override) -> Revision:
+    """An override's row as the engine's layer."""
+    return Revision(row.number, from_rows(row.operations), parse_rules(row.rules, layer="tenant"))
 
 
-def as_row(model: type[Any], values: Mapping[str, Any]) -> Any:
-    """A model's instance from its row as JSON: ids and times as Python has them."""
-    names = {field.attname: field for field in model._meta.local_concrete_fields}
-    made = {}
-    for name, value in values.items():
-        if name not in names:
-            continue
-        kind = names[name].get_internal_type()
-        if value is not None and (kind == "UUIDField" or name.endswith("_id")):
-            value = UUID(value)
-        elif value is not None and kind == "DateTimeField":
-            value = datetime.fromisoformat(value)
-        made[name] = value
-    return model(**made)
+def as_row(model: type[Model], values: Mapping[str, Any]) -> Any:
+    """A model's instance from its row as JSON: ids, times and ordered JSON as Python has them.
+
+    Columns that were not read are read when they are asked for.
+    """
+    columns = _readers(model).items()
+    return model(**{
+        name: DEFERRED if name not in values else value if (value := values[name]) is None else read(value)
+        for name, read in columns
+    })  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _readers(model: type[Model]) -> Mapping[str, Callable[[Any], Any]]:
+    """What reads each column of a model's row in JSON."""
+    return {field.attname: _reader(field) for field in model._meta.local_concrete_fields}
+
+
+def _reader(field: "Field[Any, Any]") -> Callable[[Any], Any]:
+    if field.get_internal_type() == "UUIDField" or field.attname.endswith("_id"):
+        return UUID
+    if field.get_internal_type() == "DateTimeField":
+        return datetime.fromisoformat
+    return json.loads if isinstance(field, OrderedJSONField) else _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def stage_row(row: Stage) -> StageRow:

@@ -27,9 +27,7 @@ from features.engine import (
     choose,
     compile_behavior,
     compile_layers,
-    from_rows,
     held_by,
-    inside,
     parse_rules,
     replacement,
 )
@@ -38,8 +36,8 @@ from tenants.isolation import APP, NOBODY
 from tenants.subjects import Who, tenant_itself
 
 from .kept import Behaviors, Choices, Revisions
-from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Stage, Version, Withdrawal
-from .reading import Known, Reading, Stamps, read, read_stamps, stage_row
+from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Version, Withdrawal
+from .reading import Known, Reading, Stamps, as_revision, read, read_stamps
 from .receipt import Receipt
 from .served import Served
 from .validity import unsettled, valid_at
@@ -64,7 +62,20 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
     found = read(feature, tenant_id, who, at)
     if found.at > found.now:
         raise Conflict(YET_TO_COME)
-    return _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
+    return serve_as_read(found)
+
+
+def serve_as_read(found: Reading) -> Served:
+    """As `serve`, by what the caller has read already. Raises NotFound when the feature served nothing then."""
+    return serve_reading(found, choose(_situation_of(found), found.at, _holds(found)))
+
+
+def serve_reading(found: Reading, choice: Choice) -> Served:
+    """Resolve and compile a choice, whoever made it, with what came along in a reading of the same subject."""
+    return serve_choice(
+        found.feature, found.tenant_id, found.who, choice, found.at, found.stamps,
+        aliases=found.aliases, known=found.revisions,
+    )  # fmt: skip
 
 
 def serve_warm(feature: Feature, tenant_id: UUID, who: Who) -> Served:
@@ -113,7 +124,7 @@ def choice_now(
 ) -> Choice:
     """What a subject would be on if the rows were changed so: for impact, previews and unpinning. Raises NotFound."""
     found = read(feature, tenant_id, who, at)
-    return choose(change(_situation_of(found)), found.at, _holds(found, tenant_id, who))
+    return choose(change(_situation_of(found)), found.at, _holds(found))
 
 
 def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID, known: KnownRevisions = NONE_READ) -> Holds:
@@ -135,14 +146,10 @@ def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID, known: KnownRevis
 
 def _serve_anew(feature: Feature, tenant_id: UUID, who: Who) -> Served:
     found = read(feature, tenant_id, who)
-    served = _serve_reading(found, tenant_id, who, _choose(found, tenant_id, who))
+    served = serve_as_read(found)
     if not unsettled():
         _choices.put(feature.id, tenant_id, served, _by_subject(found))
     return served
-
-
-def _choose(found: Reading, tenant_id: UUID, who: Who) -> Choice:
-    return choose(_situation_of(found), found.at, _holds(found, tenant_id, who))
 
 
 def _situation_of(found: Reading) -> Situation:
@@ -153,16 +160,10 @@ def _situation_of(found: Reading) -> Situation:
     return found.situation
 
 
-def _holds(found: Reading, tenant_id: UUID, who: Who) -> Holds:
+def _holds(found: Reading) -> Holds:
     for (subject_id, number), revision in found.revisions.items():
         _keep_revision(found.feature.id, subject_id, number, revision)
-    return holds_for(found.feature.id, tenant_id, who.id, found.revisions)
-
-
-def _serve_reading(found: Reading, tenant_id: UUID, who: Who, choice: Choice) -> Served:
-    return serve_choice(
-        found.feature, tenant_id, who, choice, found.at, found.stamps, aliases=found.aliases, known=found.revisions
-    )
+    return holds_for(found.feature.id, found.tenant_id, found.who.id, found.revisions)
 
 
 def _by_subject(found: Reading) -> bool:
@@ -292,23 +293,6 @@ def target_json(target: ModelTarget | None) -> dict[str, Any] | None:
     return {"alias": target.alias, "revision": target.revision, "provider": target.provider, "model": target.model}
 
 
-def released(feature: Feature, tenant_id: UUID, who: Who) -> set[int]:
-    """The versions that exist for a subject: once current, in a rollout that included it, or replacing one of these.
-
-    To others they do not exist (behavior.md 5).
-    """
-    user = None if who.is_tenant else who.key
-    numbers = set(CurrentVersion.objects.filter(feature=feature).values_list("version", flat=True))
-    for row in Stage.objects.filter(feature=feature):
-        stage = stage_row(row)
-        if inside(stage, feature=feature.key, tenant=str(tenant_id), user=user):
-            numbers.add(row.version)
-    stand_ins = list(Withdrawal.objects.filter(feature=feature).values_list("version", "replacement"))
-    while more := {replacement for version, replacement in stand_ins if version in numbers} - numbers:
-        numbers |= more
-    return numbers
-
-
 def revision_row(feature_id: UUID, subject_id: UUID, number: int) -> Override:
     """One revision of an override in the present tenant. Raises NotFound."""
     row = Override.objects.filter(feature_id=feature_id, subject_id=subject_id, number=number).first()
@@ -317,9 +301,9 @@ def revision_row(feature_id: UUID, subject_id: UUID, number: int) -> Override:
     return row
 
 
-def as_revision(row: Override) -> Revision:
-    """An override's row as the engine's layer."""
-    return Revision(row.number, from_rows(row.operations), parse_rules(row.rules, layer="tenant"))
+def own_revision(found: Reading, number: int) -> Override:
+    """One revision of the subject that was read, which came along where it is in force or pinned. Raises NotFound."""
+    return found.own(number) or revision_row(found.feature.id, found.who.id, number)
 
 
 def _kept_revision(feature_id: UUID, subject_id: UUID, number: int) -> Revision:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from django.db import connections
+from django.db.models import Model
 
 from features.engine import Choice, Revision, Situation, choose, compile_layers, inside
 from features.engine import Policy as PolicyValue
@@ -19,8 +20,9 @@ from tenants.isolation import APP
 from tenants.subjects import Who
 
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Validity, Version, Withdrawal
-from .reading import as_row, pin_row, policy_value, stage_row
-from .resolve import as_revision, base_of, holds_for, released, revision_row
+from .reading import as_revision, as_row, pin_row, policy_value, stage_row
+from .released import released, with_stand_ins
+from .resolve import base_of, holds_for, revision_row
 
 Kind = Literal[
     "version", "included", "excluded", "withdrawn", "lifted", "revision", "stay", "follow", "policy"
@@ -76,6 +78,7 @@ class _Rows:
     policies: Sequence[Policy]
     pins: Sequence[Pin]
     overrides: Sequence[Override]
+    versions: Sequence[Version]
     floor: datetime | None
 
     def layer_of(self, subject_id: UUID) -> Literal["tenant", "user"]:
@@ -166,11 +169,10 @@ def history(
     events = sorted(_events(rows, now, numbers), key=lambda event: event.at, reverse=True)
     events = [event for event in events if event.at < until and (rows.floor is None or event.at > rows.floor)]
     shown = [_with_digests(event, rows) for event in events[:most]]
-    versions = Version.objects.filter(feature=feature, number__in=numbers).defer("behavior", "rules")
     current = _valid(rows.currents, now)
     return History(
         happenings=shown,
-        versions={version.number: version for version in versions},
+        versions={version.number: version for version in rows.versions if version.number in numbers},
         current=current.version if current else 0,
         policy=policy_value(_valid(rows.policies, now)),
         pins=rows.pins,
@@ -183,9 +185,7 @@ def _released(rows: _Rows) -> set[int]:
     if rows.floor is not None:
         return released(rows.feature, rows.tenant_id, rows.who)
     numbers = {row.version for row in rows.currents} | {row.version for row in rows.stages if rows.includes(row)}
-    while more := {row.replacement for row in rows.withdrawals if row.version in numbers} - numbers:
-        numbers |= more
-    return numbers
+    return with_stand_ins(numbers, [(row.version, row.replacement) for row in rows.withdrawals])
 
 
 def revisions_of(feature: Feature, who: Who, most: int, before: int | None = None) -> list[Override]:
@@ -200,26 +200,34 @@ _TABLES: Mapping[type[Validity], str] = {
     Withdrawal: "feature_id = %(feature)s",
     Policy: "tenant_id = %(tenant)s",
     Pin: "feature_id = %(feature)s AND subject_id IN (%(tenant)s, %(subject)s)",
+    Override: "feature_id = %(feature)s AND subject_id IN (%(tenant)s, %(subject)s) AND valid_from < %(before)s",
 }
 _NEWEST = "(SELECT json_agg(row_to_json(x)) FROM (SELECT * FROM {} WHERE {} ORDER BY valid_from DESC LIMIT %(most)s) x)"
-_READ = "SELECT json_build_array({})::text".format(
-    ", ".join(_NEWEST.format(model._meta.db_table, where) for model, where in _TABLES.items())
+_HEAD = "id, feature_id, number, titles, message, author, created_at"  # of a version, whose content is long
+_VERSIONS = f"""(SELECT json_agg(row_to_json(x)) FROM (
+    SELECT {_HEAD} FROM features_version WHERE feature_id = %(feature)s AND number IN (
+        SELECT version FROM features_currentversion WHERE feature_id = %(feature)s
+        UNION SELECT version FROM features_stage WHERE feature_id = %(feature)s
+        UNION SELECT replacement FROM features_withdrawal WHERE feature_id = %(feature)s)) x)"""
+_MODELS: Sequence[type[Model]] = (*_TABLES, Version)
+_READ = "SELECT json_build_array({}, {})::text".format(
+    ", ".join(_NEWEST.format(model._meta.db_table, where) for model, where in _TABLES.items()), _VERSIONS
 )
 
 
 def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Rows:
-    """Read the rows in two statements: the revisions, whose content is long, and all else."""
+    """Read the rows in one statement, with the versions that any of them may name."""
+    facts: dict[str, Any] = {"feature": feature.id, "tenant": tenant_id, "subject": who.id}
+    facts |= {"before": before, "most": MOST_ROWS}
     with connections[APP].cursor() as cursor:
-        cursor.execute(_READ, {"feature": feature.id, "tenant": tenant_id, "subject": who.id, "most": MOST_ROWS})
+        cursor.execute(_READ, facts)
         told: list[list[dict[str, Any]] | None] = json.loads(cursor.fetchone()[0])
-    currents, stages, withdrawals, policies, pins = (
-        [as_row(model, row) for row in rows or ()] for model, rows in zip(_TABLES, told, strict=True)
+    currents, stages, withdrawals, policies, pins, overrides, versions = (
+        [as_row(model, row) for row in rows or ()] for model, rows in zip(_MODELS, told, strict=True)
     )
-    revisions = Override.objects.filter(feature=feature, subject_id__in={tenant_id, who.id}, valid_from__lt=before)
-    overrides = list(revisions.order_by("-valid_from")[:MOST_ROWS])
     every = (currents, stages, withdrawals, policies, pins, overrides)
     floor = max((rows[-1].valid_from for rows in every if len(rows) == MOST_ROWS), default=None)
-    return _Rows(feature, tenant_id, who, currents, stages, withdrawals, policies, pins, overrides, floor)
+    return _Rows(feature, tenant_id, who, currents, stages, withdrawals, policies, pins, overrides, versions, floor)
 
 
 def _included(rows: _Rows, now: datetime) -> Iterable[Happening]:

@@ -114,6 +114,13 @@ class Actor:
             yield
 
     @contextmanager
+    def rehearsing(self) -> Iterator[None]:
+        """Open a transaction of which nothing is kept: what several actions come to, carried out in turn."""
+        with self.present():
+            yield
+            transaction.set_rollback(True, using=self.db)
+
+    @contextmanager
     def doing(self, verb: str, target: Target, *, dry_run: bool = False) -> Iterator[AuditEvent | VendorAuditEvent]:
         """Same tenant, allowed verb, one transaction, one audit row, whose `detail` the action may fill.
 

@@ -15,7 +15,8 @@ from features.engine import diff
 from features.explain import Viewer, behavior_json, editable, rule_for, titles_of, version_hidden
 from features.find import current_number, find_feature, find_version
 from features.models import Feature, Version, Withdrawal
-from features.resolve import released, serve, serve_vendor, serve_warm
+from features.released import released
+from features.resolve import serve, serve_vendor, serve_warm
 from features.served import Served
 from features.withdrawn import withdrawals_now, withdrawn_json
 from tenants.actor import Actor

@@ -83,7 +83,7 @@ class OverrideDoor(LayerDoor):
         who = self._whose(layer)
         found = find_feature(feature, self.actor)
         with self.actor.present():
-            row = override_now(found, who)
+            row = override_now(found, who, self.actor.tenant_id)
             return Response(override_json(row), headers={"ETag": etag_of(row)})
 
     @extend_schema(

@@ -13,10 +13,10 @@ from features.actions.promote import HandedOut, hand_out
 from features.explain import titles_of
 from features.models import Feature
 from features.people import Person
-from features.resolve import serve_warm
+from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound
-from tenants.subjects import Who, tenant_itself
+from tenants.subjects import Who
 
 from .boxes import problem_words
 from .differing import differences_of
@@ -49,10 +49,10 @@ def do_hand(feature: Feature, person: Person, hand: Hand, by: Actor, *, dry_run:
     )  # fmt: skip
 
 
-def handing(feature: Feature, person: Person, hand: Hand, by: Actor) -> Passing | None:
-    """What handing them out would do; None where the organisation has changed nothing."""
+def handing(itself: Served, person: Person, hand: Hand, by: Actor) -> Passing | None:
+    """What handing out would do of a feature as the organisation is served it; None where it has changed nothing."""
+    feature = itself.feature
     with by.present():
-        itself = serve_warm(feature, by.tenant_id, tenant_itself(by.tenant_id))
         titles = titles_of(feature, itself.choice.base)
     ours = [operation.field for operation in itself.tenant.operations] if itself.tenant else []
     if not ours:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from features.engine import (
     Change,
@@ -27,13 +26,12 @@ from features.engine import (
 from features.engine import resolve as merge_layers
 from features.explain import hidden_among
 from features.models import Feature, Override
-from features.reading import read
+from features.reading import Reading, read
 from features.receipt import Receipt
-from features.resolve import base_of, serve, serve_choice
+from features.resolve import base_of, serve, serve_as_read, serve_reading
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, Problem, Stale
-from tenants.subjects import Who
 
 from .judging import Layer, check_content, layers_with, told_of_operations
 from .overrides import (
@@ -41,7 +39,6 @@ from .overrides import (
     Expected,
     drafting,
     keep,
-    newest,
     one_operation,
     own_snapshot,
     revision_under,
@@ -133,13 +130,13 @@ def conflicts(feature: Feature, layer: Layer, *, by: Actor) -> Conflicts:
     """What following the vendor's newest version would come to for a layer, pins aside, operation by operation."""
     who = whose(layer, by)
     with by.present():
-        row, before = newest(feature, who), serve(feature, by.tenant_id, who)
-        own = revision_under(own_snapshot(before), feature, who, row)
-        look = _look(feature, layer, by.tenant_id, who, before, own.number if own else None)
+        found = read(feature, by.tenant_id, who)
+        before = serve_as_read(found)
+        look = _look(layer, found, before)
         beneath = _beneath(look)
         hidden = _hidden(look, {change.field for change in beneath})
         items = tuple(_items(look, hidden))
-    return Conflicts(before, look.after, row, items, beneath, hidden)
+    return Conflicts(before, look.after, found.newest, items, beneath, hidden)
 
 
 def resolve(
@@ -161,8 +158,7 @@ def resolve(
     an operation that breaks a rule or does not compile. No pin ends by it: its own part of a snapshot moves along.
     """
     with drafting(feature, layer, expected, by, dry_run=dry_run) as (event, draft):
-        own = _number_under(draft)
-        look = _look(feature, layer, by.tenant_id, draft.who, draft.served, own)
+        look = _look(layer, draft.found, draft.served)
         target = look.after.base.number
         if version is not None and version != target:
             raise Stale(f"The vendor has moved on to version {target}: look at the conflicts again.", version=target)
@@ -187,20 +183,14 @@ def resolve(
     )
 
 
-def _look(feature: Feature, layer: Layer, tenant_id: UUID, who: Who, before: Served, own: int | None) -> _Look:
-    """What is served, and what would be on the newest base with revision `own` of the layer."""
-    found = read(feature, tenant_id, who)
+def _look(layer: Layer, found: Reading, before: Served) -> _Look:
+    """What is served, and what would be on the newest base with the revision of the layer that a save starts from."""
     assert found.situation is not None  # it is served
-    free = replace(found.situation, tenant_pin=None, user_pin=None)
-    choice = choose(free, found.at)
+    row = revision_under(own_snapshot(before), found)
+    own = row.number if row else None
+    choice = choose(replace(found.situation, tenant_pin=None, user_pin=None), found.at)
     choice = replace(choice, tenant=own) if layer == "tenant" else replace(choice, user=own)
-    after = serve_choice(feature, tenant_id, who, choice, found.at, found.stamps, aliases=found.aliases)
-    return _Look(layer, before, after)
-
-
-def _number_under(draft: Draft) -> int | None:
-    row = revision_under(draft.pin, draft.feature, draft.who, draft.row)
-    return row.number if row else None
+    return _Look(layer, before, serve_reading(found, choice))
 
 
 def _items(look: _Look, hidden: frozenset[str]) -> Iterator[Item]:

@@ -56,7 +56,9 @@ def check_content(content: Content, was: Content, served: Served, layer: Layer) 
     except Invalid as broken:
         raise told_of_operations(broken, content[0], hidden_fields(served, layer)) from broken
     named = next((op.pointer for op in content[0] if op.field == "model.name"), "/model.name")
-    check_models([compiled.model, *compiled.fallbacks], APP, at=named)
+    new_models = [name for name in (compiled.model, *compiled.fallbacks) if name not in served.targets]
+    if new_models:
+        check_models(new_models, APP, at=named)
 
 
 def _broken_already(new: Iterable[Operation], served: Served, layer: Layer) -> set[tuple[Layer, str]]:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from features.availability import refuse_retired
 from features.engine import (
     Base,
     BasedOn,
     Operation,
+    PinRow,
     Revision,
     Suspended,
     document_of,
@@ -21,13 +23,14 @@ from features.engine import (
     to_rows,
 )
 from features.models import Feature, Override, Pin, Stamp
-from features.resolve import revision_row, serve
+from features.reading import Reading, read, read_to_write
+from features.resolve import own_revision, revision_row, serve_as_read
 from features.served import Served
 from features.validity import bump, supersede
 from tenants.actor import Actor
 from tenants.errors import Malformed, NotFound, Stale
 from tenants.privacy import erased_at
-from tenants.subjects import Who, make_sure, tenant_itself
+from tenants.subjects import Who, tenant_itself
 from tenants.webhooks import tell
 
 from .judging import Content, check_content, suspended_of
@@ -57,19 +60,30 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A write to a layer as it begins: what its subject is served, the newest revision, and what is being changed.
+    """A write to a layer as it begins: what was read of its subject and is served to them, and what is being changed.
 
     `pin`: the subject's own snapshot, whose revision is changed then, since it is the one that is served.
     """
 
-    feature: Feature
     layer: Layer
-    who: Who
+    found: Reading
     served: Served
-    row: Override | None
     pin: Pin | None
     was: Content
     used: int = 0  # revision numbers that may have been used and erased
+
+    @property
+    def feature(self) -> Feature:
+        return self.served.feature
+
+    @property
+    def who(self) -> Who:
+        return self.found.who
+
+    @property
+    def row(self) -> Override | None:
+        """The newest revision."""
+        return self.found.newest
 
     @property
     def number(self) -> int:
@@ -139,8 +153,9 @@ def _refuse_unknown(feature: Feature, layer: Layer, field: str, by: Actor) -> No
     """Raise NotFound naming the fields that there are, for one that neither is there nor is changed by this layer."""
     who = whose(layer, by)
     with by.present():
-        served, row = serve(feature, by.tenant_id, who), newest(feature, who)
-        mine = {operation.field for operation in content_of(row)[0]}
+        found = read(feature, by.tenant_id, who)
+        served = serve_as_read(found)
+        mine = {operation.field for operation in content_of(found.newest)[0]}
     there = {*served.base.fields, *served.effective.fields}
     if field not in there | mine:
         told = f"{feature.key} has no field {field[:100]}. Its fields are: {', '.join(sorted(there))}."
@@ -169,10 +184,10 @@ def take_all_out(was: Content) -> Content:
 
 def write(
     feature: Feature, layer: Layer, edit: Callable[[Content], Content], expected: Expected, message: str, by: Actor, *,
-    judged: bool = True, who: Who | None = None,
+    judged: bool = True, who: Who | None = None, found: Reading | None = None,
 ) -> Saved:  # fmt: skip
-    """Write what `edit` makes of a layer's content as its newest revision; `who` as `drafting`."""
-    with drafting(feature, layer, expected, by, who=who) as (event, draft):
+    """Write what `edit` makes of a layer's content as its newest revision; `who` and `found` as `drafting`."""
+    with drafting(feature, layer, expected, by, who=who, found=found) as (event, draft):
         content = _with_origin(edit(draft.was), draft)
         if judged:
             check_content(content, draft.was, draft.served, layer)
@@ -188,25 +203,26 @@ def write(
 
 @contextmanager
 def drafting(
-    feature: Feature, layer: Layer, expected: Expected, by: Actor, *, dry_run: bool = False, who: Who | None = None
-) -> Iterator[tuple[Any, Draft]]:
+    feature: Feature, layer: Layer, expected: Expected, by: Actor, *, dry_run: bool = False, who: Who | None = None,
+    found: Reading | None = None,
+) -> Iterator[tuple[Any, Draft]]:  # fmt: skip
     """Begin a write to a layer, one at a time for its subject; yields the audit event and the draft. Raises Stale.
 
-    `who`: a user other than the actor, whose override an admin changes. Raises Conflict for a feature that is retired.
+    `who`: a user other than the actor, whose override an admin changes. `found`: what the caller has read, with nothing
+    written since, under the subject's lock, which was taken for this write: each revision counts in the stamp. Raises
+    Conflict for a feature that is retired.
     """
     verb = f"override.{layer}" if who is None else "override.others"
     who = who or whose(layer, by)
     with by.doing(verb, feature, dry_run=dry_run) as event:
-        make_sure(by.tenant_id, who)
-        bump(by.tenant_id, feature.id, who.id)  # takes the subject's lock: what follows is one at a time
-        row, served = newest(feature, who), serve(feature, by.tenant_id, who)
-        pin = own_snapshot(served)
-        start = revision_under(pin, feature, who, row)
+        found = found or read_to_write(feature, by.tenant_id, who)
+        served, row = serve_as_read(found), found.newest
+        own = own_snapshot(served)
+        start = revision_under(own, found)
         _check_expected(start, row, expected)
         refuse_retired(served.feature, served.at)
-        was = content_of(start)
         used = 0 if row is not None else _used(feature, who)
-        draft = Draft(feature, layer, who, served, row, pin, was, used)
+        draft = Draft(layer, found, served, found.pin if own else None, content_of(start), used)
         event.detail = {"layer": layer, "revision": draft.number, "subject": str(who.id)}
         yield event, draft
 
@@ -241,10 +257,10 @@ def _store(feature: Feature, who: Who, revision: Revision, message: str, by: Act
     return row
 
 
-def override_now(feature: Feature, who: Who) -> Override | None:
+def override_now(feature: Feature, who: Who, tenant_id: UUID) -> Override | None:
     """What a save would start from: the newest revision, or under one's own snapshot the one that is served."""
-    row = newest(feature, who)
-    return row if row is None else revision_under(own_snapshot(serve(feature, row.tenant_id, who)), feature, who, row)
+    found = read(feature, tenant_id, who)
+    return found.newest and revision_under(own_snapshot(serve_as_read(found)), found)
 
 
 def etag_of(row: Override | None) -> str:
@@ -262,19 +278,19 @@ def _check_expected(start: Override | None, row: Override | None, expected: Expe
         raise Stale(f"Somebody saved first: this is at revision {now} now. Read it again.", revision=now)
 
 
-def own_snapshot(served: Served) -> Pin | None:
+def own_snapshot(served: Served) -> PinRow | None:
     """The subject's own snapshot, while it counts: a policy may have suspended it, and then it serves nobody."""
     pin = served.choice.pin
     own = pin is not None and pin.layer == ("tenant" if served.who.is_tenant else "user")
-    return Pin.objects.get(pk=pin.id) if pin is not None and own and pin.kind == "snapshot" else None
+    return pin if pin is not None and own and pin.kind == "snapshot" else None
 
 
-def revision_under(pin: Pin | None, feature: Feature, who: Who, row: Override | None) -> Override | None:
+def revision_under(pin: PinRow | None, found: Reading) -> Override | None:
     """Under one's own snapshot one edits what one is served: the pinned revision, not the newest."""
     if pin is None:
-        return row
-    number = pin.tenant_revision if who.is_tenant else pin.user_revision
-    return None if number is None else revision_row(feature.id, who.id, number)
+        return found.newest
+    number = pin.tenant_revision if found.who.is_tenant else pin.user_revision
+    return None if number is None else own_revision(found, number)
 
 
 def _move_pin(pin: Pin, who: Who, number: int) -> None:

@@ -2,24 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
 
 from features.availability import features_for
 from features.models import Feature, Override, Pin
-from features.resolve import clock, revision_row, serve
-from features.validity import bump, supersede, valid_at
+from features.reading import Reading, read
+from features.resolve import own_revision, serve, serve_as_read
+from features.validity import bump_each, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.models import Member
-from tenants.subjects import Who, make_sure
+from tenants.subjects import Who
 
 from .effects import Effect, effect_of
 from .judging import Content
-from .overrides import ANY, Expected, Saved, content_of, newest, take_all_out, write
-from .pins import pin_now
+from .overrides import ANY, Expected, Saved, content_of, take_all_out, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +67,17 @@ def leave_to(
         raise Invalid("This is the same person.", errors=[Problem("/to", "subject", "must be somebody else")])
     with by.doing("override.others", by.in_tenant(), dry_run=dry_run) as event:
         _refuse_gone(to)
-        make_sure(by.tenant_id, to)
         found = _left_by(who, features, by)
         if not found:
             raise NotFound("There is nothing here to leave to anybody.")
-        for feature in found:
-            bump(by.tenant_id, feature.id, to.id)
-        taken = [feature.key for feature in found if _has_own(feature, to)]
+        bump_each(by.tenant_id, [(feature.id, to) for feature in found])
+        theirs = [read(feature, by.tenant_id, to) for feature in found]
+        taken = [now.feature.key for now in theirs if _has_own(now)]
         if taken and not replace:
             told = f"{to.key} has changes or a pin of their own there: {', '.join(taken)}."
             raise Conflict(f"{told} Replace them, or leave these features out.", features=taken)
         leave = _rehearsed if dry_run else _leave
-        left = tuple(leave(feature, who, to, by) for feature in found)
+        left = tuple(leave(now, who, by) for now in theirs)
         names = [feature.key for feature in found]
         event.detail = {"what": "leave to", "from": str(who.id), "to": str(to.id), "features": names, "replaced": taken}
     return left
@@ -93,42 +91,38 @@ def _refuse_gone(to: Who) -> None:
 
 def _left_by(who: Who, features: Sequence[Feature] | None, by: Actor) -> list[Feature]:
     """The features of which somebody has something of their own, always in one order, so that locks are taken in it."""
-    now = clock()
     changed = Override.objects.filter(subject_id=who.id, valid_to=None).exclude(operations=[])
-    pinned = Pin.objects.filter(valid_at(now), subject_id=who.id)
-    ids: set[UUID] = {*changed.values_list("feature_id", flat=True), *pinned.values_list("feature_id", flat=True)}
-    rows = features_for(by).filter(pk__in=ids).order_by("pk")
-    if features is None:
-        return list(rows.filter(_still_runs(now)))
-    wanted = {feature.pk for feature in features}
-    return [feature for feature in rows if feature.pk in wanted]
+    pinned = Pin.objects.filter(Q(valid_to=None) | Q(valid_to__gt=Now()), subject_id=who.id, valid_from__lte=Now())
+    theirs = Q(pk__in=changed.values("feature_id")) | Q(pk__in=pinned.values("feature_id"))
+    still_runs = Q(retires_at=None) | Q(retires_at__gt=Now())
+    chosen = still_runs if features is None else Q(pk__in=[feature.pk for feature in features])
+    return list(features_for(by).filter(theirs, chosen).order_by("pk"))
 
 
-def _still_runs(now: datetime) -> Q:
-    return Q(retires_at=None) | Q(retires_at__gt=now)
+def _has_own(now: Reading) -> bool:
+    return (now.newest is not None and bool(now.newest.operations)) or now.pin is not None
 
 
-def _has_own(feature: Feature, who: Who) -> bool:
-    row = newest(feature, who)
-    return (row is not None and bool(row.operations)) or pin_now(feature, who) is not None
+def _rehearsed(now: Reading, who: Who, by: Actor) -> Left:
+    left = _leave(now, who, by)
+    after = serve(now.feature, by.tenant_id, now.who)
+    return replace(left, effect=effect_of(serve_as_read(now), after, "tenant"))
 
 
-def _rehearsed(feature: Feature, who: Who, to: Who, by: Actor) -> Left:
-    before = serve(feature, by.tenant_id, to)
-    left = _leave(feature, who, to, by)
-    return replace(left, effect=effect_of(before, serve(feature, by.tenant_id, to), "tenant"))
-
-
-def _leave(feature: Feature, who: Who, to: Who, by: Actor) -> Left:
-    row, pin = newest(feature, who), pin_now(feature, who)
-    supersede(Pin.objects.filter(feature=feature, subject_id=to.id), None)  # or their pin would move with the save
+def _leave(now: Reading, who: Who, by: Actor) -> Left:
+    """Leave what somebody has of one feature to the other, of whom it was read `now`, under their lock."""
+    feature, to = now.feature, now.who
+    theirs = read(feature, by.tenant_id, who)
+    row, pin = theirs.newest, theirs.pin
+    pins, found = Pin.objects.filter(feature=feature, subject_id=to.id), None if now.pin else now
+    if now.pin is not None:  # or it would move with the save
+        supersede(pins, None)
     number, saved = None, None
     if pin is not None and pin.user_revision is not None:
-        kept = content_of(revision_row(feature.id, who.id, pin.user_revision))
-        saved = _copy(feature, to, kept, who, by)
-        number = saved.row.number
+        saved = _copy(now, content_of(own_revision(theirs, pin.user_revision)), who, by, found)
+        number, found = saved.row.number, None
     if row is not None and row.operations:
-        saved = _copy(feature, to, content_of(row), who, by)
+        saved = _copy(now, content_of(row), who, by, found)
     copied = None
     if pin is not None:
         copied = Pin(
@@ -136,9 +130,10 @@ def _leave(feature: Feature, who: Who, to: Who, by: Actor) -> Left:
             tenant_revision=pin.tenant_revision, user_revision=number, targets=pin.targets, reason=pin.reason,
             author=by.label, created_at=pin.created_at, until=pin.until, valid_to=pin.until, as_of=pin.as_of,
         )  # fmt: skip
-        supersede(Pin.objects.filter(feature=feature, subject_id=to.id), copied)
+        supersede(pins, copied)
     return Left(feature, saved, copied)
 
 
-def _copy(feature: Feature, to: Who, content: Content, who: Who, by: Actor) -> Saved:
-    return write(feature, "user", lambda _: content, ANY, f"Left by {who.key}", by, judged=False, who=to)
+def _copy(now: Reading, content: Content, who: Who, by: Actor, found: Reading | None) -> Saved:
+    told = f"Left by {who.key}"
+    return write(now.feature, "user", lambda _: content, ANY, told, by, judged=False, who=now.who, found=found)

@@ -13,20 +13,21 @@ from features.availability import earliest, refuse_retired
 from features.engine import Change, Choice, PinRow, diff
 from features.explain import Viewer, hidden_between
 from features.models import Feature, Pin, Withdrawal
-from features.reading import policy_value
+from features.reading import Reading, policy_value, read, read_to_write
 from features.receipt import Receipt
-from features.resolve import choice_now, clock, released, serve, serve_choice
+from features.released import released
+from features.resolve import choice_now, clock, serve, serve_as_read, serve_reading
 from features.served import Served
-from features.validity import bump, supersede
+from features.validity import supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Stale
 from tenants.isolation import APP
 from tenants.privacy import erased_at
-from tenants.subjects import Who, make_sure
+from tenants.subjects import Who
 
 from .judging import Layer
-from .overrides import ANY, Expected, newest, whose
+from .overrides import ANY, Expected, whose
 from .policy import policy_now
 
 
@@ -77,7 +78,7 @@ def pin(
     """
     who = whose(layer, by)
 
-    def make(served: Served) -> Pin:
+    def make(_: Reading, served: Served) -> Pin:
         row = _snapshot(served.choice, served) if kind == Pin.Kind.SNAPSHOT else Pin(base=version or 0)
         if row.base not in released(feature, by.tenant_id, who):
             raise NotFound(f"{feature.key} has no version {version}.")
@@ -91,8 +92,8 @@ def unpin(feature: Feature, layer: Layer, *, expected: Expected = ANY, by: Actor
     """Follow the vendor (and the organisation) again. Answers what changes. Raises NotFound without one, and Stale."""
     who = whose(layer, by)
 
-    def end(_: Served) -> None:
-        if pin_now(feature, who) is None:
+    def end(found: Reading, _: Served) -> None:
+        if found.pin is None:
             raise NotFound("There is no pin to end.")
 
     return _move(feature, layer, who, end, "unpin", by, dry_run, expected=expected)
@@ -134,8 +135,8 @@ def pins_of(feature: Feature) -> QuerySet[Pin]:
 def end_pin_of(feature: Feature, who: Who, *, by: Actor) -> Moved:
     """End somebody's pin, as an admin. Raises NotFound when that subject has none."""
 
-    def end(_: Served) -> None:
-        if pin_now(feature, who) is None:
+    def end(found: Reading, _: Served) -> None:
+        if found.pin is None:
             raise NotFound("This subject has no pin to end.")
 
     return _move(feature, "user", who, end, "end", by, dry_run=False, right="pin.others", viewer="tenant")
@@ -160,11 +161,11 @@ def restore(
     nothing was served at that moment.
     """
     who = whose(layer, by)
-    with by.present():
-        then = _then(feature, who, by, at, receipt)
-    wanted = str(receipt["digest"]) if receipt is not None and layer == "user" else then.digest
+    then: Served | None = None
 
-    def make(_: Served) -> Pin:
+    def make(found: Reading, now: Served) -> Pin:
+        nonlocal then
+        then = _then(found, now, at, receipt)
         row = _snapshot(then.choice, then)
         row.user_revision = then.receipt.user  # none where the policy of then kept own changes inactive
         told = f"As it was {at:%Y-%m-%d %H:%M:%S} UTC" if at else "As in a run"
@@ -174,7 +175,11 @@ def restore(
     try:
         moved = _move(feature, layer, who, make, "restore", by, dry_run)
     except Invalid as refused:
+        if then is None:
+            raise
         raise _with_alternative(refused, feature, who, then, by) from refused
+    assert then is not None  # the pin is made of it
+    wanted = str(receipt["digest"]) if receipt is not None and layer == "user" else then.digest
     reasons = _shortfalls(moved, wanted, _withdrawn_from(moved, feature, by))
     return Restored("substituted" if reasons else "exact", reasons, wanted, moved)
 
@@ -187,7 +192,7 @@ def restore_pin(feature: Feature, layer: Layer, former: UUID, *, by: Actor, dry_
     who = whose(layer, by)
     kept = ("kind", "base", "tenant_revision", "user_revision", "targets", "reason", "until", "as_of", "run")
 
-    def make(served: Served) -> Pin:
+    def make(_: Reading, served: Served) -> Pin:
         row = Pin.objects.filter(pk=former, feature=feature, subject_id=who.id).first()
         if row is None:
             raise NotFound("There was no such pin.")
@@ -200,20 +205,20 @@ def restore_pin(feature: Feature, layer: Layer, former: UUID, *, by: Actor, dry_
     return Restored("substituted" if reasons else "exact", reasons, moved.after.digest, moved)
 
 
-def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: Mapping[str, Any] | None) -> Served:
+def _then(found: Reading, now: Served, at: datetime | None, receipt: Mapping[str, Any] | None) -> Served:
     """What the subject was served then: by the rows valid at the moment, or by the numbers that the receipt names."""
+    feature, tenant_id, who = found.feature, found.tenant_id, found.who
     if at is not None and (erased := erased_at(who.id)) is not None and at < erased:
         told = NotFound(f"what was kept of before {erased:%Y-%m-%d %H:%M} UTC was erased.")
-        raise _cannot(told, serve(feature, by.tenant_id, who))
+        raise _cannot(told, now)
     if at is not None:
         try:
-            return serve(feature, by.tenant_id, who, at)
+            return serve(feature, tenant_id, who, at)
         except NotFound as gone:
-            choice_now(feature, by.tenant_id, who, at)  # which says so where nothing was served at that moment
-            raise _cannot(gone, serve(feature, by.tenant_id, who)) from gone
+            choice_now(feature, tenant_id, who, at)  # which says so where nothing was served at that moment
+            raise _cannot(gone, now) from gone
     if receipt is None:
         raise Conflict("Say a moment or a run to go back to.")
-    now = serve(feature, by.tenant_id, who)
     target = receipt.get("model_target")
     targets = {target["alias"]: target["revision"]} if target else {}
     user = None if who.is_tenant else receipt["user"]
@@ -225,7 +230,7 @@ def _then(feature: Feature, who: Who, by: Actor, at: datetime | None, receipt: M
         now.choice, base=wish.base, tenant=wish.tenant_revision, user=user, pin=wish, users_may_override=True
     )
     try:
-        return serve_choice(feature, by.tenant_id, who, choice, now.at, now.stamps)
+        return serve_reading(found, choice)
     except NotFound as gone:
         raise _cannot(gone, now) from gone
 
@@ -248,25 +253,23 @@ def _snapshot(choice: Choice, served: Served) -> Pin:
 
 
 def _move(
-    feature: Feature, layer: Layer, who: Who, make: Callable[[Served], Pin | None], verb: str, by: Actor, dry_run: bool,
-    right: str = "", viewer: Viewer | None = None, expected: Expected = ANY,
+    feature: Feature, layer: Layer, who: Who, make: Callable[[Reading, Served], Pin | None], verb: str, by: Actor,
+    dry_run: bool, right: str = "", viewer: Viewer | None = None, expected: Expected = ANY,
 ) -> Moved:  # fmt: skip
     with by.doing(right or f"pin.{layer}", feature, dry_run=dry_run) as event:
-        make_sure(by.tenant_id, who)
-        bump(by.tenant_id, feature.id, who.id)
-        previous = pin_now(feature, who)
-        _check_expected(previous, expected)
-        before = serve(feature, by.tenant_id, who)
-        row = make(before)
+        found = read_to_write(feature, by.tenant_id, who)
+        _check_expected(found.pin, expected)
+        before = serve_as_read(found)
+        row = make(found, before)
         if row is not None:
             refuse_retired(before.feature, before.at)
-            _complete(row, feature, layer, who, before.at, by)
+            _complete(row, feature, layer, found, by)
         supersede(Pin.objects.filter(feature=feature, subject_id=who.id), row)
         after = serve(feature, by.tenant_id, who)
         event.detail = {"what": verb, "layer": layer, "before": before.digest, "after": after.digest}
         hidden = hidden_between(before, after, viewer or layer, today=before)
     changes = tuple(diff(before.effective.fields, after.effective.fields))
-    return Moved(before.receipt, after.receipt, changes, row, previous, hidden)
+    return Moved(before.receipt, after.receipt, changes, row, found.pin, hidden)
 
 
 def etag_of(row: Pin | None) -> str:
@@ -279,8 +282,9 @@ def _check_expected(row: Pin | None, expected: Expected) -> None:
         raise Stale("Somebody moved this pin first. Read it again.")
 
 
-def _complete(row: Pin, feature: Feature, layer: Layer, who: Who, now: datetime, by: Actor) -> None:
-    row.tenant_id, row.feature, row.subject_id = by.tenant_id, feature, who.id
+def _complete(row: Pin, feature: Feature, layer: Layer, found: Reading, by: Actor) -> None:
+    now = found.at
+    row.tenant_id, row.feature, row.subject_id = by.tenant_id, feature, found.who.id
     row.author, row.created_at = by.label, now
     if row.until is not None and row.until <= now:
         raise Invalid(
@@ -288,12 +292,12 @@ def _complete(row: Pin, feature: Feature, layer: Layer, who: Who, now: datetime,
             errors=[Problem("/until", "min", "must be in the future")],
         )
     if layer == "user":
-        row.until = _allowed_until(row.until, now)
+        assert found.situation is not None  # it is served
+        row.until = _allowed_until(row.until, now, found.situation.policy.users_may_pin)
     row.valid_to = row.until
 
 
-def _allowed_until(until: datetime | None, now: datetime) -> datetime | None:
-    may = policy_value(policy_now()).users_may_pin
+def _allowed_until(until: datetime | None, now: datetime, may: bool | int) -> datetime | None:
     if may is False:
         told = Problem("", "users_may_pin", "your organisation's policy does not let users stay behind")
         raise Invalid("Your organisation does not let its users stay on a version.", errors=[told])
@@ -306,13 +310,12 @@ def _allowed_until(until: datetime | None, now: datetime) -> datetime | None:
 def _with_alternative(refused: Invalid, feature: Feature, who: Who, then: Served, by: Actor) -> Invalid:
     """Add to a refusal what one can do instead: one's own revision of then, and what would still differ."""
     with by.present():
-        own, now = newest(feature, who), serve(feature, by.tenant_id, who)
-        mine = replace(now.choice, user=then.choice.user)
-        nearest = serve_choice(feature, by.tenant_id, who, mine, now.at, now.stamps)
+        found = read(feature, by.tenant_id, who)
+        nearest = serve_reading(found, replace(serve_as_read(found).choice, user=then.choice.user))
     differs = [change.field for change in diff(then.effective.fields, nearest.effective.fields)]
     alternative = {
         "rollback_to_revision": then.choice.user,
-        "own_revision_now": own.number if own else None,
+        "own_revision_now": found.newest.number if found.newest else None,
         "would_still_differ": differs,
     }
     return Invalid(

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from features.engine import ABSENT, Operation, applied, document_of, inherited, parse_override
 from features.models import Feature, Override
-from features.resolve import serve
+from features.reading import Reading, read, read_to_write
+from features.resolve import serve_as_read
 from features.served import Served
-from features.validity import bump
+from features.validity import bump_each
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
-from tenants.subjects import Who, make_sure, tenant_itself
+from tenants.subjects import Who, tenant_itself
 
 from .effects import Effect, effect_of
 from .judging import Content, Layer
-from .overrides import ANY, Saved, content_of, newest, own_snapshot, revision_under, whose, write
+from .overrides import ANY, Saved, content_of, own_snapshot, revision_under, whose, write
 
 Operations = tuple[Operation, ...]
 
@@ -59,9 +61,9 @@ def promote(
     """
     who = whose("user", by)
     with by.doing("override.tenant", feature, dry_run=dry_run) as event:
-        bump(by.tenant_id, feature.id, who.id)  # users before their organisation: all who lock both do so in that order
-        mine = _chosen(_changed_by(feature, by, who), fields)
-        before, below = serve(feature, by.tenant_id, who), serve(feature, by.tenant_id, tenant_itself(by.tenant_id))
+        found = read_to_write(feature, by.tenant_id, who)  # a user before their organisation, as all who lock both do
+        mine, before = _chosen(_changed_by(found), fields), serve_as_read(found)
+        below = serve_as_read(found.of_tenant())
         replaced: list[str] = []
         joined: list[str] = []
 
@@ -116,41 +118,49 @@ def hand_out(
     people = sorted({who.id: who for who in subjects}.values(), key=lambda who: who.id)
     itself = tenant_itself(by.tenant_id)
     with by.doing("override.others", feature, dry_run=dry_run) as event:
-        for who in people:
-            make_sure(by.tenant_id, who)
-            bump(by.tenant_id, feature.id, who.id)
-        served = serve(feature, by.tenant_id, itself)
-        reached = [*people, *([] if keep_ours else [itself])] if dry_run else []
-        before = [serve(feature, by.tenant_id, who) for who in reached]
-        ours = _chosen(_changed_by(feature, by, itself), fields)
+        bump_each(by.tenant_id, [(feature.id, who) for who in [*people, *([] if keep_ours else [itself])]])
+        found = [read(feature, by.tenant_id, who) for who in people]
+        mine = found[0].of_tenant()
+        before = found if keep_ours else [*found, mine]
+        ours = _chosen(_changed_by(mine), fields)
         names = tuple(operation.field for operation in ours)
         if not replace_theirs:
-            _refuse_taken(feature, by, people, set(names))
+            _refuse_taken(found, set(names))
         left = None
         if keep_ours:
+            served = serve_as_read(mine)
             ours = tuple(_whole(operation, served, "tenant") for operation in ours)
         else:
             by.need("override.tenant")
-            left = write(feature, "tenant", lambda was: _without(was, set(names)), ANY, "Handed out", by).row
-        theirs = tuple((who, _hand(feature, who, ours, by)) for who in people)
-        effects = tuple(effect_of(was, serve(feature, by.tenant_id, was.who), "tenant") for was in before)
+            without = partial(_without, fields=set(names))
+            left = write(feature, "tenant", without, ANY, "Handed out", by, found=mine).row
+            found = [read(feature, by.tenant_id, who) for who in people]  # what they inherit has changed
+        theirs = tuple((one.who, _hand(one, ours, by)) for one in found)
+        effects = _effects(before) if dry_run else ()
         event.detail = {"what": "hand out", "subjects": [str(who.id) for who in people], "fields": list(names)}
     return HandedOut(theirs, left, names, effects)
 
 
-def _hand(feature: Feature, who: Who, operations: Operations, by: Actor) -> Saved:
-    message = "Handed out by the organisation"
+def _effects(before: Sequence[Reading]) -> tuple[Effect, ...]:
+    """What has become of those who were read before: users, and perhaps last their organisation."""
+    after = [read(one.feature, one.tenant_id, one.who) for one in before if not one.who.is_tenant]
+    after += [after[0].of_tenant()] if len(before) > len(after) else []
+    return tuple(
+        effect_of(serve_as_read(was), serve_as_read(now), "tenant") for was, now in zip(before, after, strict=True)
+    )
+
+
+def _hand(found: Reading, operations: Operations, by: Actor) -> Saved:
+    message, who = "Handed out by the organisation", found.who
     try:
-        return write(feature, "user", lambda was: _put(was, operations), ANY, message, by, who=who)
+        return write(found.feature, "user", lambda was: _put(was, operations), ANY, message, by, who=who, found=found)
     except Invalid as refused:
         raise Invalid(f"{who.key}: {refused.detail}", errors=refused.errors, subject=who.key) from refused
 
 
-def _changed_by(feature: Feature, by: Actor, who: Who) -> Operations:
+def _changed_by(found: Reading) -> Operations:
     """A subject's operations as they are served and edited: under one's own snapshot the pinned ones."""
-    served = serve(feature, by.tenant_id, who)
-    row = revision_under(own_snapshot(served), feature, who, newest(feature, who))
-    return content_of(row)[0]
+    return content_of(revision_under(own_snapshot(serve_as_read(found)), found))[0]
 
 
 def _chosen(operations: Operations, fields: Sequence[str] | None) -> Operations:
@@ -211,11 +221,11 @@ def _whole(operation: Operation, served: Served, layer: Layer) -> Operation:
     return operation if below is ABSENT else replace(operation, kind="set", value=cast(str, applied(operation, below)))
 
 
-def _refuse_taken(feature: Feature, by: Actor, people: Sequence[Who], fields: set[str]) -> None:
+def _refuse_taken(people: Sequence[Reading], fields: set[str]) -> None:
     taken = {
-        who.key: both
-        for who in people
-        if (both := sorted(fields & {operation.field for operation in _changed_by(feature, by, who)}))
+        found.who.key: both
+        for found in people
+        if (both := sorted(fields & {operation.field for operation in _changed_by(found)}))
     }
     if taken:
         told = "; ".join(f"{key}: {', '.join(both)}" for key, both in taken.items())

@@ -22,7 +22,8 @@ from features.actions.overrides import ANY, save_override, whose
 from features.actions.pins import pin, pin_now, restore, unpin
 from features.engine import Json, dumps, pointer
 from features.models import Feature, ModelTarget
-from features.resolve import clock, released, serve
+from features.released import released
+from features.resolve import clock, serve
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import AppError, Invalid, NotFound, Problem, TooMany
@@ -139,11 +140,10 @@ def question_of(before: Served, after: Served, value: Json) -> Question:
 
 def _rehearse(feature: Feature, layer: Layer, wish: Wish, who: Who, by: Actor) -> tuple[dict[str, int], Served, Served]:
     """What is served now and what would be, and the revisions there are. All that was done for it is rolled back."""
-    with by.present():
+    with by.rehearsing():
         newest = newest_saved(feature, by.tenant_id, who)
         before = serve(feature, by.tenant_id, who)
         after = _granted(feature, layer, wish, who, before, by)
-        transaction.set_rollback(True, using=APP)
     return newest, before, after
 
 

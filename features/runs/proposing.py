@@ -27,7 +27,7 @@ from features.engine import (
     same,
 )
 from features.explain import editable, hidden_among, rule_for
-from features.models import Override
+from features.reading import Reading
 from features.served import Served
 from tenants.errors import AppError, Invalid, Malformed, Problem
 
@@ -94,9 +94,9 @@ def told(served: Served, layer: Layer) -> list[Json]:
     return found
 
 
-def content_now(served: Served, row: Override | None) -> Content:
+def content_now(served: Served, found: Reading) -> Content:
     """What the layer says now: under one's own snapshot the pinned revision, which is what a save would change."""
-    return content_of(revision_under(own_snapshot(served), served.feature, served.who, row))
+    return content_of(revision_under(own_snapshot(served), found))
 
 
 def judged(proposed: Iterable[Mapping[str, Any]], served: Served, layer: Layer, was: Content) -> list[Proposed]:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from features.engine import PinRow, Situation
 from features.models import Feature
-from features.resolve import choice_now, released, serve_choice
+from features.released import released
+from features.resolve import choice_now, serve_choice
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Conflict, Forbidden, NotFound

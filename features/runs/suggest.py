@@ -11,12 +11,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from features.actions.judging import Content, Layer
-from features.actions.overrides import newest, whose
+from features.actions.overrides import whose
 from features.availability import refuse_retired
 from features.engine import Json
 from features.find import find_feature
 from features.models import Feature, Override
-from features.resolve import serve, serve_warm
+from features.reading import read
+from features.resolve import serve, serve_as_read
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem, Unavailable
@@ -116,13 +117,14 @@ def suggestion_of(feature: Feature, run_id: UUID, *, by: Actor) -> Suggestion:
     by.need(f"override.{layer}")
     who = whose(layer, by)
     with by.present():
-        served, row = serve_warm(feature, by.tenant_id, who), newest(feature, who)
-        was = content_now(served, row)
+        now = read(feature, by.tenant_id, who)
+        served = serve_as_read(now)
+        was = content_now(served, now)
         output: Any = run.output if run.state == State.SUCCEEDED and isinstance(run.output, Mapping) else {}
         found = tuple(judged(_operations(output), served, layer, was))
     return Suggestion(
         run=run, layer=layer, state=_came(run, found), request=str(asked.get("request", "")),
-        reason=str(output.get("reason", "")), operations=found, row=row, served=served, was=was,
+        reason=str(output.get("reason", "")), operations=found, row=now.newest, served=served, was=was,
     )  # fmt: skip
 
 

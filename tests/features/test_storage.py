@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from features.engine import BasedOn, Operation, Revision, digest, dumps, from_rows, inherited_digest, resolve, to_rows
 from features.models import Override, Version
-from features.resolve import as_revision
+from features.reading import as_revision
 from tenants.isolation import OPERATOR, operator_tx
 from tests.cast import Cast
 from tests.features.engine.samples import base

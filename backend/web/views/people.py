@@ -1,5 +1,7 @@
 """Who has changed what and who stays on which version, for admins: look at it, end a stay, take changes out."""
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import redirect
@@ -18,12 +20,14 @@ from features.actions.people import inherit_for
 from features.actions.pins import end_pin_of
 from features.models import Feature
 from features.people import Kind, Person, Show, colleagues_of, people_of, person_named
+from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
 from tenants.subjects import Who
 
 TEMPLATE = "web/people.html"
 PERSON = "web/person.html"
 PAGE = 30
+Colleagues = Sequence[Person]  # who is a member now; nobody for those who may not pass changes on
 SHOWS: tuple[Show, ...] = ("all", "changed", "stays")
 KINDS: dict[str, Kind] = {"members": "member", "users": "external"}
 
@@ -56,16 +60,21 @@ def people(request: PageRequest) -> HttpResponseBase:
 @for_members
 def person(request: PageRequest, key: str) -> HttpResponseBase:
     """One of them. `?feature=` shows what they are served, `?at=` what they were then, `?confirm=` what an act does."""
-    request.actor.need("behavior.others")
-    who = subject_named(request.actor, key)
-    if request.method == "POST":
-        return _act(request, who)
-    return _show(request, who)
+    actor = request.actor
+    actor.need("behavior.others")
+    everybody = colleagues_of(actor) if "override.others" in actor.can else []
+    who = _named(key, everybody, actor)
+    return _act(request, who, everybody) if request.method == "POST" else _show(request, who, everybody)
 
 
-def _act(request: PageRequest, who: Who) -> HttpResponseBase:
+def _named(key: str, everybody: Colleagues, actor: Actor) -> Who:
+    """The subject that an address or a form names, looked up unless it is a colleague. Raises NotFound."""
+    return next((one.who for one in everybody if one.who.key == key), None) or subject_named(actor, key)
+
+
+def _act(request: PageRequest, who: Who, everybody: Colleagues) -> HttpResponseBase:
     post, actor = request.POST, request.actor
-    name = person_named(actor, who).name
+    name = person_named(actor, who, among=everybody).name
     try:
         match post.get("act"):
             case "end":
@@ -77,44 +86,44 @@ def _act(request: PageRequest, who: Who) -> HttpResponseBase:
                 inherit_for(feature, who, by=actor)
                 told = _("%(name)s inherits everything again in %(feature)s. They can go back to what they had.")
             case "leave":
-                return _leave(request, who, name)
+                return _leave(request, who, name, everybody)
             case "hand":
-                return _hand(request, who)
+                return _hand(request, who, everybody)
             case _:
                 raise Malformed("Say what to do: end, inherit, hand or leave.")
     except (Invalid, Conflict, NotFound) as error:
-        return _show(request, who, error=error, status=error.status)
+        return _show(request, who, everybody, error=error, status=error.status)
     messages.success(request, told % {"name": name, "feature": feature.title})
-    return redirect(request.path) if not request.htmx else _show(request, who, plain=True, oob=True)
+    return redirect(request.path) if not request.htmx else _show(request, who, everybody, plain=True, oob=True)
 
 
-def _leave(request: PageRequest, who: Who, name: str) -> HttpResponseBase:
+def _leave(request: PageRequest, who: Who, name: str, everybody: Colleagues) -> HttpResponseBase:
     """Copy what they have to a colleague. Where that one has changes of their own, ask whether to replace them."""
     post, actor = request.POST, request.actor
-    to = subject_named(actor, post.get("to", ""))
+    to = _named(post.get("to", ""), everybody, actor)
     try:
-        left = do_leave(person_named(actor, who), to, post, actor)
+        left = do_leave(person_named(actor, who, among=everybody), to, post, actor)
     except (Invalid, Conflict, NotFound) as error:
-        return _show(request, who, status=error.status)
-    other = person_named(actor, to).name
+        return _show(request, who, everybody, status=error.status)
+    other = person_named(actor, to, among=everybody).name
     told = ngettext(
         "%(other)s has what %(name)s had, of %(n)d feature. Nobody else was changed.",
         "%(other)s has what %(name)s had, of %(n)d features. Nobody else was changed.",
         len(left),
     )
     messages.success(request, told % {"name": name, "other": other, "n": len(left)})
-    return redirect(request.path) if not request.htmx else _show(request, who, plain=True, oob=True)
+    return redirect(request.path) if not request.htmx else _show(request, who, everybody, plain=True, oob=True)
 
 
-def _hand(request: PageRequest, who: Who) -> HttpResponseBase:
+def _hand(request: PageRequest, who: Who, everybody: Colleagues) -> HttpResponseBase:
     """Hand changes of the organisation to them, and say how that is undone."""
     post, actor = request.POST, request.actor
-    feature, person = _feature(request, post.get("feature")), person_named(actor, who)
+    feature, person = _feature(request, post.get("feature")), person_named(actor, who, among=everybody)
     hand = read_hand(post)
     try:
         done = do_hand(feature, person, hand, actor)
     except (Invalid, Conflict, NotFound) as error:
-        return _show(request, who, status=error.status)
+        return _show(request, who, everybody, status=error.status)
     words = {"name": person.name, "n": len(done.fields), "tenant": actor.in_tenant().name}
     told = (
         ngettext(
@@ -127,15 +136,16 @@ def _hand(request: PageRequest, who: Who) -> HttpResponseBase:
     if not hand.keep:
         told += " " + _("%(tenant)s has them back by Undo a save under Our changes.") % words
     messages.success(request, told)
-    return redirect(request.path) if not request.htmx else _show(request, who, plain=True, oob=True)
+    return redirect(request.path) if not request.htmx else _show(request, who, everybody, plain=True, oob=True)
 
 
 def _show(
-    request: PageRequest, who: Who, *, error: AppError | None = None, status: int = 200, plain: bool = False,
-    oob: bool = False,
+    request: PageRequest, who: Who, everybody: Colleagues, *, error: AppError | None = None, status: int = 200,
+    plain: bool = False, oob: bool = False,
 ) -> HttpResponseBase:  # fmt: skip
     actor = request.actor
-    found: Person = person_named(actor, who)
+    may_pass = "override.others" in actor.can
+    found: Person = person_named(actor, who, among=everybody)
     asked = QueryDict() if plain else request.POST if request.method == "POST" else request.GET
     chosen, confirm = asked.get("feature"), asked.get("confirm", "")
     feature = _feature(request, chosen) if chosen else None
@@ -144,8 +154,6 @@ def _show(
         looked = looked_at(own, actor, moment_in(asked.get("at"), "at")) if own and not confirm else None
     except (Invalid, NotFound) as refused:
         looked, error, status = looked_at(own, actor) if own else None, refused, refused.status
-    may_pass = "override.others" in actor.can
-    everybody = colleagues_of(actor) if found.own and may_pass else ()
     context = {
         "here": "people",
         "person": line_of_person(found, actor),
@@ -153,7 +161,7 @@ def _show(
         "at": asked.get("at", ""),
         "zone": timezone.get_current_timezone_name(),
         "asked": asked_of(confirm, found, own) if request.method != "POST" else None,
-        "passing": _passing(request, found, feature, asked) if may_pass else None,
+        "passing": _passing(request, found, feature, asked, everybody) if may_pass else None,
         "error": {"title": error.title, "detail": error.detail} if error else None,
         "others": [(one.who.key, one.name) for one in everybody if one.who.id != who.id and not one.left],
         "leaving": asked.get("to", ""),
@@ -164,14 +172,16 @@ def _show(
     return answer(request, PERSON, context, part="person", status=status)
 
 
-def _passing(request: PageRequest, person: Person, feature: Feature | None, asked: QueryDict) -> Passing | None:
+def _passing(
+    request: PageRequest, person: Person, feature: Feature | None, asked: QueryDict, everybody: Colleagues
+) -> Passing | None:
     """What is about to be passed on, to them or from them, as it was asked or has just been refused."""
     actor, act = request.actor, asked.get("act") or asked.get("confirm")
     if act == "hand" and feature is not None:
-        return handing(feature, person, read_hand(asked), actor)
+        return handing(overview_of(request).served(feature, "tenant"), person, read_hand(asked), actor)
     if act == "leave" and (key := asked.get("to")):
-        to = person_named(actor, subject_named(actor, key))
-        return leaving(person, to, asked, actor)
+        to = next((one for one in everybody if one.who.key == key), None)
+        return leaving(person, to or person_named(actor, subject_named(actor, key)), asked, actor)
     return None
 
 

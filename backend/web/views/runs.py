@@ -17,7 +17,7 @@ from backend.web.reading import place_in
 from backend.web.rendering import copy_text, render_output
 from backend.web.searching import read_search
 from features.people import Person, person_named
-from features.resolve import released
+from features.released import released
 from features.runs.accept import find_run
 from features.runs.bells import ring
 from features.runs.correcting import may_exemplify

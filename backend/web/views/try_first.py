@@ -21,7 +21,7 @@ from backend.web.trying import place_of, trial_of
 from features.actions.overrides import delete_override, save_override, whose
 from features.actions.written import write_value
 from features.engine import document_of
-from features.resolve import released
+from features.released import released
 from features.runs.preview import start_preview
 from features.runs.previewed import end_preview
 from tenants.errors import Invalid, Malformed, NotFound, Problem, Stale, TooMany

@@ -120,18 +120,19 @@ def _rehearse(page: Upgrading, request: PageRequest) -> tuple[Verdict, Resolved 
     """Decide and follow without keeping it. Raises Forbidden, Invalid for what is not decided, and Stale."""
     if not page.may:
         raise Forbidden(_("There is nothing here for you to decide."))
-    decisions, resolved, moved = page.decisions(), None, None
-    if decisions:
-        dry = {**_expected(page, request), "by": page.actor, "dry_run": True}
-        resolved = resolve(page.feature, page.layer, decisions, **dry)
-    elif page.state != "pinned":
+    decisions, pinned = page.decisions(), page.state == "pinned"
+    if not decisions and not pinned:
         undecided = [Problem(f"/fields/{item.field}", "undecided", _("Choose one of these.")) for item in page.open]
         raise Invalid(_("Decide at least one of them first."), errors=undecided)
-    if page.state != "pinned":
-        assert resolved is not None
-        return page.verdict(resolved, resolved.after.digest, resolved.after.base), resolved, None
-    moved = unpin(page.feature, page.layer, by=page.actor, dry_run=True)
-    return page.verdict(resolved, moved.after.digest, moved.after.base), resolved, moved
+    resolved = moved = None
+    with page.actor.rehearsing():  # one after the other, as they are done then
+        if decisions:
+            resolved = resolve(page.feature, page.layer, decisions, **_expected(page, request), by=page.actor)
+        if pinned:
+            moved = unpin(page.feature, page.layer, by=page.actor)
+    done = moved or resolved
+    assert done is not None
+    return page.verdict(resolved, done.after.digest, done.after.base), resolved, moved
 
 
 def _expected(page: Upgrading, request: PageRequest) -> dict[str, Any]:

@@ -84,12 +84,25 @@ class LivedIn:
 
     def rehearsals(self) -> dict[str, list[str]]:
         """The paths that carry an act out and roll it back, to say what would come of it; by who looks at them."""
-        restore, stay = "timeline?run={run}&confirm=restore", "timeline?confirm=pin&version=1"
+        person, stay, back = (
+            "/org/people/{subject}?",
+            "greet/timeline?confirm=pin&version=1",
+            "greet/timeline?confirm=restore",
+        )
         found = {
-            "alice": [f"/f/greet/{restore}", f"/f/greet/{stay}"],
-            "ada": [f"/org/f/greet/{stay}", "/org/people/{subject}?feature=greet&confirm=hand", "/org/people/{subject}?confirm=leave"],
+            "alice": [f"/f/{stay}", f"/f/{back}&run={{run}}", f"/f/{back}&at={{then}}"],
+            "ada": [
+                f"/org/f/{stay}", f"/org/f/{back}&at={{then}}", f"{person}feature=greet&confirm=end",
+                f"{person}feature=greet&confirm=hand", f"{person}feature=greet&confirm=hand&keep=no",
+                f"{person}confirm=leave", f"{person}confirm=leave&to={{colleague}}&replace=yes",
+            ],
         }  # fmt: skip
         return {who: [path.format(**self.ids) for path in paths] for who, paths in found.items()}
+
+    def paths(self) -> dict[str, list[str]]:
+        """The paths of every page and rehearsal, by who looks at them."""
+        rehearsals = self.rehearsals()
+        return {who: [path for _, path in pages] + rehearsals.get(who, []) for who, pages in self.pages().items()}
 
 
 def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
@@ -119,10 +132,18 @@ def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
     measure(rollout, "pins_away", [0.0005 * n for n in range(1, 40)], sample=531)
     ids: dict[str, Any] = {
         "run": runs[0], "second": runs[1], "failed": failed, "subject": cast.alice.acting_for().key, "budget": budget.id,
+        "colleague": cast.bob.acting_for().key, "then": _then(runs[0], cast.alice),
         "webhook": hook.id, "rollout": rollout.id, "impact": impact.id,
         "batch": batch, "waiting": waiting, "service": cast.acme_service.label.removeprefix("key:"),
     }  # fmt: skip
     return LivedIn({name: str(value) for name, value in ids.items()})
+
+
+def _then(run_id: Any, who: Actor) -> str:
+    """The moment of a run, as an address names it."""
+    run = find_run(run_id, who)
+    assert run is not None
+    return run.created_at.isoformat()
 
 
 def _run(cast: Cast, who: Actor, name: str) -> Any:

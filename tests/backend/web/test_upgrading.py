@@ -290,6 +290,18 @@ def test_alice_ends_her_stay_here_and_takes_what_is_new(at_desk: Sit, cast: Cast
     assert version_of(cast, cast.alice) == 2 and "Undo" in words(done)
 
 
+def test_deciding_and_ending_a_stay_are_told_together_as_they_are_done(at_desk: Sit, cast: Cast) -> None:
+    change(cast, cast.alice)
+    pin(cast.greet, "user", kind="base", version=1, by=cast.alice)
+    first(cast)
+    alice = at_desk(cast.alice)
+    asked = words(decide(alice, **{f"d__{ROLE}": "keep"}))
+    assert "You move to version 2." in asked and "Your stay on version 1 ends." in asked
+    assert version_of(cast, cast.alice) == 1
+    done = words(take(alice, **{f"d__{ROLE}": "keep"}))
+    assert "You are on version 2 of Greet." in done and version_of(cast, cast.alice) == 2
+
+
 def test_what_was_kept_by_default_is_shown_and_can_be_changed(at_desk: Sit, cast: Cast) -> None:
     save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
     publish(cast.greet, behavior={**GREET, "vars": {**GREET["vars"], "tone": "formal"}}, rules=GREET_RULES,

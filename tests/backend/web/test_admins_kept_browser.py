@@ -10,6 +10,7 @@ from tests.processes import Stack
 
 from .conftest import login
 from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear, sign_in
+from .test_feel_browser import Held
 from .vendor_story import tell
 
 pytestmark = [
@@ -129,13 +130,20 @@ def test_a_rule_that_was_changed_meanwhile_is_named_before_it_is_written_over(de
 def test_a_rollout_that_was_not_started_keeps_its_steps(desks: Desks) -> None:
     olga = desks.seat(OLGA)
     olga.goto("/vendor/rollouts/new?feature=greet&to=2&tab=steps")
-    olga.get_by_role("button", name="Add a step").click()
-    added = olga.locator("#who-2")
-    expect(added).to_have_value("")  # where the last step had been
-    added.fill("60")
     olga.get_by_label("Message").fill("Slowly")
+    adding = Held(olga, "/vendor/rollouts/new$", "POST")
+    olga.get_by_role("button", name="Add a step").click()
+    last = olga.get_by_role("group", name="Step 3").get_by_label("How many, or which")
+    last.fill("9")  # before the answer is there
+    adding.let_go()
+    steps = olga.get_by_label("How many, or which")
+    expect(steps).to_have_count(4)
+    expect(steps.nth(3)).to_be_focused()
+    olga.keyboard.type("9")
+    steps.nth(2).fill("60")
     olga.reload()
-    expect(added).to_have_value("60")
+    for place, told in enumerate(("5", "25", "60", "99")):
+        expect(steps.nth(place)).to_have_value(told)
     expect(olga.get_by_label("Message")).to_have_value("Slowly")
 
 

@@ -104,7 +104,7 @@ class Editing:
             structured=structured,
             summary=field_summary(field, shown) if structured else "",
             own=own.kind if own else "",
-            below=None if below is ABSENT else plain(below),
+            below=None if below is ABSENT else plain(readable(field, below)),
             below_layer=self.below_layer(field),
             may_edit=self.may and free,
             locked="" if free or own else self._locked(field, rule),

@@ -40,7 +40,7 @@ def settings(request: PageRequest) -> HttpResponseBase:
 
 
 def _saved(form: PolicyForm, by: Actor) -> bool:
-    """Lay what was changed over the policy as it is now, which nobody changes meanwhile; False where both changed it."""
+    """Lay what was changed over the policy, which nobody else changes meanwhile; False where both changed the same."""
     with by.present():
         hold_policy(by.tenant_id)
         row = policy_now()

@@ -282,12 +282,11 @@ def test_of_admins_who_save_the_policy_at_once_none_undoes_another(at_desk: Sit,
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(2) as others, superuser() as looking:
-        with cast.ada.present():
-            set_policy(retention_days=400, by=cast.ada)
-            same = others.submit(saved, store="on", retention_days="90")
-            beside = others.submit(saved, retention_days="")
-            until(lambda: looking.execute(WAITING).fetchone() == (2,), "both others wait for the first")
+    with ThreadPoolExecutor(2) as others, superuser() as looking, cast.ada.present():
+        set_policy(retention_days=400, by=cast.ada)
+        same = others.submit(saved, store="on", retention_days="90")
+        beside = others.submit(saved, retention_days="")
+        until(lambda: looking.execute(WAITING).fetchone() == (2,), "both others wait for the first")
     assert same.result().status_code == 412
     assert "saved “400 days” here while you were editing" in words(same.result())
     assert "Saved." in words(beside.result())

@@ -163,6 +163,31 @@ def test_what_the_browser_itself_sends_is_kept_until_it_was_taken(desks: Desks) 
     expect(olga.get_by_text(STANDS_AGAIN)).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("path", "opener", "title"),
+    [
+        ("/org/members", "Remove Bob", "Remove Bob from Acme?"),
+        ("/org/keys", "Limits acme's", "Limits of “acme's software”"),
+    ],
+)
+def test_what_an_admin_opens_takes_the_focus_and_gives_it_back_and_back_undoes_looking(
+    desks: Desks, path: str, opener: str, title: str
+) -> None:
+    ada = desks.seat(ADA)
+    ada.goto(path)
+    link, asked = ada.get_by_role("link", name=opener), ada.get_by_role("region", name=title)
+    link.press("Enter")
+    expect(asked).to_be_focused()
+    address = ada.url
+    ada.get_by_role("link", name="Cancel").press("Enter")
+    expect(link).to_be_focused()
+    expect(asked).to_have_count(0)
+    for way, shown, url in ((ada.go_back, 1, address), (ada.go_back, 0, path), (ada.go_forward, 1, address)):
+        way()
+        expect(asked).to_have_count(shown)
+        expect(ada).to_have_url(url)
+
+
 def test_on_a_phone_the_tab_that_is_open_is_in_view(desks: Desks) -> None:
     ada = desks.seat(ADA)
     ada.set_viewport_size({"width": 390, "height": 844})

@@ -17,19 +17,24 @@ const told = (elt) => {
 const seen = (elt) => elt.matches(FIT) && elt.checkVisibility({ visibilityProperty: true });
 const within = (part) => (part && seen(part) ? part : part && [...part.querySelectorAll(FIT)].find(seen));
 
-// The same link, button or box as it was drawn anew; else the part that it was in, or what comes first in that.
-const find = ({ selector, part }) => {
-  const at = document.getElementById(part);
-  if (!at) return selector.startsWith("#") ? [...document.querySelectorAll(selector)].find(seen) : null;
-  const same = selector ? [...at.querySelectorAll(selector)].find(seen) : null;
-  return same ?? (part === "main" ? null : within(at));
+// The same link, button or box as it was drawn anew.
+const same = ({ selector, part }) => {
+  const at = document.getElementById(part) ?? (selector.startsWith("#") ? document : null);
+  return at && selector ? [...at.querySelectorAll(selector)].find(seen) : null;
+};
+// Else the part that it was in, or what comes first in that.
+const find = (place) => {
+  const at = document.getElementById(place.part);
+  return same(place) ?? (place.part === "main" ? null : within(at));
 };
 
 const mend = ({ detail: { requestConfig } }) => {
   const at = document.activeElement;
   if (!held || (at && at !== document.body)) return;
   if (held.isConnected && held.disabled) return; // it can be pressed again in a moment
-  const found = held.isConnected && seen(held) ? held : places.toReversed().map(find).find(Boolean);
+  const last = places.toReversed();
+  const opener = requestConfig.elt.matches("[data-b-cancel]") ? last.map(same).find(Boolean) : null; // what was opened is closed again
+  const found = held.isConnected && seen(held) ? held : (opener ?? last.map(find).find(Boolean));
   const place = found ?? document.getElementById("main");
   place?.focus({ preventScroll: true });
   if (found && own(requestConfig.elt)) found.scrollIntoView({ block: "nearest" }); // what a page asks by itself moves nothing

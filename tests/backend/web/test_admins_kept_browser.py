@@ -71,8 +71,10 @@ def test_a_policy_that_is_not_saved_stands_there_after_a_reload_until_it_is_take
     expect(days).to_have_value("")
 
     days.fill("400")
-    ada.get_by_role("button", name="Save the policy").click()
+    save = ada.get_by_role("button", name="Save the policy")
+    save.click()
     expect(ada.locator(".b-toast")).to_contain_text("Saved.")
+    expect(save).to_be_focused()
     ada.reload()
     expect(days).to_have_value("400")
     expect(ada.get_by_text(STANDS_AGAIN)).to_have_count(0)

@@ -1,13 +1,14 @@
 """How people get a login, by being invited and not by signing up; and what happens to those who guess at one."""
 
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from tenants.errors import TooMany
@@ -19,6 +20,11 @@ TOO_MANY = "too_many_login_attempts"  # allauth's word for it, of passwords and 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
     """allauth with the door for strangers closed, and a real answer to guessing."""
+
+    error_messages: ClassVar[dict[str, Any]] = {
+        **DefaultAccountAdapter.error_messages,
+        "email_password_mismatch": _("The address or the password is not right."),
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Nobody signs up: an organisation's admin invites people."""

@@ -117,11 +117,11 @@ def test_what_is_listed_as_read_writes_nothing() -> None:
 # Addresses that change something and leave no row, and why.
 UNAUDITED = {
     "api/v1/features/<str:feature>/runs": OWN_RECORD["accept"],
-    "api/v1/runs/<uuid:run_id>/replay": OWN_RECORD["replay"],
+    "api/v1/runs/<id:run_id>/replay": OWN_RECORD["replay"],
     "api/v1/features/<str:feature>/preview": OWN_RECORD["begin"],
     "api/v1/features/<str:feature>/suggest": OWN_RECORD["start_suggestion"],
-    "api/v1/previews/<uuid:preview_id>": OWN_RECORD["end_preview"],
-    "api/v1/notices/<uuid:notice_id>/read": OWN_RECORD["mark_read"],
+    "api/v1/previews/<id:preview_id>": OWN_RECORD["end_preview"],
+    "api/v1/notices/<id:notice_id>/read": OWN_RECORD["mark_read"],
 }
 
 

@@ -59,7 +59,7 @@ def test_an_operator_who_only_reads_writes_at_no_address(reader: Alice) -> None:
 
 # What an organisation that is shut still has, for its owners and admins (docs/privacy.md), and what is no one's in it.
 OPEN = {
-    "api/v1/export", "api/v1/export/<uuid:export_id>", "api/v1/export/<uuid:export_id>/download",
+    "api/v1/export", "api/v1/export/<id:export_id>", "api/v1/export/<id:export_id>/download",
     "api/v1/subjects/<str:subject>/erase", "org/data", "switch", "join/<str:text>", "readyz",
 }  # fmt: skip
 FOR_ALL = {"api/v1/openapi.json", "api/v1/docs", "api/v1/docs.js", "errors/<slug:name>", "healthz", "metrics"}

@@ -82,13 +82,13 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/features/<str:feature>/impacts": [
         Row("get", "/api/v1/features/greet/impacts", "401 401 403 403 403 403 403 200"),
     ],
-    "api/v1/impacts/<uuid:impact_id>": [
+    "api/v1/impacts/<id:impact_id>": [
         Row("get", f"/api/v1/impacts/{RANDOM}", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/impacts/<uuid:impact_id>/rows": [
+    "api/v1/impacts/<id:impact_id>/rows": [
         Row("get", f"/api/v1/impacts/{RANDOM}/rows", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/impact": [
+    "api/v1/rollouts/<id:rollout_id>/impact": [
         Row("get", f"/api/v1/rollouts/{RANDOM}/impact", "401 401 403 403 403 403 403 404"),
     ],
     "api/v1/features/<str:feature>/behavior": [
@@ -190,41 +190,41 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/api/v1/features/greet/rollouts", "401 401 403 403 403 403 403 200"),
         Row("post", "/api/v1/features/greet/rollouts", "401 401 403 403 403 403 403 422", {}),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>": [
+    "api/v1/rollouts/<id:rollout_id>": [
         Row("get", f"/api/v1/rollouts/{RANDOM}", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/events": [
+    "api/v1/rollouts/<id:rollout_id>/events": [
         Row("get", f"/api/v1/rollouts/{RANDOM}/events", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/guards": [
+    "api/v1/rollouts/<id:rollout_id>/guards": [
         Row("get", f"/api/v1/rollouts/{RANDOM}/guards", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/tenants": [
+    "api/v1/rollouts/<id:rollout_id>/tenants": [
         Row("get", f"/api/v1/rollouts/{RANDOM}/tenants", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/advance": [
+    "api/v1/rollouts/<id:rollout_id>/advance": [
         Row("post", f"/api/v1/rollouts/{RANDOM}/advance", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/pause": [
+    "api/v1/rollouts/<id:rollout_id>/pause": [
         Row("post", f"/api/v1/rollouts/{RANDOM}/pause", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/resume": [
+    "api/v1/rollouts/<id:rollout_id>/resume": [
         Row("post", f"/api/v1/rollouts/{RANDOM}/resume", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/rollouts/<uuid:rollout_id>/rollback": [
+    "api/v1/rollouts/<id:rollout_id>/rollback": [
         Row("post", f"/api/v1/rollouts/{RANDOM}/rollback", "401 401 403 403 403 403 403 404"),
     ],
     "api/v1/features/<str:feature>/preview": [
         Row("post", "/api/v1/features/greet/preview", "401 401 202 202 403 202 202 422", TRY, ASYNC),
     ],
-    "api/v1/previews/<uuid:preview_id>": [
+    "api/v1/previews/<id:preview_id>": [
         Row("get", "/api/v1/previews/{preview}", "401 401 404 404 404 404 404 404"),
         Row("delete", "/api/v1/previews/{preview}", "401 401 404 404 404 404 404 404"),
     ],
     "api/v1/features/<str:feature>/suggest": [
         Row("post", "/api/v1/features/greet/suggest", "401 401 503 503 403 503 503 403", {"request": "warmer"}, ASYNC),
     ],
-    "api/v1/features/<str:feature>/suggestions/<uuid:suggestion_id>": [
+    "api/v1/features/<str:feature>/suggestions/<id:suggestion_id>": [
         Row("get", "/api/v1/features/greet/suggestions/{run}", "401 401 404 404 404 404 404 403"),
     ],
     "api/v1/features/<str:feature>/runs": [
@@ -236,39 +236,39 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/batches": [
         Row("get", "/api/v1/batches", "401 401 200 200 200 200 200 403"),
     ],
-    "api/v1/batches/<uuid:batch_id>": [
+    "api/v1/batches/<id:batch_id>": [
         Row("get", "/api/v1/batches/{batch}", "401 401 404 404 404 404 404 403"),
     ],
-    "api/v1/batches/<uuid:batch_id>/results": [
+    "api/v1/batches/<id:batch_id>/results": [
         Row("get", "/api/v1/batches/{batch}/results", "401 401 404 404 404 404 404 403"),
     ],
-    "api/v1/batches/<uuid:batch_id>/cancel": [
+    "api/v1/batches/<id:batch_id>/cancel": [
         Row("post", "/api/v1/batches/{batch}/cancel", "401 401 404 404 404 404 404 403"),
     ],
     "api/v1/runs": [
         Row("get", "/api/v1/runs", "401 401 200 200 200 200 200 403"),
         Row("get", "/api/v1/runs?user={subject}", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/runs/<uuid:run_id>": [
+    "api/v1/runs/<id:run_id>": [
         Row("get", "/api/v1/runs/{run}", "401 401 404 404 404 404 404 403"),
     ],
-    "api/v1/runs/<uuid:run_id>/events": [
+    "api/v1/runs/<id:run_id>/events": [
         Row("get", "/api/v1/runs/{run}/events", "401 401 404 404 404 404 404 403"),
     ],
-    "api/v1/runs/<uuid:run_id>/cancel": [
+    "api/v1/runs/<id:run_id>/cancel": [
         Row("post", "/api/v1/runs/{run}/cancel", "401 401 404 404 404 404 404 403", {}),
     ],
-    "api/v1/runs/<uuid:run_id>/replay": [
+    "api/v1/runs/<id:run_id>/replay": [
         Row("post", "/api/v1/runs/{run}/replay", "401 401 404 404 403 404 404 403", {"on": "same"}),
     ],
-    "api/v1/runs/<uuid:run_id>/feedback": [
+    "api/v1/runs/<id:run_id>/feedback": [
         Row("get", "/api/v1/runs/{run}/feedback", "401 401 404 404 404 404 404 403"),
         Row("put", "/api/v1/runs/{run}/feedback", "401 401 404 404 403 404 404 403", {"verdict": "bad"}),
     ],
     "api/v1/notices": [
         Row("get", "/api/v1/notices", "401 401 200 200 200 200 200 403"),
     ],
-    "api/v1/notices/<uuid:notice_id>/read": [
+    "api/v1/notices/<id:notice_id>/read": [
         Row("post", "/api/v1/notices/{notice}/read", "401 401 404 404 404 404 404 403"),
     ],
     "api/v1/usage": [
@@ -282,7 +282,7 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/api/v1/members", "401 401 403 200 403 403 403 403"),
         Row("post", "/api/v1/members", "401 401 403 201 403 403 403 403", {"email": "eve@evil.example", "role": "viewer"}),
     ],
-    "api/v1/members/<uuid:member_id>": [
+    "api/v1/members/<id:member_id>": [
         Row("get", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403"),
         Row("patch", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403", {"role": "viewer"}),
         Row("delete", "/api/v1/members/{member}", "401 401 403 404 403 403 403 403"),
@@ -291,10 +291,10 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/api/v1/invitations", "401 401 403 200 403 403 403 403"),
         Row("post", "/api/v1/invitations", "401 401 403 201 403 403 403 403", {"email": "eve2@evil.example", "role": "viewer"}),
     ],
-    "api/v1/invitations/<uuid:invitation_id>": [
+    "api/v1/invitations/<id:invitation_id>": [
         Row("delete", "/api/v1/invitations/{invitation}", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/invitations/<uuid:invitation_id>/resend": [
+    "api/v1/invitations/<id:invitation_id>/resend": [
         Row("post", "/api/v1/invitations/{invitation}/resend", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/subjects": [
@@ -310,17 +310,17 @@ TABLE: dict[str, list[Row]] = {
     "api/v1/erasures": [
         Row("get", "/api/v1/erasures", "401 401 403 200 403 403 403 200"),
     ],
-    "api/v1/erasures/<uuid:erasure_id>": [
+    "api/v1/erasures/<id:erasure_id>": [
         Row("get", "/api/v1/erasures/{erasure}", "401 401 403 404 403 403 403 404"),
     ],
     "api/v1/export": [
         Row("get", "/api/v1/export", "401 401 403 200 403 403 403 403"),
         Row("post", "/api/v1/export", "401 401 403 202 403 403 403 403"),
     ],
-    "api/v1/export/<uuid:export_id>": [
+    "api/v1/export/<id:export_id>": [
         Row("get", "/api/v1/export/{export}", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/export/<uuid:export_id>/download": [
+    "api/v1/export/<id:export_id>/download": [
         Row("get", "/api/v1/export/{export}/download", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/keys": [
@@ -331,26 +331,26 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/api/v1/budgets", "401 401 403 200 403 403 403 403"),
         Row("post", "/api/v1/budgets", "401 401 403 422 403 403 403 403", {"period": "day"}),
     ],
-    "api/v1/budgets/<uuid:budget_id>": [
+    "api/v1/budgets/<id:budget_id>": [
         Row("get", f"/api/v1/budgets/{RANDOM}", "401 401 403 404 403 403 403 403"),
         Row("put", f"/api/v1/budgets/{RANDOM}", "401 401 403 404 403 403 403 403", {"hard": 1}),
         Row("delete", f"/api/v1/budgets/{RANDOM}", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/keys/<uuid:key_id>": [
+    "api/v1/keys/<id:key_id>": [
         Row("get", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
         Row("patch", "/api/v1/keys/{key}", "401 401 403 404 403 403 403 403", {"requests_per_minute": 1}),
         Row("delete", "/api/v1/keys/{key}", "401 401 404 404 404 404 404 403"),
     ],
-    "api/v1/keys/<uuid:key_id>/rotate": [
+    "api/v1/keys/<id:key_id>/rotate": [
         Row("post", "/api/v1/keys/{key}/rotate", "401 401 404 404 404 404 404 403"),
     ],
     "api/v1/approvals": [
         Row("get", "/api/v1/approvals", "401 401 403 403 403 403 403 200"),
     ],
-    "api/v1/approvals/<uuid:approval_id>/approve": [
+    "api/v1/approvals/<id:approval_id>/approve": [
         Row("post", f"/api/v1/approvals/{RANDOM}/approve", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/approvals/<uuid:approval_id>/refuse": [
+    "api/v1/approvals/<id:approval_id>/refuse": [
         Row("post", f"/api/v1/approvals/{RANDOM}/refuse", "401 401 403 403 403 403 403 404"),
     ],
     "api/v1/support-access": [
@@ -362,38 +362,38 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/api/v1/operator/keys", "401 401 403 403 403 403 403 200"),
         Row("post", "/api/v1/operator/keys", "401 401 403 403 403 403 403 201", {"name": "theirs"}),
     ],
-    "api/v1/operator/keys/<uuid:key_id>": [
+    "api/v1/operator/keys/<id:key_id>": [
         Row("delete", f"/api/v1/operator/keys/{RANDOM}", "401 401 403 403 403 403 403 404"),
     ],
-    "api/v1/operator/keys/<uuid:key_id>/rotate": [
+    "api/v1/operator/keys/<id:key_id>/rotate": [
         Row("post", f"/api/v1/operator/keys/{RANDOM}/rotate", "401 401 403 403 403 403 403 404"),
     ],
     "api/v1/provider-keys": [
         Row("get", "/api/v1/provider-keys", "401 401 403 200 403 403 403 403"),
         Row("post", "/api/v1/provider-keys", "401 401 403 201 403 403 403 403", {**OWN_KEY, "name": "theirs"}),
     ],
-    "api/v1/provider-keys/<uuid:key_id>": [
+    "api/v1/provider-keys/<id:key_id>": [
         Row("delete", "/api/v1/provider-keys/{provider_key}", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/webhooks": [
         Row("get", "/api/v1/webhooks", "401 401 403 200 403 403 403 403"),
         Row("post", "/api/v1/webhooks", "401 401 403 201 403 403 403 403", HOOK),
     ],
-    "api/v1/webhooks/<uuid:webhook_id>": [
+    "api/v1/webhooks/<id:webhook_id>": [
         Row("get", "/api/v1/webhooks/{webhook}", "401 401 403 404 403 403 403 403"),
         Row("patch", "/api/v1/webhooks/{webhook}", "401 401 403 404 403 403 403 403", {"enabled": False}),
         Row("delete", "/api/v1/webhooks/{webhook}", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/webhooks/<uuid:webhook_id>/secret": [
+    "api/v1/webhooks/<id:webhook_id>/secret": [
         Row("post", "/api/v1/webhooks/{webhook}/secret", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/webhooks/<uuid:webhook_id>/test": [
+    "api/v1/webhooks/<id:webhook_id>/test": [
         Row("post", "/api/v1/webhooks/{webhook}/test", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/webhooks/<uuid:webhook_id>/deliveries": [
+    "api/v1/webhooks/<id:webhook_id>/deliveries": [
         Row("get", "/api/v1/webhooks/{webhook}/deliveries", "401 401 403 404 403 403 403 403"),
     ],
-    "api/v1/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/resend": [
+    "api/v1/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>/resend": [
         Row("post", "/api/v1/webhooks/{webhook}/deliveries/{delivery}/resend", "401 401 403 404 403 403 403 403"),
     ],
     "api/v1/audit": [
@@ -584,7 +584,7 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/org/webhooks", "302 302 403 200 403 403 302 302"),
         Row("post", "/org/webhooks", "302 302 403 422 403 403 302 302", {"url": "x"}),
     ],
-    "org/webhooks/<uuid:webhook_id>": [
+    "org/webhooks/<id:webhook_id>": [
         Row("get", "/org/webhooks/{webhook}", "302 302 403 404 403 403 302 302"),
         Row("post", "/org/webhooks/{webhook}", "302 302 403 404 403 403 302 302", {"act": "remove"}),
     ],
@@ -606,7 +606,7 @@ TABLE: dict[str, list[Row]] = {
     "notices/count": [
         Row("get", "/notices/count", "302 302 200 200 200 200 302 302"),
     ],
-    "notices/<uuid:notice_id>/read": [
+    "notices/<id:notice_id>/read": [
         Row("post", "/notices/{run}/read", "302 302 404 404 404 404 302 302", {}),
     ],
     "org/f/<str:key>": [
@@ -651,33 +651,33 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/batches", "302 302 200 200 200 200 302 302"),
         Row("get", "/batches?whose=all", "302 302 200 200 200 200 302 302"),
     ],
-    "batches/<uuid:batch_id>": [
+    "batches/<id:batch_id>": [
         Row("get", "/batches/{batch}?show=all", "302 302 404 404 404 404 302 302"),
         Row("post", "/batches/{batch}", "302 302 404 404 404 404 302 302", {"act": "cancel"}),
     ],
-    "batches/<uuid:batch_id>/results.csv": [
+    "batches/<id:batch_id>/results.csv": [
         Row("get", "/batches/{batch}/results.csv", "302 302 404 404 404 404 302 302"),
     ],
     "runs/compare": [
         Row("get", "/runs/compare?a={run}&b={run}", "302 302 404 404 404 404 302 302"),
     ],
-    "runs/<uuid:run_id>": [
+    "runs/<id:run_id>": [
         Row("get", "/runs/{run}", "302 302 404 404 404 404 302 302"),
     ],
-    "runs/<uuid:run_id>/output.<str:form>": [
+    "runs/<id:run_id>/output.<str:form>": [
         Row("get", "/runs/{run}/output.json", "302 302 404 404 404 404 302 302"),
     ],
-    "runs/<uuid:run_id>/correct": [
+    "runs/<id:run_id>/correct": [
         Row("get", "/runs/{run}/correct", "302 302 404 404 404 404 302 302"),
         Row("post", "/runs/{run}/correct", "302 302 404 404 404 404 302 302", {"act": "save"}),
     ],
-    "runs/<uuid:run_id>/stop": [
+    "runs/<id:run_id>/stop": [
         Row("post", "/runs/{run}/stop", "302 302 404 404 404 404 302 302", {}),
     ],
-    "runs/<uuid:run_id>/again": [
+    "runs/<id:run_id>/again": [
         Row("post", "/runs/{run}/again", "302 302 404 404 404 404 302 302", {}),
     ],
-    "runs/<uuid:run_id>/rate": [
+    "runs/<id:run_id>/rate": [
         Row("post", "/runs/{run}/rate", "302 302 404 404 404 404 302 302", {"verdict": "bad"}),
     ],
     "vendor/features": [
@@ -703,7 +703,7 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/vendor/f/greet/impacts", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/f/greet/impacts", "302 302 403 403 403 403 302 422", {"reach": "everybody", "to": "9"}),
     ],
-    "vendor/impacts/<uuid:impact_id>": [
+    "vendor/impacts/<id:impact_id>": [
         Row("get", f"/vendor/impacts/{RANDOM}", "302 302 403 403 403 403 302 404"),
     ],
     "vendor/tenants": [
@@ -719,7 +719,7 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/vendor/tenants/acme/look", "302 302 403 403 403 403 302 403"),
         Row("get", "/vendor/tenants/nobody/look", "302 302 403 403 403 403 302 404"),
     ],
-    "vendor/tenants/<slug:slug>/look/runs/<uuid:run_id>": [
+    "vendor/tenants/<slug:slug>/look/runs/<id:run_id>": [
         Row("get", "/vendor/tenants/acme/look/runs/{run}", "302 302 403 403 403 403 302 403"),
     ],
     "vendor/tenants/<slug:slug>/look/f/<str:feature>": [
@@ -745,7 +745,7 @@ TABLE: dict[str, list[Row]] = {
         Row("get", "/vendor/rollouts/new?feature=greet&to=1", "302 302 403 403 403 403 302 200"),
         Row("post", "/vendor/rollouts/new", "302 302 403 403 403 403 302 400", {"feature": "greet", "to": 1}),
     ],
-    "vendor/rollouts/<uuid:rollout_id>": [
+    "vendor/rollouts/<id:rollout_id>": [
         Row("get", f"/vendor/rollouts/{RANDOM}", "302 302 403 403 403 403 302 404"),
         Row("post", f"/vendor/rollouts/{RANDOM}", "302 302 403 403 403 403 302 404", {"act": "pause"}),
     ],

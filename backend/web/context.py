@@ -35,6 +35,7 @@ def _shell(request: PageRequest) -> Shell:
         tenants=_tenants(request, actor),
         admin="override.tenant" in actor.can,
         standstill="" if actor.active else actor.tenant.state,
+        why="" if actor.active else actor.tenant.state_reason,
     )
 
 

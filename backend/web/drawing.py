@@ -34,7 +34,16 @@ ADVICE = {
     "filtered": gettext_lazy("Leave out what the provider's filter may have taken offence at."),
     "invalid": gettext_lazy("Try again. If it keeps failing, your own changes may ask for what the contract forbids."),
     "empty": gettext_lazy("Try again, or say more."),
+    "rejected": gettext_lazy("The provider runs the model. Try again; if it goes on, tell your administrator."),
+    "unrenderable": gettext_lazy("One of your own changes may name what this input has not: look under Make it mine."),
     "unreproducible": gettext_lazy("Run it again as it is today, and tell your administrator."),
+    "over_budget": gettext_lazy("Wait until it begins anew, or ask your administrator to raise it."),
+    "over_cost": gettext_lazy("Shorten what you send, or ask for less at once."),
+    **dict.fromkeys(
+        ("key_refused", "key_unreadable", "address_refused"),
+        gettext_lazy("Your administrator can enter another one under Keys and webhooks."),
+    ),
+    "worker_lost": gettext_lazy("Try again. If it happens again, tell your administrator."),
 }
 
 

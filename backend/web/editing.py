@@ -16,7 +16,7 @@ from .examples import blank_example, fits_forms
 from .parts import Choice, EditBox, Layer, Paragraph, Row, RowGroup
 from .rendering import field_summary
 from .slots import slots
-from .words import GROUP_TITLES, field_help, field_title, group_key, joined, layer_of, plain, readable
+from .words import GROUP_HINTS, GROUP_TITLES, field_help, field_title, group_key, joined, layer_of, plain, readable
 
 NEW = {"instructions": "instructions.new", "examples": "examples.new"}  # a field of each group that can be added to
 
@@ -104,7 +104,7 @@ class Editing:
             structured=structured,
             summary=field_summary(field, shown) if structured else "",
             own=own.kind if own else "",
-            below=None if below is ABSENT else plain(below),
+            below=None if below is ABSENT else plain(readable(field, below)),
             below_layer=self.below_layer(field),
             may_edit=self.may and free,
             locked="" if free or own else self._locked(field, rule),
@@ -162,8 +162,7 @@ class Editing:
             inside = [row for row in wanted if group_key(row.field) == key]
             may_add = self.may_add(key)
             if inside or (key == "examples" and may_add and show == "all"):
-                hint = _("in the order they are read") if key == "instructions" else ""
-                found.append(RowGroup(key, str(title), inside, hint, may_add))
+                found.append(RowGroup(key, str(title), inside, str(GROUP_HINTS.get(key, "")), may_add))
         return found
 
     def counts(self, rows: Sequence[Row]) -> list[tuple[str, int]]:

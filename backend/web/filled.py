@@ -190,7 +190,7 @@ class TargetForm(Filled):
     output_price = MoneyField(label=_("Output, per million tokens"))
     cached_input_price = MoneyField(label=_("Cached input"), help_text=_("Empty: costs as input does."))
     max_tokens_parameter = forms.ChoiceField(
-        label=_("Bound on output is called"), required=False,
+        label=_("The output limit is called"), required=False,
         choices=[(name, name) for name in ("max_completion_tokens", "max_tokens")],
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ class PolicyForm(Filled):
     PINS = (("yes", _("Yes, as long as they like")), ("days", _("Yes, for some days")), ("no", _("No")))
     pins = forms.ChoiceField(
         label=_("May people stay on a version, or put behavior back, for themselves?"), choices=PINS,
-        widget=forms.RadioSelect, help_text=_("With No, pins that there are rest, and come back with a Yes."),
+        widget=forms.RadioSelect, help_text=_("With No, what people stay on now rests, and comes back with a Yes."),
     )  # fmt: skip
     days = forms.IntegerField(label=_("For how many days"), required=False, min_value=1, max_value=3650)
     users_may_override = forms.BooleanField(

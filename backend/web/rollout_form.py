@@ -18,7 +18,7 @@ from .rolling import GUARD_TITLES
 Data = Mapping[str, str]
 MOST_STEPS = 50
 START: Data = {
-    "steps": "3", "unit": "tenant",
+    "steps": "0,1,2", "unit": "tenant",
     "step-0-kind": "percent", "step-0-who": "5", "step-0-hold": "1", "step-0-in": "h", "step-0-runs": "50",
     "step-1-kind": "percent", "step-1-who": "25", "step-1-hold": "6", "step-1-in": "h", "step-1-runs": "200",
     "step-2-kind": "percent", "step-2-who": "100",
@@ -27,6 +27,7 @@ START: Data = {
     "guard-pins_away-max": "2", "guard-pins_away-runs": "30", "guard-pins_away-do": "pause",
     "guard-cost_per_run-runs": "30", "guard-cost_per_run-do": "pause",
 }  # fmt: skip
+ADDED: Data = {"kind": "percent", "who": "", "hold": "6", "in": "h", "runs": ""}
 HELPS = {
     "pins_away": gettext_lazy("who took the version and chose to stay on another"),
     "schema_failures": gettext_lazy("runs in which an answer had not the form asked for"),
@@ -36,21 +37,25 @@ HELPS = {
 
 
 def changed(data: Data, change: str) -> dict[str, str]:
-    """The form with a row more (`add`, before the last step) or less (`remove-1`); everything typed stays."""
-    rows = [_row(data, number) for number in range(_count(data))]
+    """The form with a row more (`add`, before the last step) or less (`remove-1`); everything typed stays.
+
+    A row keeps its number, so that what is typed into it while the answer is on its way has a place there too.
+    """
+    rows = _rows(data)
+    kept = dict(data)
     if change == "add" and len(rows) < MOST_STEPS:
-        rows.insert(max(0, len(rows) - 1), {"kind": "percent", "hold": "6", "in": "h"})
-    elif change.startswith("remove-") and change[7:].isdecimal() and len(rows) > 1:
-        rows = [row for number, row in enumerate(rows) if number != int(change[7:])]
-    kept = {name: value for name, value in data.items() if not name.startswith("step-")}
-    typed = {f"step-{number}-{name}": value for number, row in enumerate(rows) for name, value in row.items()}
-    return {**kept, **typed, "steps": str(len(rows))}
+        new = next(number for number in range(MOST_STEPS) if number not in rows)
+        rows.insert(max(0, len(rows) - 1), new)
+        kept |= {f"step-{new}-{name}": value for name, value in ADDED.items()}
+    elif change.startswith("remove-") and len(rows) > 1:
+        rows = [number for number in rows if f"remove-{number}" != change]
+    return {**kept, "steps": ",".join(map(str, rows))}
 
 
 def read_rollout(data: Data) -> dict[str, Any]:
     """What starting a rollout takes. What is no number is handed on as it was typed, for the action to refuse."""
     return {
-        "steps": [_step(_row(data, number)) for number in range(_count(data))],
+        "steps": [_step(_row(data, number)) for number in _rows(data)],
         "guards": {name: _guard(name, data) for name in GUARDS if data.get(f"guard-{name}-max", "").strip()},
         "unit": data.get("unit", ""),
         "message": data.get("message", "")[:500],
@@ -66,7 +71,7 @@ def drawn(data: Data, problems: Iterable[Problem] = ()) -> RolloutForm:
     )
     known = ("/steps/", "/guards/")
     return RolloutForm(
-        steps=[_step_box(number, _row(data, number), wrong) for number in range(_count(data))],
+        steps=[_step_box(number, at, _row(data, number), wrong) for at, number in enumerate(_rows(data))],
         guards=[_guard_box(name, data, wrong) for name in GUARD_TITLES],
         units=[Choice(value, f"{label}: {hint}", data.get("unit") == value) for value, label, hint in units],
         message=data.get("message", ""),
@@ -74,9 +79,10 @@ def drawn(data: Data, problems: Iterable[Problem] = ()) -> RolloutForm:
     )
 
 
-def _count(data: Data) -> int:
-    text = data.get("steps", "")
-    return min(MOST_STEPS, int(text)) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+def _rows(data: Data) -> list[int]:
+    """The numbers of the rows in their order; what is none is left out."""
+    known = {str(number): number for number in range(MOST_STEPS)}
+    return [known[text] for text in dict.fromkeys(data.get("steps", "").split(",")) if text in known]
 
 
 def _row(data: Data, number: int) -> dict[str, str]:
@@ -115,8 +121,8 @@ def _number(text: str) -> float | str:
     return float(plain) if "." in plain else int(plain)
 
 
-def _step_box(number: int, row: Data, wrong: Iterable[Problem]) -> StepBox:
-    at = f"/steps/{number}"
+def _step_box(number: int, place: int, row: Data, wrong: Iterable[Problem]) -> StepBox:
+    at = f"/steps/{place}"
     return StepBox(
         number=number,
         kind="tenants" if row.get("kind") == "tenants" else "percent",

@@ -17,12 +17,21 @@ from tenants.actor import Actor
 from .drawing import money
 from .templatetags.b import clock
 from .verb_words import WHAT
-from .words import field_title, plain, sentence, short_digest
+from .words import field_title, group_key, plain, sentence, short_digest
 
 SHORT = 40  # characters; a value that long is told, a longer one only named
 Titles = Mapping[str, Any]
 AN_ID = re.compile(r"^([a-z]+:)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")  # a UUID, or a label or target with one
 AMOUNTS: Mapping[str, Any] = {"soft": gettext_lazy("Warns at"), "hard": gettext_lazy("Stops at")}  # of a budget
+ADDED: Mapping[str, Any] = {
+    "": gettext_lazy("Added %(field)s"), "instructions": gettext_lazy("Added the section %(field)s"),
+    "examples": gettext_lazy("Added the example %(field)s"), "checks": gettext_lazy("Added the check %(field)s"),
+}  # fmt: skip
+LEFT_OUT: Mapping[str, Any] = {
+    "": gettext_lazy("Left out %(field)s"), "instructions": gettext_lazy("Left out the section %(field)s"),
+    "examples": gettext_lazy("Left out the example %(field)s"), "checks": gettext_lazy("Left out the check %(field)s"),
+}  # fmt: skip
+"""What became of a part that one names, by its group."""
 A_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
@@ -172,16 +181,15 @@ def _short(value: Any, names: Mapping[str, str]) -> str:
 
 
 def _operation_words(operation: Operation, titles: Titles) -> str:
-    title = field_title(operation.field, titles)
+    title, group = field_title(operation.field, titles), group_key(operation.field)
     match operation.kind:
         case "remove":
-            return _("Left out %(field)s") % {"field": title}
+            return str(LEFT_OUT.get(group, LEFT_OUT[""])) % {"field": title}
         case "append":
             return _("Added to %(field)s") % {"field": title}
     new = operation.based_on is not None and operation.based_on.inherited == "absent"
     if new:
-        section = operation.field.startswith("instructions.")
-        return (_("Added the section %(field)s") if section else _("Added %(field)s")) % {"field": title}
+        return str(ADDED.get(group, ADDED[""])) % {"field": title}
     value = plain(operation.value)
     if len(value) > SHORT or "\n" in value:
         return _("Replaced %(field)s") % {"field": title}

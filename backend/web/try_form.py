@@ -35,7 +35,7 @@ class TryForm(Filled):
     WHAT = (
         ("document", gettext_lazy("The changes written below")), ("version", gettext_lazy("A version of the vendor")),
         ("at", gettext_lazy("How it was at a moment")),
-        ("follow", gettext_lazy("The end of the stay: what comes then")),
+        ("follow", gettext_lazy("The vendor's newest, without a stay")),
     )  # fmt: skip
     what = forms.ChoiceField(label=gettext_lazy("Try"), choices=WHAT, widget=forms.RadioSelect)
     version = forms.TypedChoiceField(

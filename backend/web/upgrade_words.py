@@ -17,11 +17,11 @@ HEADLINES = {
 REASONS = {
     ("held", "user"): _(
         "Version %(new)d changes %(fields)s, which you changed as well. So it was not given to you without asking. "
-        "A hold does not run out."
+        "It waits for as long as you like."
     ),
     ("held", "tenant"): _(
         "Version %(new)d changes %(fields)s, which %(tenant)s changed as well. Everyone here stays until an admin "
-        "decides. A hold does not run out."
+        "decides. It waits for as long as it takes."
     ),
     ("held_by_tenant", "user"): _(
         "Version %(new)d changes %(fields)s, which %(tenant)s changed for everyone. The organisation decides."

@@ -20,12 +20,20 @@ GROUP_TITLES = {
     "contract": gettext_lazy("Input and Output"),
 }
 """The groups of the editor, in the order that people meet them."""
+GROUP_HINTS = {
+    "vars": gettext_lazy("what the texts below fill in"),
+    "instructions": gettext_lazy("what the model is told, in this order"),
+    "prompt": gettext_lazy("what it is asked each time"),
+    "examples": gettext_lazy("what it is shown of good answers"),
+    "checks": gettext_lazy("what an answer must keep to"),
+    "contract": gettext_lazy("what goes in, and what comes out"),
+}
 FIELDS = {
     "prompt": gettext_lazy("Question"),
     "model.name": gettext_lazy("Model"),
     "model.fallbacks": gettext_lazy("If it fails, ask"),
     "model.temperature": gettext_lazy("Temperature"),
-    "model.max_output_tokens": gettext_lazy("Most tokens"),
+    "model.max_output_tokens": gettext_lazy("Longest answer, in tokens"),
     "model.top_p": gettext_lazy("Top p"),
     "model.seed": gettext_lazy("Seed"),
     "model.presence_penalty": gettext_lazy("Presence penalty"),

@@ -49,8 +49,8 @@ urlpatterns = [
     path("api/async", async_view),
     path("page", sync_view),
     path("api/v1/features/<str:feature>/behavior", lambda request, feature: sync_view(request)),
-    path("api/v1/runs/<uuid:run_id>", shown),
-    path("api/v1/runs/<uuid:run_id>/events", followed),
+    path("api/v1/runs/<id:run_id>", shown),
+    path("api/v1/runs/<id:run_id>/events", followed),
 ]
 RUN = "/api/v1/runs/01a21a31-e31c-7196-aaa7-8f0fa32a0fe8"
 KEY = (b"authorization", b"Bearer x")

@@ -55,7 +55,7 @@ def test_runs_calls_and_requests_are_counted_without_content_and_ids(cast: Cast,
         'bespoke_runs_ended_total{error="",state="succeeded"}',
         'bespoke_runs_ended_total{error="rejected",state="failed"}',
         'bespoke_tokens_total{kind="input",model="scripted",provider="demo"}',
-        'bespoke_http_requests_total{method="GET",route="/api/v1/runs/<uuid:run_id>",status="200"}',
+        'bespoke_http_requests_total{method="GET",route="/api/v1/runs/<id:run_id>",status="200"}',
     ):
         assert counted in said
     assert CANARY not in said and str(waits) not in said

@@ -179,7 +179,7 @@ class ImpactView:
 
 @dataclass(frozen=True, slots=True)
 class StepBox:
-    """A step in the form, as it was typed, with what is wrong beside each of its fields."""
+    """A step in the form, as it was typed, with what is wrong beside each of its fields; `number` names these."""
 
     number: int
     kind: Literal["percent", "tenants"]

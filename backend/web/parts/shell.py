@@ -36,6 +36,7 @@ class Shell:
     operator: bool = False
     admin: bool = False
     standstill: str = ""  # suspended or closed: nothing runs or changes
+    why: str = ""  # that is so, in the vendor's words
 
     @property
     def initials(self) -> str:

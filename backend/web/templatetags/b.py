@@ -113,6 +113,13 @@ def grouped(number: int | None) -> str:
 
 
 @register.filter
+def stopped(words: str) -> str:
+    """ "A budget is spent" → "A budget is spent.": titles of errors have no full stop, and more follows them."""
+    text = str(words)
+    return text if not text or text.endswith((".", "?", ":", "…")) else f"{text}."
+
+
+@register.filter
 def in_sentence(words: str) -> str:
     """ "New Password (again)" → "New password (again)": a library's label as ours are written; in English alone."""
     english = (get_language() or "en").startswith("en")

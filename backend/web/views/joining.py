@@ -55,6 +55,6 @@ def _enter(request: PageRequest, member: Member) -> HttpResponseBase:
 def _show(request: PageRequest, found: Invited, more: dict[str, Any], status: int = 200) -> HttpResponseBase:
     context = {"invitation": found.invitation, "organisation": found.tenant.name, **more}
     made = render(request, TEMPLATE, context, status=status)
-    made["Referrer-Policy"] = "no-referrer"  # the address is the way in
+    made["Referrer-Policy"] = "strict-origin"  # the address is the way in; without an origin the form would be refused
     made["Cache-Control"] = "no-store"
     return made

@@ -29,6 +29,7 @@ from features.runs.replay import On, replay
 from features.runs.seeking import sought_runs
 from tenants.actor import Actor
 from tenants.errors import Conflict, Malformed, NotFound
+from tenants.people import names_of
 
 PAGE = 30
 NOTE = 2000  # characters that one says of an output at most, as by the API
@@ -58,7 +59,8 @@ def runs(request: PageRequest) -> HttpResponseBase:
     search = replace(search, sought=replace(search.sought, who=person.who if person else None))
     with actor.present():
         found = sought_runs(actor, search.sought, before=before, most=PAGE + 1)
-        context: dict[str, Any] = {"here": "runs", "feature": None, "search": search.drawn(overview.features)}
+        context: dict[str, Any] = {"here": "people" if person else "runs", "feature": None}
+        context |= {"search": search.drawn(overview.features)}
         context |= {"person": person, "user": asked.get("user", "") if person else ""}
         if feature is not None and person is None:
             context |= feature_page(feature, overview.served(feature), actor)
@@ -84,11 +86,13 @@ def run(request: PageRequest, run_id: UUID) -> HttpResponseBase:
     with actor.present():
         now = overview_of(request).served(found.feature)
         then = served_by(found)
-        mine = found.subject_id == actor.acting_for().id
+        mine, whose = found.subject_id == actor.acting_for().id, found.subject.key
         may = mine and "run.create" in actor.can and found.input is not None
         versions = sorted(released(found.feature, actor.tenant_id, now.who)) if may else []
         context = {
-            **feature_page(found.feature, now, actor), "here": "runs", "run": view_of(found, actor, then),
+            **feature_page(found.feature, now, actor), "run": view_of(found, actor, then),
+            "here": "runs" if mine else "people", "whose": "" if mine else whose,
+            "name": "" if mine else names_of([whose], actor).get(whose, whose),
             "origins": origins_of(found, then, now), "may_replay": may, "replay_of": found.replay_of,
             "calls": calls_of(found), "versions": versions,
             "may_exemplify": mine and found.state == State.SUCCEEDED and may_exemplify(now, "user", actor),

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_http_methods
 from backend.web.pages import PageRequest, answer, for_members
 from backend.web.policy_form import PolicyForm
 from backend.web.telling import author_words
-from features.actions.policy import policy_now, set_policy
+from features.actions.policy import hold_policy, policy_now, set_policy
 from features.models import Policy
+from tenants.actor import Actor
 from tenants.limits import requests_of_tenant, runs_of_tenant
 from tenants.people import names_of
 
@@ -32,20 +33,26 @@ def settings(request: PageRequest) -> HttpResponseBase:
     form = PolicyForm(request.POST)
     with form.trying():
         form.given()
-        with request.actor.present():
-            row = policy_now()
-            names = names_of([row.author], request.actor)
+        if _saved(form, request.actor):
+            messages.success(request, _("Saved. It counts at everybody's next request."))
+            return _show(request, oob=True) if request.htmx else redirect("web:org_settings")
+    return _show(request, form)
+
+
+def _saved(form: PolicyForm, by: Actor) -> bool:
+    """Lay what was changed over the policy, which nobody else changes meanwhile; False where both changed the same."""
+    with by.present():
+        hold_policy(by.tenant_id)
+        row = policy_now()
         now, mine = _values(row), form.asked()
         seen = form.seen_values(now)
         changed = {name: value for name, value in mine.items() if value != seen.get(name)}
         clashing = [name for name, value in changed.items() if now[name] not in (seen.get(name), value)]
         if clashing:
-            form.saved_meanwhile(clashing, changed, now, author_words(row.author, names, request.actor))
-            return _show(request, form)
-        set_policy(**changed, by=request.actor)
-        messages.success(request, _("Saved. It counts at everybody's next request."))
-        return _show(request, oob=True) if request.htmx else redirect("web:org_settings")
-    return _show(request, form)
+            form.saved_meanwhile(clashing, changed, now, author_words(row.author, names_of([row.author], by), by))
+            return False
+        set_policy(**changed, by=by)
+    return True
 
 
 def _show(request: PageRequest, form: PolicyForm | None = None, *, oob: bool = False) -> HttpResponseBase:

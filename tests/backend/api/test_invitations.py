@@ -56,7 +56,7 @@ def test_somebody_new_chooses_a_password_and_is_in(cast: Cast, api: Caller) -> N
     assert (message.to, message.subject) == (["carl@acme.example"], "Ada invites you to Acme")
     shown = Client().get(link())
     assert "You are invited as carl@acme.example" in words(shown)
-    assert (shown["Referrer-Policy"], shown["Cache-Control"]) == ("no-referrer", "no-store")
+    assert (shown["Referrer-Policy"], shown["Cache-Control"]) == ("strict-origin", "no-store")
     answer, client = come(link())
     assert (answer.status_code, answer["Location"]) == (302, "/")
     assert "Viewer, Acme" in words(client.get("/"))

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core import mail
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tenants.invitations import invite
 from tests.processes import Stack
 
 from .conftest import login
@@ -37,6 +39,15 @@ def ada(stack: Stack, request: Any) -> Iterator[Page]:
         yield page
         browser.close()
     assert [said for said in complaints if "status of 4" not in said] == []
+
+
+@pytest.fixture
+def link(stack: Stack) -> str:
+    """Where the mail leads by which Ada invites Zoe."""
+    invite(email="zoe@acme.example", role="member", by=stack.cast.ada)
+    found = re.search(r"/join/\S+", str(mail.outbox[-1].body))
+    assert found
+    return found[0]
 
 
 def look(page: Page, path: str = "") -> None:
@@ -102,3 +113,15 @@ def test_ada_invites_makes_a_key_and_locks_her_login(stack: Stack, ada: Page) ->
     ada.get_by_label("Code").fill(code_now(secret, 2))
     ada.get_by_role("button", name="Sign in").click()
     expect(ada).to_have_url(re.compile("/$"))
+
+
+def test_zoe_comes_in_by_the_link_of_her_invitation(stack: Stack, link: str, ada: Page) -> None:
+    zoe = ada  # who sits down where nobody has signed in yet
+    look(zoe, link)
+    zoe.get_by_label("Your name").fill("Zoe")
+    zoe.get_by_label("Password").fill(PASSWORD)
+    zoe.get_by_role("button", name="Join Acme").click()
+    expect(zoe).to_have_url(f"{stack.base_url}/")
+    look(zoe)
+    zoe.goto(link)
+    expect(zoe.get_by_text("This invitation is not known, has ended, or was used already.")).to_be_visible()

@@ -10,6 +10,7 @@ from tests.processes import Stack
 
 from .conftest import login
 from .test_browser import ARGUMENTS, CHROMIUM, PASSWORD, overhear, sign_in
+from .test_feel_browser import Held
 from .vendor_story import tell
 
 pytestmark = [
@@ -70,8 +71,10 @@ def test_a_policy_that_is_not_saved_stands_there_after_a_reload_until_it_is_take
     expect(days).to_have_value("")
 
     days.fill("400")
-    ada.get_by_role("button", name="Save the policy").click()
+    save = ada.get_by_role("button", name="Save the policy")
+    save.click()
     expect(ada.locator(".b-toast")).to_contain_text("Saved.")
+    expect(save).to_be_focused()
     ada.reload()
     expect(days).to_have_value("400")
     expect(ada.get_by_text(STANDS_AGAIN)).to_have_count(0)
@@ -129,13 +132,20 @@ def test_a_rule_that_was_changed_meanwhile_is_named_before_it_is_written_over(de
 def test_a_rollout_that_was_not_started_keeps_its_steps(desks: Desks) -> None:
     olga = desks.seat(OLGA)
     olga.goto("/vendor/rollouts/new?feature=greet&to=2&tab=steps")
-    olga.get_by_role("button", name="Add a step").click()
-    added = olga.locator("#who-2")
-    expect(added).to_have_value("")  # where the last step had been
-    added.fill("60")
     olga.get_by_label("Message").fill("Slowly")
+    adding = Held(olga, "/vendor/rollouts/new$", "POST")
+    olga.get_by_role("button", name="Add a step").click()
+    last = olga.get_by_role("group", name="Step 3").get_by_label("How many, or which")
+    last.fill("9")  # before the answer is there
+    adding.let_go()
+    steps = olga.get_by_label("How many, or which")
+    expect(steps).to_have_count(4)
+    expect(steps.nth(3)).to_be_focused()
+    olga.keyboard.type("9")
+    steps.nth(2).fill("60")
     olga.reload()
-    expect(added).to_have_value("60")
+    for place, told in enumerate(("5", "25", "60", "99")):
+        expect(steps.nth(place)).to_have_value(told)
     expect(olga.get_by_label("Message")).to_have_value("Slowly")
 
 
@@ -153,6 +163,31 @@ def test_what_the_browser_itself_sends_is_kept_until_it_was_taken(desks: Desks) 
     olga.goto("/vendor/tenants")
     expect(name).to_have_value("")
     expect(olga.get_by_text(STANDS_AGAIN)).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("path", "opener", "title"),
+    [
+        ("/org/members", "Remove Bob", "Remove Bob from Acme?"),
+        ("/org/keys", "Limits acme's", "Limits of “acme's software”"),
+    ],
+)
+def test_what_an_admin_opens_takes_the_focus_and_gives_it_back_and_back_undoes_looking(
+    desks: Desks, path: str, opener: str, title: str
+) -> None:
+    ada = desks.seat(ADA)
+    ada.goto(path)
+    link, asked = ada.get_by_role("link", name=opener), ada.get_by_role("region", name=title)
+    link.press("Enter")
+    expect(asked).to_be_focused()
+    address = ada.url
+    ada.get_by_role("link", name="Cancel").press("Enter")
+    expect(link).to_be_focused()
+    expect(asked).to_have_count(0)
+    for way, shown, url in ((ada.go_back, 1, address), (ada.go_back, 0, path), (ada.go_forward, 1, address)):
+        way()
+        expect(asked).to_have_count(shown)
+        expect(ada).to_have_url(url)
 
 
 def test_on_a_phone_the_tab_that_is_open_is_in_view(desks: Desks) -> None:

@@ -133,7 +133,7 @@ def test_alice_stops_an_answer_that_she_does_not_want(stack: Stack, alice: Page)
     alice.keyboard.press("Control+Enter")
     expect(alice.locator("[data-b-progress]")).to_contain_text("Writing")
     alice.get_by_role("button", name="Stop").click()
-    expect(alice.locator("#output")).to_contain_text("You stopped this run")
+    expect(alice.locator("#output")).to_contain_text("This run was stopped")
     expect(alice.get_by_role("button", name=re.compile("Run"))).to_be_enabled()
     assert slow.closed.wait(30)
 

@@ -1,18 +1,22 @@
 """Who gets which page, and what every answer carries."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import OperationalError, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import URLResolver, get_resolver
 
 from backend.actors import memberships
+from features.runs.accept import accept
 from tenants.actions import add_member, login_for
 from tenants.actor import Actor
 from tests.cast import Cast
+from tests.fakes.model import FakeModel
 
 from .conftest import BACKEND, Person, login, words
 
@@ -154,3 +158,23 @@ def test_a_viewer_looks_at_everything_and_can_do_nothing(at_desk: Sit, cast: Cas
         == 403
     )
     assert vera.send("/f/greet/timeline", act="pin", version="1").status_code == 403
+
+
+def test_an_id_in_an_address_is_the_same_in_either_case(
+    at_desk: Sit, cast: Cast, api: Callable[..., Any], model: FakeModel
+) -> None:
+    run = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
+    for written in (str(run), str(run).upper()):
+        assert api(cast.alice).get(f"/runs/{written}").json()["id"] == str(run)
+        at_desk(cast.alice).see(f"/runs/{written}")
+        at_desk(cast.bob).see(f"/runs/{written}", 404)
+    known = {*_routes(get_resolver())}
+    assert {route for route in known if "<id:run_id>" in route}
+    assert {route for route in known if "<uuid:" in route} == set()
+
+
+def _routes(resolver: Any, before: str = "") -> Iterator[str]:
+    """Every address, as it is written where it is named."""
+    for one in resolver.url_patterns:
+        route = f"{before}{one.pattern}"
+        yield from _routes(one, route) if isinstance(one, URLResolver) else [route]

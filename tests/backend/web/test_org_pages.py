@@ -1,12 +1,16 @@
 """The organisation's own pages: what it spends and where that stops, keys and webhooks, its policy."""
 
 import csv
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from html import unescape
 from io import StringIO
 from typing import Any
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from features.actions.policy import policy_now, set_policy
@@ -18,13 +22,16 @@ from tenants.actor import Actor
 from tenants.models import ProviderKey, Webhook
 from tenants.provider_keys import provider_keys_of
 from tenants.webhooks import add_webhook, deliveries_to, webhooks_of
+from tests.canaries import superuser
 from tests.cast import Cast
 from tests.fakes.model import FakeModel, greeting
+from tests.outside import until
 from tests.working import look
 
 from .conftest import Person, words
 
 Sit = Callable[[Actor], Person]
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 HOOK = "https://hooks.example/in"
 SECRET = "sk-a-secret-of-acme-0123456789"
 
@@ -264,6 +271,28 @@ def test_ada_says_what_people_may_do_and_what_is_kept(at_desk: Sit, cast: Cast) 
     assert (now.users_may_pin, now.users_may_override, now.store, now.retention_days) == ("14", True, False, None)
     wrong = ada.send("/org/settings", pins="days", days="")
     assert wrong.status_code == 422 and "Say for how many days" in words(wrong)
+
+
+def test_of_admins_who_save_the_policy_at_once_none_undoes_another(at_desk: Sit, cast: Cast) -> None:
+    seen = unescape(re.findall(r'name="seen" value="([^"]*)"', at_desk(cast.ada).see("/org/settings"))[0])
+
+    def saved(**typed: str) -> Any:
+        try:
+            return at_desk(cast.ada).send("/org/settings", pins="yes", users_may_override="on", seen=seen, **typed)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as others, superuser() as looking, cast.ada.present():
+        set_policy(retention_days=400, by=cast.ada)
+        same = others.submit(saved, store="on", retention_days="90")
+        beside = others.submit(saved, retention_days="")
+        until(lambda: looking.execute(WAITING).fetchone() == (2,), "both others wait for the first")
+    assert same.result().status_code == 412
+    assert "saved “400 days” here while you were editing" in words(same.result())
+    assert "Saved." in words(beside.result())
+    with cast.ada.present():
+        now = policy_now()
+    assert (now.retention_days, now.store) == (400, False)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_owners_read_under_a_banner_and_change_nothing(at_desk: Sit, cast: Cast)
     ada = at_desk(cast.ada)
     suspend(cast)
     for path in ("/", "/f/greet", "/org/people", "/org/f/greet"):
-        assert "Acme is not active. The vendor has suspended it" in words(ada.see(path))
+        assert "Acme is not active: Unpaid since May. The vendor has suspended it" in words(ada.see(path))
     refused = ada.send("/org/f/greet", act="save", field="vars.tone", value="warm", etag="")
     assert refused.status_code == 403 and "Acme is suspended" in words(refused)
 

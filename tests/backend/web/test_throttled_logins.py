@@ -122,7 +122,7 @@ def test_a_wrong_guess_says_the_same_of_every_address(cast: Cast) -> None:
         words(Client().post(LOGIN, {"login": email, "password": "wrong"}))
         for email in ("alice@acme.example", "nobody@acme.example")
     ]
-    assert pages[0] == pages[1] and "not correct" in pages[0]
+    assert pages[0] == pages[1] and "is not right" in pages[0]
 
 
 def test_a_reset_says_the_same_of_every_address_and_only_its_owner_gets_a_link(cast: Cast) -> None:

@@ -88,7 +88,7 @@ def test_alice_is_told_why_she_is_still_on_the_old_version(at_desk: Sit, cast: C
     held(cast)
     page = words(at_desk(cast.alice).see("/f/greet/upgrade"))
     assert "You are still on version 2 Version 3 changes Role, which you changed as well." in page
-    assert "A hold does not run out." in page and "The vendor on version 3: “Tells the time”" in page
+    assert "It waits for as long as you like." in page and "The vendor on version 3: “Tells the time”" in page
     assert "2 come by themselves" in page and "Closing added Wish them well." in page
     assert "Language removed English added French" in page
     assert "1 needs a decision" in page and "Take version 3" in page

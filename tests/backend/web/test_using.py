@@ -125,9 +125,9 @@ def test_alice_stops_a_run_before_it_begins(at_desk: Sit, cast: Cast) -> None:
     alice = at_desk(cast.alice)
     alice.send("/f/greet", in__name="Ann")
     [run] = runs_of(cast.alice)
-    assert "You stopped this run" in words(alice.send(f"/runs/{run.id}/stop"))
+    assert "This run was stopped" in words(alice.send(f"/runs/{run.id}/stop"))
     assert runs_of(cast.alice)[0].state == State.CANCELLED
-    assert "You stopped this run" in words(alice.send(f"/runs/{run.id}/stop"))  # once more changes nothing
+    assert "This run was stopped" in words(alice.send(f"/runs/{run.id}/stop"))  # once more changes nothing
 
 
 def test_alice_rates_an_answer_and_it_is_kept_with_an_audit_row(at_desk: Sit, cast: Cast, model: FakeModel) -> None:

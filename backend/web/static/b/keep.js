@@ -14,11 +14,12 @@ const keep = (form) => {
   else localStorage.setItem(key(form), typed);
 };
 
-// Choices and texts back into the controls of their names; what the server alone says, in hidden ones, stays.
-const put = (form, kept) => {
+// Choices and texts back into the controls of their names, or of some; what the server alone says, in hidden ones, stays.
+const put = (form, kept, named = () => true) => {
   const values = new Map();
   for (const pair of kept) values.set(pair[0], [...(values.get(pair[0]) ?? []), pair[1]]);
   for (const part of form.elements) {
+    if (!named(part.name)) continue;
     const told = values.get(part.name);
     if (part.type === "radio" || part.type === "checkbox") part.checked = told?.includes(part.value) ?? false;
     else if (told && part.matches("input:not([type=hidden]), textarea, select")) part.value = told.shift() ?? part.value;
@@ -64,6 +65,21 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (requestConfig.elt !== form && !("bAsDrawn" in form.dataset)) return;
   form.dataset.bFresh = JSON.stringify(pairs(form));
   localStorage.removeItem(key(form));
+});
+// A button of a form draws it anew, with a row more or less: it goes on as the same form. What was typed while the answer was
+// on its way stands there too, since what it belongs to has the same name.
+const anew = new WeakMap(); // what was asked → the form that it replaces
+document.addEventListener("htmx:beforeSwap", ({ detail: { requestConfig, target } }) => {
+  if (target !== requestConfig.elt && target.matches("form[data-b-keep]")) anew.set(requestConfig, target);
+});
+document.addEventListener("htmx:afterSwap", ({ detail: { requestConfig } }) => {
+  const old = anew.get(requestConfig);
+  const form = old && [...forms()].find((one) => one.dataset.bKeep === old.dataset.bKeep);
+  if (!form) return;
+  const [sent, typed] = [requestConfig.formData, new FormData(old)];
+  form.dataset.bFresh = old.dataset.bFresh;
+  put(form, pairs(old), (name) => `${sent.getAll(name)}` !== `${typed.getAll(name)}`);
+  keep(form);
 });
 document.addEventListener("htmx:load", () => forms().forEach(draw));
 forms().forEach(draw);

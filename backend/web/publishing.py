@@ -14,7 +14,7 @@ from features.find import find_version
 from features.models import Feature, Rollout, Version
 from features.overview import Published
 from tenants.actor import Actor
-from tenants.errors import AppError, Conflict, Invalid
+from tenants.errors import AppError, Conflict, Invalid, NotFound
 
 from .comparing import pieces
 from .parts import (
@@ -123,7 +123,8 @@ def rehearse(
 ) -> VersionAct | None:  # fmt: skip
     """Say what an act on a version would do: it is carried out and rolled back. Raises NotFound."""
     feature = row.feature
-    find_version(feature, number, actor)
+    if number not in {version.number for version in row.versions}:
+        raise NotFound(f"{feature.key} has no version {number}.")
     match act:
         case "current":
             return _moving(row, number, actor)

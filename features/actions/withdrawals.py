@@ -6,7 +6,7 @@ Nothing of the subjects' own is touched: pins and revisions stay as they are, an
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Count, F, Q
 from django.db.models.functions import Now
 
 from features.engine import replacement as followed
@@ -150,5 +150,5 @@ def _pins_on(feature: Feature, number: int) -> tuple[int, int]:
     """How many organisations and how many of their users have a pin on a version."""
     live = Q(valid_to=None) | Q(valid_to__gt=Now())
     rows = Pin.objects.using(OPERATOR).filter(live, feature=feature, base=number)
-    tenants = rows.filter(subject_id=F("tenant_id")).count()
-    return tenants, rows.count() - tenants
+    counted = rows.aggregate(all=Count("id"), tenants=Count("id", filter=Q(subject_id=F("tenant_id"))))
+    return counted["tenants"], counted["all"] - counted["tenants"]

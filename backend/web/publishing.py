@@ -124,7 +124,7 @@ def rehearse(
     """Say what an act on a version would do: it is carried out and rolled back. Raises NotFound."""
     feature = row.feature
     if number not in {version.number for version in row.versions}:
-        raise NotFound(f"{feature.key} has no version {number}.")
+        raise NotFound(_("%(feature)s has no version %(n)d.") % {"feature": feature.key, "n": number})
     match act:
         case "current":
             return _moving(row, number, actor)

@@ -20,6 +20,9 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_transport_options={
+        # Nothing of messages is kept until they are acknowledged: one that is lost costs nothing (below), and to put
+        # one back while the broker goes away ends a worker (kombu 5.7, whose closed channel connects once more).
+        "ack_emulation": False,
         "socket_keepalive": True,
         "socket_timeout": 30,
         "health_check_interval": 10,

@@ -229,7 +229,10 @@ def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None
         situation=_situation(found, pins, newest, feature.key, tenant_id, who) if found["pointers"] else None,
         pins=pins,
         rows=rows,
-        revisions={place: _revision(row["number"], row["operations"], row["rules"]) for place, row in rows.items()},
+        revisions={
+            place: _revision(row["number"], json.loads(row["operations"]), json.loads(row["rules"]))
+            for place, row in rows.items()
+        },
         aliases={row["alias"]: as_row(ModelTarget, row) for _, row in found["aliases"] or ()},
     )
 
@@ -243,10 +246,6 @@ def read_to_write(feature: Feature, tenant_id: UUID, who: Who) -> Reading:
 def _in_force(row: Mapping[str, Any], at: datetime) -> bool:
     begins, ends = row["valid_from"], row["valid_to"]
     return datetime.fromisoformat(begins) <= at and (ends is None or at < datetime.fromisoformat(ends))
-
-
-def _revision(number: int, operations: str, rules: str) -> Revision:
-    return Revision(number, from_rows(json.loads(operations)), parse_rules(json.loads(rules), layer="tenant"))
 
 
 def _situation(
@@ -280,7 +279,11 @@ def _situation(
 
 def as_revision(row: Override) -> Revision:
     """An override's row as the engine's layer."""
-    return Revision(row.number, from_rows(row.operations), parse_rules(row.rules, layer="tenant"))
+    return _revision(row.number, row.operations, row.rules)
+
+
+def _revision(number: int, operations: Any, rules: Any) -> Revision:
+    return Revision(number, from_rows(operations), parse_rules(rules, layer="tenant"))
 
 
 def as_row(model: type[Model], values: Mapping[str, Any]) -> Any:

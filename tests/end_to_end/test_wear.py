@@ -17,6 +17,15 @@ def held(text: str = '{"greeting": "Hello Ann"}') -> Answer:
     return Answer(text, hold=threading.Event())
 
 
+def speaking(stack: Stack) -> tuple[Answer, Knock, str]:
+    """An answer that is held, who has asked for it, and the id of their run, whose call has begun."""
+    answer, alice = held(), stack.knock("alice")
+    stack.model.script(answer)
+    run_id = alice.run(prefer="respond-async").json()["id"]
+    assert answer.begun.wait(30)
+    return answer, alice, run_id
+
+
 def threads_of(pid: int) -> int:
     """How many threads a process has; none are counted where there is no /proc."""
     tasks = Path(f"/proc/{pid}/task")
@@ -56,11 +65,7 @@ def test_three_hundred_requests_fit_through_a_small_pool_and_leave_nothing_behin
 
 
 def test_followers_who_hang_up_leave_no_connection_behind(stack: Stack) -> None:
-    answer = held()
-    stack.model.script(answer)
-    alice = stack.knock("alice")
-    run_id = alice.run(prefer="respond-async").json()["id"]
-    assert answer.begun.wait(30)
+    answer, alice, run_id = speaking(stack)
 
     def follow(knock: Knock) -> None:
         with knock.events(f"/runs/{run_id}/events") as events:
@@ -81,11 +86,7 @@ def test_followers_who_hang_up_leave_no_connection_behind(stack: Stack) -> None:
 
 
 def test_followers_of_runs_that_end_leave_a_few_connections_for_the_next(stack: Stack) -> None:
-    answer = held()
-    stack.model.script(answer)
-    alice = stack.knock("alice")
-    run_id = alice.run(prefer="respond-async").json()["id"]
-    assert answer.begun.wait(30)
+    answer, _, run_id = speaking(stack)
 
     def follow(knock: Knock) -> str:
         with knock.events(f"/runs/{run_id}/events") as events:

@@ -2,13 +2,14 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connections
 from django.db.models import F
 
 from features.actions.overrides import ANY, save_operation
-from features.actions.pins import Moved, pin, unpin
+from features.actions.pins import pin, unpin
 from features.models import Pin
 from features.reading import read
 from features.resolve import serve, serve_as_read
@@ -17,6 +18,7 @@ from tenants.isolation import APP, tenant_tx
 from tenants.subjects import tenant_itself
 from tests.cast import Cast
 from tests.outside import until
+from tests.tenants.test_membership import at_once, errors
 
 WAITS = """SELECT count(*) FROM pg_locks w JOIN pg_locks here ON here.pid = w.pid
 JOIN pg_database d ON d.oid = here.database WHERE NOT w.granted AND d.datname = current_database()"""
@@ -24,18 +26,8 @@ TAKE = "SELECT value FROM features_stamp WHERE subject = %s FOR UPDATE NOWAIT"
 
 
 def test_many_who_pin_at_once_do_so_one_after_the_other(cast: Cast) -> None:
-    barrier, came = threading.Barrier(6), list[Moved]()
-
-    def go() -> None:
-        barrier.wait()
-        came.append(pin(cast.greet, "user", kind="base", version=1, by=cast.alice))
-        connections.close_all()
-
-    threads = [threading.Thread(target=go) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    came = at_once(*[partial(pin, cast.greet, "user", kind="base", version=1, by=cast.alice)] * 6)
+    assert errors(came) == []
     with cast.alice.present():
         rows = list(Pin.objects.order_by("valid_from"))
     assert [row.valid_to for row in rows] == [*(row.valid_from for row in rows[1:]), None]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import DEFERRED, Field, Model
+from django.db.models import Field, Model
 
 from features.engine import PinRow, Revision, Situation, StageRow, from_rows, parse_rules
 from features.engine import Policy as PolicyValue
@@ -286,16 +286,14 @@ def _revision(number: int, operations: Any, rules: Any) -> Revision:
     return Revision(number, from_rows(operations), parse_rules(rules, layer="tenant"))
 
 
-def as_row(model: type[Model], values: Mapping[str, Any]) -> Any:
+def as_row(model: type[Model], values: Mapping[str, Any], using: str = APP) -> Any:
     """A model's instance from its row as JSON: ids, times and ordered JSON as Python has them.
 
     Columns that were not read are read when they are asked for.
     """
-    columns = _readers(model).items()
-    return model(**{
-        name: DEFERRED if name not in values else value if (value := values[name]) is None else read(value)
-        for name, read in columns
-    })  # fmt: skip
+    read = {name: reader for name, reader in _readers(model).items() if name in values}
+    columns = [None if (value := values[name]) is None else reader(value) for name, reader in read.items()]
+    return model.from_db(using, list(read), columns)
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from features.actions.withdrawals import lift, withdraw
 from features.engine import diff, dumps
 from features.find import find_version
 from features.models import Feature, Rollout, Version
-from features.overview import Published
+from features.published import Published
 from tenants.actor import Actor
 from tenants.errors import AppError, Conflict, Invalid, NotFound
 

@@ -7,11 +7,11 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from features.actions.versions import create_feature, highest_number, models_known, publish, rehearse_version
+from features.actions.versions import create_feature, models_known, publish, rehearse_version
 from features.actions.written import WORDS, document_of, line_of, read_text, write_text
-from features.find import current_number, find_version
+from features.find import find_version
 from features.models import Feature, Version
-from features.rollouts import open_rollout
+from features.published import read_published
 from features.samples import samples_of
 from tenants.actor import Actor
 from tenants.errors import AppError, Invalid, Problem
@@ -54,13 +54,13 @@ def begun(feature: Feature | None, start: int | None, actor: Actor) -> Written:
         text = write_text(NEW)
         return Written(key="", title=_("A new feature"), start=0, number=1, text=text, began=text)
     with actor.present():
-        number = start or current_number(feature, actor.db) or 1
-        rolling = open_rollout(feature) is not None
+        now = read_published(feature)
+    number = start or now.current or 1
     version = find_version(feature, number, actor)
     text = write_text(document_of(feature, version))
     return Written(
-        key=feature.key, title=feature.title, start=number, number=highest_number(feature) + 1,
-        text=text, rolling=rolling, before=version, began=text,
+        key=feature.key, title=feature.title, start=number, number=now.newest + 1,
+        text=text, rolling=now.rollout is not None, before=version, began=text,
     )  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from uuid import UUID
 from django.db.models import Q
 
 from features.engine import BUCKETS, Json, included, parse_guards, parse_steps, tenants_named
-from features.find import current_number
 from features.impact import record_impact
-from features.models import CurrentVersion, Feature, Rollout, RolloutEvent, Stage, Version, Withdrawal
+from features.models import CurrentVersion, Feature, Rollout, RolloutEvent, Stage, Withdrawal
+from features.published import Published, published_to_move
 from features.resolve import clock
-from features.rollouts import open_rollout, steps_of
+from features.rollouts import steps_of
 from features.told import tell_of
 from features.validity import bump_vendor, supersede
 from tenants.actor import Actor
@@ -60,12 +60,12 @@ def start_rollout(
         ask_another("rollout", "rollout.manage", feature.key, given, by=by)
     rollout = Rollout(feature=feature, to=to, unit=unit, message=message, author=by.label)
     with by.doing("rollout.manage", rollout, dry_run=dry_run) as event:
-        bump_vendor(feature.id)
-        refuse_meanwhile(feature)
-        rollout.before = current_number(feature, OPERATOR) or 0
+        now = published_to_move(feature)
+        refuse_meanwhile(now)
+        rollout.before = now.current
         plan, wrong = parse_steps(steps, _ids_of(tenants_named(steps)))
         limits, wrong_guards = parse_guards({} if guards is None else guards)
-        wrong = [*_unfit(rollout), *wrong, *wrong_guards]
+        wrong = [*_unfit(rollout, now), *wrong, *wrong_guards]
         unknown = [problem for problem in wrong if problem.rule == "unknown"]
         if unknown:
             raise Malformed("The rollout has parts that are not known here.", errors=unknown)
@@ -114,10 +114,14 @@ def resume(rollout: Rollout, *, why: str = "", by: Actor) -> Rollout:
 
 
 def roll_back(
-    rollout: Rollout, *, why: str = "", by: Actor, seen: Seen | None = None, detail: Mapping[str, Any] | None = None
-) -> Rollout:
-    """End it where it is: the current version had not moved, so everybody is back where they were. Raises Conflict."""
-    with _moving(rollout, "roll_back", Rollout.OPEN, by, seen) as row:
+    rollout: Rollout, *, why: str = "", by: Actor, seen: Seen | None = None, detail: Mapping[str, Any] | None = None,
+    locked: bool = False,
+) -> Rollout:  # fmt: skip
+    """End it where it is: the current version had not moved, so everybody is back where they were. Raises Conflict.
+
+    `locked` says that the caller holds the lock of the feature's stamp, and has read the rollout under it.
+    """
+    with _moving(rollout, "roll_back", Rollout.OPEN, by, seen, locked=locked) as row:
         row.state, row.why = Rollout.State.ROLLED_BACK, why[:MOST_WHY]
         row.ended_at = supersede(_stages(row), None)
         row.save(using=OPERATOR, update_fields=["state", "why", "ended_at"])
@@ -125,9 +129,9 @@ def roll_back(
     return row
 
 
-def refuse_meanwhile(feature: Feature) -> None:
-    """Raise Conflict while a rollout of the feature is under way; under the lock of the feature's stamp."""
-    rollout = open_rollout(feature)
+def refuse_meanwhile(now: Published) -> None:
+    """Raise Conflict while a rollout of a feature is under way; what is published is read under the stamp's lock."""
+    feature, rollout = now.feature, now.rollout
     if rollout is not None:
         raise Conflict(
             f"{feature.key} is being rolled out to version {rollout.to} ({rollout.state}, step {rollout.step + 1} of "
@@ -139,15 +143,12 @@ def refuse_meanwhile(feature: Feature) -> None:
 
 @contextmanager
 def _moving(
-    rollout: Rollout, what: str, states: tuple[Rollout.State, ...], by: Actor, seen: Seen | None
-) -> Iterator[Rollout]:
+    rollout: Rollout, what: str, states: tuple[Rollout.State, ...], by: Actor, seen: Seen | None, *,
+    locked: bool = False,
+) -> Iterator[Rollout]:  # fmt: skip
     """Lock the feature's stamp and the rollout, and yield it as it is now. Raises Conflict if that is not possible."""
     with by.doing("rollout.manage", rollout) as event:
-        bump_vendor(rollout.feature_id)
-        rows = Rollout.objects.using(OPERATOR).select_related("feature").select_for_update(of=("self",))
-        row = rows.filter(pk=rollout.pk).first()
-        if row is None:
-            raise NotFound("There is no such rollout.")
+        row = rollout if locked else _locked(rollout)
         if row.state not in states:
             raise Conflict(_cannot(what, row))
         if seen is not None and seen != Seen(row.step, row.began_at):
@@ -155,6 +156,15 @@ def _moving(
         event.detail = {"feature": row.feature.key, "what": what, "from": row.before, "to": row.to}
         yield row
         event.detail |= {"state": row.state, "step": row.step} | ({"why": row.why} if row.why else {})
+
+
+def _locked(rollout: Rollout) -> Rollout:
+    bump_vendor(rollout.feature_id)
+    rows = Rollout.objects.using(OPERATOR).select_related("feature").select_for_update(of=("self",))
+    row = rows.filter(pk=rollout.pk).first()
+    if row is None:
+        raise NotFound("There is no such rollout.")
+    return row
 
 
 def _cannot(what: str, row: Rollout) -> str:
@@ -200,14 +210,14 @@ def _note(row: Rollout, kind: str, by: Actor, detail: Mapping[str, Any]) -> None
     RolloutEvent(rollout=row, kind=kind, step=row.step, actor=by.label, detail=told).save(using=OPERATOR)
 
 
-def _unfit(rollout: Rollout) -> Iterator[Problem]:
+def _unfit(rollout: Rollout, now: Published) -> Iterator[Problem]:
     """Why a version cannot be rolled out to."""
     feature, to = rollout.feature, rollout.to
-    if not Version.objects.using(OPERATOR).filter(feature=feature, number=to).exists():
+    if not now.has(to):
         yield Problem("/to", "version", f"{feature.key} has no version {to}")
     elif to == rollout.before:
         yield Problem("/to", "current", f"version {to} is current already: everybody follows it")
-    elif _withdrawn(feature.id, to):
+    elif to in now.withdrawn:
         yield Problem("/to", "withdrawn", f"version {to} is withdrawn: lift the withdrawal first")
     if rollout.unit not in Rollout.Unit.values:
         yield Problem("/unit", "enum", f"must be one of: {', '.join(Rollout.Unit.values)}")
@@ -216,13 +226,9 @@ def _unfit(rollout: Rollout) -> Iterator[Problem]:
 
 
 def _refuse_withdrawn(row: Rollout) -> None:
-    if _withdrawn(row.feature_id, row.to):
+    rows = Withdrawal.objects.using(OPERATOR).filter(feature_id=row.feature_id, version=row.to, valid_to=None)
+    if rows.exists():
         raise Conflict(f"Version {row.to} is withdrawn: lift the withdrawal first, or roll back.")
-
-
-def _withdrawn(feature_id: UUID, number: int) -> bool:
-    rows = Withdrawal.objects.using(OPERATOR).filter(feature_id=feature_id, version=number, valid_to=None)
-    return rows.exists()
 
 
 def _ids_of(names: set[str]) -> dict[str, str]:

@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 
 from features.engine import check_field, compile_behavior, digest, flatten, parse_rules
-from features.find import current_number
 from features.impact import record_impact
 from features.models import CurrentVersion, Feature, ModelAlias, Version
+from features.published import published_to_move, read_published
 from features.samples import checked_samples, samples_that_fit
 from features.told import tell_of
 from features.validity import bump_vendor, supersede
-from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.approvals import ask_another
 from tenants.errors import Conflict, Invalid, NotFound, Problem
@@ -94,9 +92,9 @@ def publish(
             feature, last.number + 1, behavior, rules, titles, samples, message, source, source_digest, by, last
         )
         if make_current:
-            refuse_meanwhile(feature)
-            before = current_number(feature, OPERATOR) or version.number
-            record_impact(feature, kind="publish", before=before, to=version.number, by=by)
+            now = read_published(feature)
+            refuse_meanwhile(now)
+            record_impact(feature, kind="publish", before=now.current or version.number, to=version.number, by=by)
             _move(feature, version.number, by)
         event.detail = {"version": version.number, "digest": version.digest, "current": make_current}
     return version
@@ -125,12 +123,10 @@ def set_current(feature: Feature, number: int, *, by: Actor, dry_run: bool = Fal
     if not dry_run:
         ask_another("current", "current.move", feature.key, {"number": number}, by=by)
     with by.doing("current.move", feature, dry_run=dry_run) as event:
-        bump_vendor(feature.id)
-        if not Version.objects.using(OPERATOR).filter(feature=feature, number=number).exists():
-            raise NotFound(f"{feature.key} has no version {number}.")
-        refuse_meanwhile(feature)
-        before = current_number(feature, OPERATOR)
-        stopped = withdrawals_now(feature, OPERATOR).get(number)
+        now = published_to_move(feature)
+        now.must_have(number)
+        refuse_meanwhile(now)
+        before, stopped = now.current or None, now.withdrawn.get(number)
         if stopped and before != number:
             told = f"Version {number} is withdrawn, and version {stopped.replacement} stands in for it"
             raise Conflict(f"{told}: move to another version, or lift the withdrawal first.")
@@ -141,12 +137,6 @@ def set_current(feature: Feature, number: int, *, by: Actor, dry_run: bool = Fal
             _move(feature, number, by)
         event.detail = {"from": before, "to": number}
     return {"feature": feature.key, "before": before, "version": number, "dry_run": dry_run, "impact": impact}
-
-
-def highest_number(feature: Feature) -> int:
-    """The number of the newest version, current or not."""
-    found = Version.objects.using(OPERATOR).filter(feature=feature).aggregate(highest=Max("number"))
-    return found["highest"] or 0
 
 
 def models_known(using: str) -> list[str]:

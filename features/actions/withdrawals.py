@@ -11,10 +11,10 @@ from django.db.models.functions import Now
 
 from features.engine import replacement as followed
 from features.impact import record_impact
-from features.models import Feature, Pin, Version, Withdrawal
-from features.rollouts import open_rollout
+from features.models import Feature, Pin, Rollout, Withdrawal
+from features.published import published_to_move
 from features.told import tell_of
-from features.validity import bump_vendor, supersede
+from features.validity import supersede
 from features.withdrawn import withdrawals_now
 from tenants.actor import Actor
 from tenants.approvals import ask_another
@@ -72,19 +72,18 @@ def withdraw(
         given = {"number": number, "replacement": replacement, "reason": reason}
         ask_another("withdraw", "version.withdraw", feature.key, given, by=by)
     with by.doing("version.withdraw", feature, dry_run=dry_run) as event:
-        bump_vendor(feature.id)
-        _must_exist(feature, number, replacement)
-        stopped = withdrawals_now(feature, OPERATOR)
-        if number in stopped:
-            raise Conflict(f"Version {number} is withdrawn already, for version {stopped[number].replacement}.")
-        serves = _check_circle(number, replacement, {version: row.replacement for version, row in stopped.items()})
+        now = published_to_move(feature)
+        now.must_have(number, replacement)
+        if number in now.withdrawn:
+            raise Conflict(f"Version {number} is withdrawn already, for version {now.withdrawn[number].replacement}.")
+        serves = _check_circle(number, replacement, now.replacements)
         impact = None  # a rehearsal would take its row back: one asks for an impact by itself (impact.look)
         if not dry_run:
             impact = str(record_impact(feature, kind="withdraw", before=number, to=replacement, by=by).id)
         row = Withdrawal(feature=feature, version=number, replacement=replacement, reason=reason, author=by.label)
         supersede(Withdrawal.objects.using(OPERATOR).filter(feature=feature, version=number), row)
         tell_of(feature, "version.withdrawn", version=number, replacement=replacement)
-        rolled_back = _roll_back(feature, number, by)
+        rolled_back = _roll_back(now.rollout, number, by)
         tenants, users = _pins_on(feature, number)
         event.detail = {"version": number, "replacement": replacement, "reason": reason, "pins": tenants + users}
     return Withdrawn(row, serves, tenants, users, impact, rolled_back)
@@ -96,12 +95,12 @@ def lift(feature: Feature, number: int, *, by: Actor, dry_run: bool = False) -> 
     A rollout that was rolled back stays so, and a run that was served the replacement keeps it.
     """
     with by.doing("version.withdraw", feature, dry_run=dry_run) as event:
-        bump_vendor(feature.id)
-        row = withdrawals_now(feature, OPERATOR).get(number)
+        now = published_to_move(feature)
+        row = now.withdrawn.get(number)
         if row is None:
             raise NotFound(f"Version {number} of {feature.key} is not withdrawn.")
         row.valid_to = supersede(Withdrawal.objects.using(OPERATOR).filter(feature=feature, version=number), None)
-        rest = {version: other.replacement for version, other in withdrawals_now(feature, OPERATOR).items()}
+        rest = {version: other for version, other in now.replacements.items() if version != number}
         tenants, users = _pins_on(feature, number)
         event.detail = {"version": number, "lifted": True, "pins": tenants + users}
     return Withdrawn(row, followed(number, rest), tenants, users, None, None, lifted=True)
@@ -119,14 +118,6 @@ def withdrawal_of(feature: Feature, number: int, by: Actor) -> Withdrawn:
     return Withdrawn(stopped[number], serves, tenants, users, None, None)
 
 
-def _must_exist(feature: Feature, *numbers: int) -> None:
-    rows = Version.objects.using(OPERATOR).filter(feature=feature, number__in=numbers)
-    there = set(rows.values_list("number", flat=True))
-    for number in numbers:
-        if number not in there:
-            raise NotFound(f"{feature.key} has no version {number}.")
-
-
 def _check_circle(number: int, replacement: int, stopped: dict[int, int]) -> int:
     """Return the version that is served in the end. Raises Conflict where that would be the withdrawn one."""
     if number == replacement:
@@ -138,12 +129,11 @@ def _check_circle(number: int, replacement: int, stopped: dict[int, int]) -> int
         raise Conflict(told) from None
 
 
-def _roll_back(feature: Feature, number: int, by: Actor) -> str | None:
+def _roll_back(rollout: Rollout | None, number: int, by: Actor) -> str | None:
     """End a rollout towards a version: whoever it included is back on the version they had."""
-    rollout = open_rollout(feature)
     if rollout is None or rollout.to != number:
         return None
-    return str(roll_back(rollout, why=f"Version {number} was withdrawn.", by=by).id)
+    return str(roll_back(rollout, why=f"Version {number} was withdrawn.", by=by, locked=True).id)
 
 
 def _pins_on(feature: Feature, number: int) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from features.engine import BUCKETS, replacement
-from features.find import current_number
-from features.models import Feature, Impact, ImpactRow, Rollout, Version, Withdrawal
+from features.models import Feature, Impact, ImpactRow, Rollout
+from features.published import Published, read_published
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR
@@ -74,30 +74,25 @@ def look(
         wrong = Problem("/to", "replacement", "is the version itself")
         raise Invalid("A version cannot replace itself.", errors=[wrong])
     with by.doing("impact.read", feature) as event:
-        before = current_number(feature, OPERATOR) if withdraw is None else withdraw
-        rows = Version.objects.using(OPERATOR).filter(feature=feature, number__in=[n for n in (before, to) if n])
-        there = set(rows.values_list("number", flat=True))
-        for number in (to, before):
-            if number is None or number not in there:
-                raise NotFound(f"{feature.key} has no version {number}.")
+        now = read_published(feature)
+        before = now.current if withdraw is None else withdraw
+        now.must_have(to, before)
         if withdraw is not None:
-            _check_circle(feature, withdraw, to)
+            _check_circle(now, withdraw, to)
         stage = None
         if percent is not None or tenants is not None:
             share = round((percent or 0) * BUCKETS / 100)
             stage = {"share": share, "tenants": _ids_of(tenants or []), "unit": unit}
         kind = "look" if withdraw is None else "look_withdraw"
-        impact = record_impact(feature, kind=kind, before=before or 0, to=to, stage=stage, by=by)
+        impact = record_impact(feature, kind=kind, before=before, to=to, stage=stage, by=by)
         event.detail = {"impact": str(impact.id), "from": before, "to": to}
     return impact
 
 
-def _check_circle(feature: Feature, number: int, to: int) -> None:
+def _check_circle(now: Published, number: int, to: int) -> None:
     """Raise Conflict where the replacement leads back to the version itself: as withdrawing would."""
-    rows = Withdrawal.objects.using(OPERATOR).filter(feature=feature, valid_to=None)
-    gone = dict(rows.values_list("version", "replacement"))
     try:
-        replacement(to, {**gone, number: to})
+        replacement(to, {**now.replacements, number: to})
     except ValueError as circle:
         raise Conflict(f"Version {to} is itself replaced by version {number}.") from circle
 

@@ -11,7 +11,8 @@ from features.actions.overrides import ANY, save_operation
 from features.actions.pins import pin, pin_now, restore, unpin
 from features.find import find_feature
 from features.models import Feature
-from features.overview import Overview, published
+from features.overview import Overview
+from features.published import published
 from features.resolve import clock, serve, serve_warm
 from features.runs.accept import accept
 from tenants.actor import Actor

@@ -17,7 +17,7 @@ from backend.web.tables import csv_answer
 from features.find import find_feature
 from features.impact import find_impact, impacts_of, look
 from features.models import Feature
-from features.overview import published
+from features.published import read_published
 
 LIST, ONE = "web/vendor_impacts.html", "web/vendor_impact.html"
 PAGE = 30
@@ -38,7 +38,8 @@ def impacts(request: PageRequest, key: str) -> HttpResponseBase:
 
 
 def _form(request: PageRequest, feature: Feature, data: Any = None) -> AskForm:
-    row = published(request.actor, feature)[0]
+    with request.actor.present():
+        row = read_published(feature)
     versions = [version.number for version in row.versions]
     to = next((number for number in versions if number != row.current), row.current)
     return AskForm(data, versions=versions, initial={"to": to, "withdraw": row.current})

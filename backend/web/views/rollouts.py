@@ -22,12 +22,12 @@ from backend.web.rollout_form import START, changed, drawn, read_rollout
 from backend.web.tables import csv_answer
 from backend.web.whereabouts import Whereabouts, places_part, whom_it_moves
 from features.actions.rollouts import Seen, advance, pause, resume, roll_back, start_rollout
-from features.find import current_number, find_feature, find_version
+from features.find import find_feature, find_version
 from features.impact import impact_of_rollout, look
 from features.impact.by_tenant import newest_look
 from features.models import Feature, Impact, Rollout, Version
-from features.overview import published
-from features.rollouts import events_of, find_rollout, named_in, open_rollout, rollouts_of
+from features.published import find_published, published, read_published
+from features.rollouts import events_of, find_rollout, named_in, rollouts_of
 from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed, NotFound
 from tenants.people import names_of
 
@@ -90,7 +90,7 @@ def new(request: PageRequest) -> HttpResponseBase:
 def _choose(request: PageRequest, key: str) -> HttpResponseBase:
     """Which version of which feature it is to be: of all of them, or of the one in the address."""
     actor = request.actor
-    rows = published(actor, find_feature(key, actor) if key else None)
+    rows = [find_published(key, actor)] if key else published(actor)
     lines = [
         (feature_line(row), [version for version in (version_line(v, row, {}, actor) for v in row.versions)
                              if version.may_roll_out][:OFFERED])
@@ -117,8 +117,8 @@ def _new(
 ) -> HttpResponseBase:  # fmt: skip
     actor, to = request.actor, version.number
     with actor.present():
-        before = current_number(feature, actor.db) or 0
-        meanwhile = open_rollout(feature)
+        now = read_published(feature)
+    before = now.current
     impact = newest_look(feature, before, to, actor)
     if request.GET.get("format") == "csv" and impact:
         return _csv(impact, request)
@@ -135,7 +135,7 @@ def _new(
         "form": drawn(START if form is None else form, refused.errors if refused else ()) if tab == "steps" else None,
         "refused": refused if refused and not refused.errors else None,
         "wrong": bool(refused and refused.errors),
-        "meanwhile": meanwhile,
+        "meanwhile": now.rollout,
         "address": reverse("web:rollout_new"),
         "oob": bool(request.htmx),
     }

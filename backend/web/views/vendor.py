@@ -15,7 +15,7 @@ from features.actions.versions import set_current
 from features.actions.withdrawals import lift, withdraw
 from features.find import find_feature, find_version
 from features.models import Feature
-from features.overview import published
+from features.published import find_published, published
 from tenants.errors import AppError, ApprovalNeeded, Conflict, Invalid, Malformed
 from tenants.people import names_of
 
@@ -36,17 +36,17 @@ def features(request: PageRequest) -> HttpResponseBase:
 def versions(request: PageRequest, key: str) -> HttpResponseBase:
     """A feature's versions; `?a=&b=` compares two, `?show=` is one in full, `?confirm=&version=` rehearses an act."""
     request.actor.need("version.read")
-    feature = find_feature(key, request.actor)
     if request.method == "POST":
-        return _act(request, feature)
-    return _show(request, feature, request.GET)
+        return _act(request, find_feature(key, request.actor))
+    return _show(request, key, request.GET)
 
 
 def _show(
-    request: PageRequest, feature: Feature, asked: Mapping[str, str], *, refused: AppError | None = None
+    request: PageRequest, key: str, asked: Mapping[str, str], *, refused: AppError | None = None
 ) -> HttpResponseBase:
     actor, comparison, act = request.actor, None, None
-    row = published(actor, feature)[0]
+    row = find_published(key, actor)
+    feature = row.feature
     if asked.get("a") and asked.get("b"):
         comparison = compare(feature, whole(asked["a"]), whole(asked["b"]), actor)
     if asked.get("confirm"):
@@ -94,6 +94,6 @@ def _act(request: PageRequest, feature: Feature) -> HttpResponseBase:
     except ApprovalNeeded as asked:
         return asked_for(request, asked)
     except (Conflict, Invalid) as refused:
-        return _show(request, feature, {**post.dict(), "confirm": act}, refused=refused)
+        return _show(request, feature.key, {**post.dict(), "confirm": act}, refused=refused)
     messages.success(request, told % words)
     return redirect(request.path)

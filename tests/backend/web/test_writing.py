@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from features.actions.versions import highest_number
 from features.actions.written import document_of, read_text, write_text
 from features.find import current_number, find_feature, find_version
+from features.published import read_published
 from tenants.actor import Actor
 from tenants.isolation import OPERATOR
 from tenants.models import VendorAuditEvent
@@ -50,7 +50,7 @@ def test_typing_is_checked_and_nothing_is_kept_of_it(at_desk: Sit, cast: Cast) -
     assert "1 problem" in told and "vars.mood" in told and "Line" in told
     broken = olga.send(EDIT, act="check", text="behavior: [", **{"from": "1"})
     assert broken.status_code == 200 and "Line 1" in words(broken)
-    assert highest_number(cast.greet) == 1 and rows.count() == before
+    assert read_published(cast.greet).newest == 1 and rows.count() == before
 
 
 @pytest.mark.parametrize(("act", "current"), [("publish", 1), ("move", 2)])
@@ -59,7 +59,7 @@ def test_olga_publishes_with_or_without_moving_anybody(at_desk: Sit, cast: Cast,
     answer = olga.send(EDIT, act=act, text=warmer(olga.see(EDIT)), message="Warmer", **{"from": "1"})
     assert answer["HX-Redirect"] == "/vendor/f/greet/versions"
     assert "Warmer" in words(olga.see("/vendor/f/greet/versions"))
-    assert (highest_number(cast.greet), current_number(cast.greet, OPERATOR)) == (2, current)
+    assert (read_published(cast.greet).newest, current_number(cast.greet, OPERATOR)) == (2, current)
 
 
 def test_what_does_not_compile_is_not_published_and_stays_in_the_editor(at_desk: Sit, cast: Cast) -> None:
@@ -68,7 +68,7 @@ def test_what_does_not_compile_is_not_published_and_stays_in_the_editor(at_desk:
     answer = olga.send(EDIT, act="publish", text=text, message="Moody", **{"from": "1"})
     assert answer.status_code == 422 and "It was not published" in words(answer)
     assert "vars.mood" in text_of(answer.content.decode()) and 'value="Moody"' in answer.content.decode()
-    assert highest_number(cast.greet) == 1
+    assert read_published(cast.greet).newest == 1
 
 
 def test_an_older_version_can_be_begun_with(at_desk: Sit, cast: Cast) -> None:
@@ -90,7 +90,7 @@ def test_what_is_written_is_tried_on_the_vendors_samples_beside_what_it_began_fr
     address = asked.content.decode().split('hx-get="')[1].split('"')[0]
     told = words(olga.part(address))
     assert "1 reads differently" in told and "Dearest" in told and "As it is written here" in told
-    assert highest_number(cast.greet) == 1
+    assert read_published(cast.greet).newest == 1
 
 
 def test_a_feature_that_was_not_there_is_made_and_runs_at_once(at_desk: Sit, cast: Cast) -> None:
@@ -177,14 +177,14 @@ def test_the_form_is_checked_in_the_same_words_beside_the_field(at_desk: Sit, ca
     assert refused.status_code == 422 and "It was not published" in words(refused)
     box = refused.content.decode().split('name="in/instructions/1/text"')[1].split("<details")[0]
     assert 'aria-invalid="true"' in box and said in box.split("b-problems")[1]
-    assert highest_number(cast.greet) == 1
+    assert read_published(cast.greet).newest == 1
 
 
 def test_olga_publishes_what_she_wrote_in_the_form(at_desk: Sit, cast: Cast) -> None:
     olga = at_desk(cast.operator)
     sent = typed(olga.see(FORM), in__vars__0__value="warm", message="Warmer")
     assert olga.send(EDIT, act="move", **sent)["HX-Redirect"] == "/vendor/f/greet/versions"
-    assert (highest_number(cast.greet), current_number(cast.greet, OPERATOR)) == (2, 2)
+    assert (read_published(cast.greet).newest, current_number(cast.greet, OPERATOR)) == (2, 2)
     assert document_of(cast.greet, find_version(cast.greet, 2, cast.operator))["behavior"]["vars"]["tone"] == "warm"
 
 
@@ -210,7 +210,7 @@ def test_what_cannot_be_the_other_stays_as_it_is_typed(at_desk: Sit, cast: Cast)
         "English"
     ]
     publishing = olga.send(EDIT, act="publish", **typed(olga.see(FORM), in__vars__1__name="tone"))
-    assert publishing.status_code == 422 and highest_number(cast.greet) == 1
+    assert publishing.status_code == 422 and read_published(cast.greet).newest == 1
 
 
 def test_a_schema_that_is_no_yaml_goes_along_as_it_is_typed(at_desk: Sit, cast: Cast) -> None:
@@ -243,6 +243,6 @@ def test_where_two_operators_are_needed_the_editor_asks_the_other(at_desk: Sit, 
     settings.SECOND_APPROVAL = True
     olga = at_desk(cast.operator)
     answer = olga.send(EDIT, act="move", **typed(olga.see(FORM), in__vars__0__value="warm", message="Warmer"))
-    assert answer["HX-Redirect"] == "/vendor/approvals" and highest_number(cast.greet) == 1
+    assert answer["HX-Redirect"] == "/vendor/approvals" and read_published(cast.greet).newest == 1
     page = words(olga.see("/vendor/approvals"))
     assert "This takes two operators." in page and "Publish a version to everybody greet · Warmer" in page

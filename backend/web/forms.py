@@ -64,9 +64,15 @@ def blank_form(schema: Any, value: Mapping[str, Any] | None = None, prefix: str 
 def read_form(schema: Any, data: Data, prefix: str = PREFIX) -> InputForm:
     """Read what was sent. Blank optional parts are left out, blank required ones are problems."""
     root = as_schema(schema)
+    value, problems = read_data(root, data, prefix)
+    return _form(root, data, value, problems, prefix)
+
+
+def read_data(schema: Schema, data: Data, prefix: str = PREFIX) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """The input that form data comes to, and what is wrong with it, with nothing drawn."""
     problems: list[Problem] = []
-    value = _read_object(root, prefix, "", data, as_schema(root.get("$defs")), problems)
-    return _form(root, data, value, tuple(problems), prefix)
+    value = _read_object(schema, prefix, "", data, as_schema(schema.get("$defs")), problems)
+    return value, tuple(problems)
 
 
 def _form(schema: Schema, data: Data, value: dict[str, Any], problems: tuple[Problem, ...], prefix: str) -> InputForm:
@@ -76,7 +82,7 @@ def _form(schema: Schema, data: Data, value: dict[str, Any], problems: tuple[Pro
     beside: dict[str, list[str]] = {}
     for problem in problems:
         beside.setdefault(nearest(problem.pointer, known), []).append(problem.message)
-    marked = tuple(mark(control, beside) for control in drawn)
+    marked = tuple(mark(control, beside) for control in drawn) if beside else drawn
     return InputForm(schema, data, value, marked, problems, tuple(dict.fromkeys(beside.get("", []))), prefix)
 
 

@@ -9,7 +9,8 @@ from features.engine import GROUPS, flatten
 from tenants.errors import Problem
 
 from .controls import PREFIX, Data, every, nearest
-from .forms import InputForm, blank_form, read_form
+from .forms import InputForm, blank_form, fill, read_data, read_form
+from .schema_words import Schema
 from .version_parts import BEHAVIOR, CONTRACTS, NAMED, Value, differing, document_from, value_of
 from .version_schema import OPEN, forms_of_contracts, schema_of
 
@@ -54,8 +55,8 @@ def draw_version(document: Mapping[str, Any], aliases: Sequence[str], *, new: bo
     that gives a field twice.
     """
     base = by_group(document)
-    written = _written(base, aliases, new)
-    drawn = blank_form(schema_of(base, written, aliases, new=new), value_of(base, written))
+    schema, value = _as_parts(base, aliases, new)
+    drawn = blank_form(schema, value)
     if sum(1 for _control in every(drawn.controls)) > MOST_CONTROLS:
         return None
     return VersionForm(drawn, base)
@@ -64,7 +65,7 @@ def draw_version(document: Mapping[str, Any], aliases: Sequence[str], *, new: bo
 def read_version(document: Mapping[str, Any], data: Data, aliases: Sequence[str], *, new: bool) -> VersionForm:
     """Read what was sent of a form that was drawn from a document. Raises Invalid as `draw_version`."""
     base = by_group(document)
-    schema = schema_of(base, _written(base, aliases, new), aliases, new=new)
+    schema, _value = _as_parts(base, aliases, new)
     sent = read_form(schema, data)
     found, twice = document_from(sent.value, base)
     typed = [
@@ -87,22 +88,29 @@ def by_group(document: Mapping[str, Any]) -> Value:
     return {**document, "behavior": behavior}
 
 
-def _written(base: Value, aliases: Sequence[str], new: bool) -> frozenset[str]:
-    """The parts that rows and boxes cannot hold as they are."""
+def _as_parts(base: Value, aliases: Sequence[str], new: bool) -> tuple[Schema, Value]:
+    """The schema and the value of a document's form, in which every part comes back as it is."""
+    written = _written(base)
+    for _turn in range(3):  # what is drawn as YAML takes its rules and titles to the lists of them, once
+        schema, value = schema_of(base, written, aliases, new=new), value_of(base, written)
+        data: dict[str, list[str]] = {}
+        fill(schema, value, data)
+        back, _twice = document_from(read_data(schema, data)[0], base)
+        more = differing(back, base) - written
+        if not more:
+            return schema, value
+        written |= more
+    return schema_of(base, written, aliases, new=new), value_of(base, written)
+
+
+def _written(base: Value) -> frozenset[str]:
+    """The parts that rows and boxes have no place for, whatever they hold."""
     behavior = base["behavior"]
     given = {part: behavior[part] for part in BEHAVIOR if behavior.get(part) is not None}
     written = {part for part, value in given.items() if part != "prompt" and not isinstance(value, Mapping)}
     written |= {"other"} if set(behavior) - set(BEHAVIOR) else set()
     written |= set() if isinstance(base.get("samples") or [], list) else {"samples"}
     written |= set() if forms_of_contracts(base) else {"examples", "samples"}
-    for _turn in range(3):  # what is drawn as YAML takes its rules and titles to the lists of them, once
-        schema = schema_of(base, frozenset(written), aliases, new=new)
-        drawn = blank_form(schema, value_of(base, frozenset(written)))
-        back, _twice = document_from(read_form(schema, drawn.data).value, base)
-        more = differing(back, base) - written
-        if not more:
-            break
-        written |= more
     return frozenset(written)
 
 

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -49,10 +51,7 @@ def read_text(text: str) -> dict[str, Any]:
     """
     if len(text) > LONGEST:
         raise Invalid(f"A document has at most {LONGEST} characters.")
-    try:
-        document = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, with less
-    except (yaml.YAMLError, ValueError, RecursionError) as wrong:
-        raise _not_yaml(wrong) from wrong
+    document = deepcopy(_loaded(text))
     if not isinstance(document, dict):
         raise Invalid("A feature is one mapping: `behavior:` and what belongs to it.")
     unknown = [Problem(f"/{name}", "unknown", "is not known here") for name in document if name not in KNOWN]
@@ -65,6 +64,14 @@ def read_text(text: str) -> dict[str, Any]:
     if unknown or missing or wrong_shape:
         raise Invalid("This is no feature.", errors=[*unknown, *missing, *wrong_shape])
     return document
+
+
+@lru_cache(maxsize=32)  # an editor draws, compares and checks one text, and the one that it began with each time
+def _loaded(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, with less
+    except (yaml.YAMLError, ValueError, RecursionError) as wrong:
+        raise _not_yaml(wrong) from wrong
 
 
 def write_text(document: Mapping[str, Any]) -> str:
@@ -81,13 +88,15 @@ def write_value(value: Any) -> str:
 def read_value(text: str) -> Any:
     """Read a part of a document by itself; what is no YAML is the text itself."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader, with less
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return deepcopy(_loaded(text))
+    except Invalid:
         return text
 
 
 def comments_in(text: str) -> int:
     """How many lines of a document have a comment, which no reader of YAML keeps. Raises Invalid."""
+    if not _COMMENT.search(text):
+        return 0
     try:
         tokens = [token for token in yaml.scan(text, Loader=_Loader) if isinstance(token, yaml.ScalarToken)]
     except yaml.YAMLError as wrong:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from django import template
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -39,6 +40,17 @@ def icon(name: str, extra: str = "") -> SafeString:
     return format_html(
         '<svg class="b-icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>', extra, static(SPRITE), known
     )
+
+
+@register.simple_tag
+def row_tools() -> SafeString:
+    """The buttons beside a row of a list in a form: up, down, away."""
+    return _row_tools(get_language())
+
+
+@lru_cache(maxsize=64)  # a form draws a hundred of them
+def _row_tools(_language: str | None) -> SafeString:
+    return render_to_string("web/parts/row_tools.html")
 
 
 @register.simple_tag

@@ -322,8 +322,8 @@ TARGET = named("ModelTarget", shape(**_TARGET))
 NAMED_BY = named("NamedBy", shape(
     versions=array(shape(feature=TEXT, versions=array(NUMBER), current=TRUTH)),
     overrides={
-        **shape(by_tenants=NUMBER, by_users=NUMBER, read=NUMBER, tenants=NUMBER),
-        "description": "overrides that name the alias, in the first `read` of `tenants` organisations that have any",
+        **shape(by_tenants=NUMBER, by_users=NUMBER, tenants=NUMBER),
+        "description": "overrides that name the alias, and in how many organisations",
     },
     pins=array(shape(revision=NUMBER, pins=NUMBER, tenants=NUMBER)),
     pinned_tenants=array(shape(tenant=TEXT, pins=NUMBER, own=TRUTH)),

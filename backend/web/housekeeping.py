@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from features.actions.targets import Remapped, targets_by_alias
+from features.actions.targets import OfAlias, Remapped
 from features.models import ModelTarget
 from features.runs.usage import used_by_all
 from tenants.actor import Actor
@@ -21,9 +21,8 @@ from .publishing import by_name
 from .spending import amount, share_of
 
 
-def alias_lines(actor: Actor) -> list[AliasLine]:
+def alias_lines(found: Sequence[OfAlias], actor: Actor) -> list[AliasLine]:
     """Every alias with its targets, the newest first."""
-    found = targets_by_alias(actor)
     with actor.present():
         names = names_of({target.author for _a, _c, targets in found for target in targets}, actor)
     return [
@@ -32,9 +31,9 @@ def alias_lines(actor: Actor) -> list[AliasLine]:
     ]
 
 
-def other_targets(alias: str, revision: int, actor: Actor) -> list[tuple[int, str]]:
+def other_targets(found: Sequence[OfAlias], alias: str, revision: int) -> list[tuple[int, str]]:
     """What an alias that means a target could mean instead, the newest first; nothing where it means another."""
-    for name, current, targets in targets_by_alias(actor):
+    for name, current, targets in found:
         if name == alias and current == revision:
             rest = (target for target in targets if target.revision != revision and target.ends_at is None)
             return [(one.revision, f"{one.revision}: {one.model}") for one in rest]

@@ -23,6 +23,7 @@ from features.engine import (
     to_rows,
 )
 from features.models import Feature, Override, Pin, Stamp
+from features.named import aliases_in
 from features.reading import Reading, read, read_to_write
 from features.resolve import own_revision, revision_row, serve_as_read
 from features.served import Served
@@ -249,7 +250,7 @@ def _store(feature: Feature, who: Who, revision: Revision, message: str, by: Act
     row = Override(
         tenant_id=by.tenant_id, feature=feature, subject_id=who.id, number=revision.number,
         operations=to_rows(revision.operations), rules=document_of((), revision.rules).get("rules", {}),
-        message=message, author=by.label,
+        aliases=aliases_in(revision.operations), message=message, author=by.label,
     )  # fmt: skip
     supersede(Override.objects.filter(feature=feature, subject_id=who.id), row)
     if who.is_tenant:

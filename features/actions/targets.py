@@ -1,18 +1,21 @@
 """Model targets and the aliases that behavior names them by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import DateTimeField, Exists, Func, OuterRef
+
 from features.engine import check_field
 from features.models import MODELS, ModelAlias, ModelTarget
 from features.named import Named, named_by
-from features.resolve import clock
 from features.validity import bump_vendor, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.isolation import OPERATOR
+
+OfAlias = tuple[str, int | None, list[ModelTarget]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,10 @@ def point_alias(alias: str, revision: int, *, by: Actor, dry_run: bool = False) 
     target = _find(alias, revision)
     with by.doing("model.manage", target, dry_run=dry_run) as event:
         bump_vendor(MODELS)
-        target = _find(alias, revision)
+        now = _read(alias)
+        target, before = now.find(revision), now.current
         if target.ends_at is not None:
             raise Conflict(f"Target {revision} of {alias} ends on {_day(target.ends_at)}: take that back first.")
-        before = current_revision(alias)
         _point(alias, target, by)
         event.detail = {"alias": alias, "from": before, "revision": revision}
     return Remapped(target, before, current=True, named=named_by(alias))
@@ -91,23 +94,22 @@ def end_target(
     target = _find(alias, revision)
     with by.doing("model.manage", target, dry_run=dry_run) as event:
         bump_vendor(MODELS)
-        target, now = _find(alias, revision), clock(OPERATOR)
-        if at is not None and at <= now:
+        now = _read(alias)
+        target, before = now.find(revision), now.current
+        if at is not None and at <= now.at:
             raise Invalid("A target cannot end in the past.", errors=[Problem("/ends", "min", "must be in the future")])
-        if target.ends_at is not None and target.ends_at <= now:
+        if target.ends_at is not None and target.ends_at <= now.at:
             raise Conflict(f"Target {revision} of {alias} ended on {_day(target.ends_at)}.")
-        before = current_revision(alias)
         if before == revision and replacement is None:
             raise Conflict(f"{alias} means target {revision}: name the replacement that it is to mean instead.")
         if before != revision and replacement is not None:
             raise Conflict(f"{alias} means target {before} already: there is nothing to replace.")
         if replacement is not None:
-            _point(alias, _stand_in(alias, revision, replacement), by)
-        target.ends_at = at or now
+            _point(alias, _stand_in(now, revision, replacement), by)
+        target.ends_at = at or now.at
         target.save(using=OPERATOR, update_fields=["ends_at"])
         event.detail = {"alias": alias, "revision": revision, "ends": target.ends_at.isoformat()}
-        current = current_revision(alias) == revision
-    return Remapped(target, before, current=current, named=named_by(alias, revision))
+    return Remapped(target, before, current=before == revision and replacement is None, named=named_by(alias, revision))
 
 
 def keep_target(alias: str, revision: int, *, by: Actor, dry_run: bool = False) -> Remapped:
@@ -115,13 +117,13 @@ def keep_target(alias: str, revision: int, *, by: Actor, dry_run: bool = False) 
     target = _find(alias, revision)
     with by.doing("model.manage", target, dry_run=dry_run) as event:
         bump_vendor(MODELS)
-        target = _find(alias, revision)
+        now = _read(alias)
+        target, before = now.find(revision), now.current
         if target.ends_at is None:
             raise Conflict(f"Target {revision} of {alias} has no end.")
         target.ends_at = None
         target.save(using=OPERATOR, update_fields=["ends_at"])
         event.detail = {"alias": alias, "revision": revision, "ends": None}
-        before = current_revision(alias)
     return Remapped(target, before, current=before == revision, named=named_by(alias, revision))
 
 
@@ -129,37 +131,28 @@ def target_of(alias: str, revision: int, by: Actor) -> Remapped:
     """A target and whom its end would touch, for operators. Raises Forbidden and NotFound."""
     by.need("model.manage")
     with by.present():
-        target, current = _find(alias, revision), current_revision(alias)
-    return Remapped(target, current, current=current == revision, named=named_by(alias, revision))
+        now = _read(alias)
+        target = now.find(revision)
+    return Remapped(target, now.current, current=now.current == revision, named=named_by(alias, revision))
 
 
 def meant_by(alias: str, by: Actor) -> Remapped:
     """The target that an alias means, for operators. Raises Forbidden and NotFound."""
     by.need("model.manage")
     with by.present():
-        revision = current_revision(alias)
-        if revision is None:
-            raise NotFound(f"There is no alias {alias}.")
-        return target_of(alias, revision, by)
+        now = _read(alias)
+        target = next(row for row in now.rows if row.revision == now.current)
+    return Remapped(target, now.current, current=True, named=named_by(alias, now.current))
 
 
-def targets_by_alias(by: Actor) -> list[tuple[str, int | None, list[ModelTarget]]]:
+def targets_by_alias(by: Actor) -> list[OfAlias]:
     """Each alias, the revision that it means, and its targets, the newest first; for operators. Raises Forbidden."""
     by.need("model.manage")
     with by.present():
-        current = dict(
-            ModelAlias.objects.using(OPERATOR).filter(valid_to=None).values_list("alias", "target__revision")
-        )
         targets: dict[str, list[ModelTarget]] = {}
-        for target in ModelTarget.objects.using(OPERATOR).order_by("alias", "-revision"):
+        for target in _marked():
             targets.setdefault(target.alias, []).append(target)
-    return [(alias, current.get(alias), found) for alias, found in targets.items()]
-
-
-def current_revision(alias: str) -> int | None:
-    """Which of its targets an alias means; None for no alias."""
-    rows = ModelAlias.objects.using(OPERATOR).filter(alias=alias, valid_to=None)
-    return rows.values_list("target__revision", flat=True).first()
+    return [(alias, _meant(found), found) for alias, found in targets.items()]
 
 
 def _new(
@@ -178,28 +171,67 @@ def _add(target: ModelTarget, by: Actor, *, dry_run: bool) -> int | None:
     """Write a target as its alias's next, and point the alias to it. Returns what the alias meant before."""
     with by.doing("model.manage", target, dry_run=dry_run) as event:
         bump_vendor(MODELS)
-        newest = ModelTarget.objects.using(OPERATOR).filter(alias=target.alias).order_by("-revision").first()
-        target.revision, target.author = (newest.revision if newest else 0) + 1, by.label
+        rows = list(_marked().filter(alias=target.alias))
+        before = _meant(rows)
+        target.revision, target.author = (rows[0].revision if rows else 0) + 1, by.label
         target.save(using=OPERATOR)
-        before = current_revision(target.alias)
         _point(target.alias, target, by)
         event.detail = {"alias": target.alias, "revision": target.revision, "model": target.model}
     return before
 
 
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """An alias's targets, the newest first, which of them it means, and when that was."""
+
+    alias: str
+    rows: Sequence[ModelTarget]
+    current: int | None
+    at: datetime
+
+    def find(self, revision: int) -> ModelTarget:
+        target = next((row for row in self.rows if row.revision == revision), None)
+        if target is None:
+            raise _no_target(self.alias, revision)
+        return target
+
+
+def _read(alias: str) -> _Targets:
+    """Read an alias's targets in one statement, and the clock with them. Raises NotFound where it has none."""
+    now = Func(function="clock_timestamp", output_field=DateTimeField())
+    rows = list(_marked().filter(alias=alias).annotate(now=now))
+    if not rows:
+        raise NotFound(f"There is no alias {alias}.")
+    return _Targets(alias, rows, _meant(rows), rows[0].now)
+
+
+def _marked() -> Any:
+    """The targets by alias, the newest first, each marked as `current` if its alias means it."""
+    meant = ModelAlias.objects.filter(target=OuterRef("pk"), valid_to=None)
+    return ModelTarget.objects.using(OPERATOR).annotate(current=Exists(meant)).order_by("alias", "-revision")
+
+
+def _meant(rows: Iterable[Any]) -> int | None:
+    return next((row.revision for row in rows if row.current), None)
+
+
 def _find(alias: str, revision: int) -> ModelTarget:
     target = ModelTarget.objects.using(OPERATOR).filter(alias=alias, revision=revision).first()
     if target is None:
-        raise NotFound(f"{alias} has no target {revision}.")
+        raise _no_target(alias, revision)
     return target
 
 
-def _stand_in(alias: str, revision: int, replacement: int) -> ModelTarget:
+def _no_target(alias: str, revision: int) -> NotFound:
+    return NotFound(f"{alias} has no target {revision}.")
+
+
+def _stand_in(now: _Targets, revision: int, replacement: int) -> ModelTarget:
     if replacement == revision:
         raise Conflict(f"Target {revision} cannot stand in for itself: name another.")
-    target = _find(alias, replacement)
+    target = now.find(replacement)
     if target.ends_at is not None:
-        raise Conflict(f"Target {replacement} of {alias} ends on {_day(target.ends_at)}: name another.")
+        raise Conflict(f"Target {replacement} of {now.alias} ends on {_day(target.ends_at)}: name another.")
     return target
 
 

@@ -1,6 +1,7 @@
 """What tenants and their people keep: overrides, pins, policies, what they may use, and the stamps of all that."""
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from tenants.models import Subject, TenantForeignKey, TenantModel
@@ -17,6 +18,7 @@ class Override(TenantModel, Validity):
     number = models.PositiveIntegerField()
     operations = OrderedJSONField()
     rules = OrderedJSONField(default=dict)
+    aliases = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))  # those that it names
     message = models.CharField(max_length=500, blank=True)
     author = models.CharField(max_length=100)
 
@@ -25,6 +27,9 @@ class Override(TenantModel, Validity):
             models.UniqueConstraint(fields=["tenant", "feature", "subject", "number"], name="override_number"),
             never_two_at_once("override_once", "tenant", "feature", "subject"),
             ends_after_it_begins("override_ends_later"),
+        ]
+        indexes = [
+            models.Index(fields=["tenant"], condition=Q(valid_to=None) & ~Q(aliases=[]), name="override_names_models")
         ]
 
     @property

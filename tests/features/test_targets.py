@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from features.actions.overrides import ANY, save_operation
+from features.actions.overrides import ANY, delete_override, save_operation
 from features.actions.pins import pin, restore
 from features.actions.targets import add_target, end_target, keep_target, point_alias, rehearse_target, target_of
+from features.actions.versions import publish
 from features.models import ModelTarget
 from features.resolve import clock, forget, serve, serve_warm
 from tenants.actor import Actor
 from tenants.errors import Conflict, Forbidden, Invalid, NotFound
 from tenants.isolation import OPERATOR
-from tests.cast import Cast
+from tests.cast import GREET, Cast
 
 NEW: dict[str, Any] = {"provider": "demo", "model": "newer", "input_price": 1, "output_price": 2}
 LATER = datetime(2099, 1, 1, tzinfo=UTC)
@@ -47,11 +48,30 @@ def test_a_rehearsal_tells_whom_a_new_target_reaches_and_adds_none(cast: Cast) -
     named = told.named.as_json()
     assert (told.before, told.target.revision) == (1, 2)
     assert named["versions"] == [{"feature": "greet", "versions": [1], "current": True}]
-    assert named["overrides"] == {"by_tenants": 1, "by_users": 0, "read": 2, "tenants": 2}
+    assert named["overrides"] == {"by_tenants": 1, "by_users": 0, "tenants": 1}
     assert named["pins"] == [{"revision": 1, "pins": 2, "tenants": 2}]
     assert sorted(row["tenant"] for row in named["pinned_tenants"]) == ["acme", "globex"]
     assert [row.revision for row in ModelTarget.objects.using(OPERATOR).all()] == [1]
     assert revision(cast, cast.bob) == 1
+
+
+def test_an_alias_is_told_how_many_changes_name_it_as_they_are_now(cast: Cast) -> None:
+    def told(alias: str) -> Any:
+        return target_of(alias, 1, cast.operator).named.as_json()["overrides"]
+
+    add_target(alias="larger", **NEW, by=cast.operator)
+    publish(cast.greet, behavior=GREET, rules={"model.*": {"edit": "user"}}, make_current=True, by=cast.operator)
+    nobody = {"by_tenants": 0, "by_users": 0, "tenants": 0}
+    assert told("standard") == told("larger") == nobody
+    save_operation(cast.greet, "tenant", "model.fallbacks", {"set": ["larger"]}, expected=ANY, by=cast.ada)
+    save_operation(cast.greet, "user", "model.name", {"set": "larger"}, expected=ANY, by=cast.alice)
+    save_operation(cast.greet, "user", "model.name", {"set": "larger"}, expected=ANY, by=cast.mallory)
+    save_operation(cast.greet, "user", "vars.tone", {"set": "larger"}, expected=ANY, by=cast.bob)
+    assert told("larger") == {"by_tenants": 1, "by_users": 2, "tenants": 2}
+    save_operation(cast.greet, "user", "model.name", {"set": "standard"}, expected=ANY, by=cast.mallory)
+    delete_override(cast.greet, "tenant", expected=ANY, by=cast.ada)
+    assert told("larger") == {"by_tenants": 0, "by_users": 1, "tenants": 1}
+    assert told("standard") == {"by_tenants": 0, "by_users": 1, "tenants": 1}
 
 
 def test_pointing_an_alias_reaches_everybody_but_snapshots(cast: Cast) -> None:

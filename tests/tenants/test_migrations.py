@@ -1,13 +1,16 @@
 """Migrations that cannot lie: what would silently touch no rows, or accept rows that break it, fails loudly (W8)."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connections, transaction
 
+from features.actions.overrides import ANY, save_operation
 from features.runs.accept import accept
 from tenants.faults import faults_of_database
 from tenants.tables import tenant_rows
@@ -72,6 +75,17 @@ def test_a_backfill_reaches_every_tenants_rows_of_a_table_opened_for_it(editor: 
         with tenant_rows(editor, table):
             editor.execute(f"UPDATE {table} SET {backfill}")
         assert count(editor, table, backfill)[1] == 2, table
+
+
+def test_overrides_that_were_there_before_say_which_aliases_they_name(editor: Any, cast: Cast) -> None:
+    save_operation(cast.greet, "tenant", "model.fallbacks", {"set": ["standard"]}, expected=ANY, by=cast.ada)
+    save_operation(cast.greet, "user", "instructions.role", {"set": "model.name"}, expected=ANY, by=cast.alice)
+    save_operation(cast.greet, "tenant", "model.name", {"set": "standard"}, expected=ANY, by=cast.gus)
+    with tenant_rows(editor, "features_override"):
+        editor.execute("UPDATE features_override SET aliases = '[]'")
+    import_module("features.migrations.0007_override_aliases").fill(apps, editor)
+    assert count(editor, "features_override", """aliases = '["standard"]'""") == (2, 2)
+    assert count(editor, "features_override", "aliases = '[]'") == (1, 1)
 
 
 def test_a_foreign_key_over_rows_that_break_it_is_refused_and_over_good_ones_made(editor: Any) -> None:

@@ -1,5 +1,6 @@
 """The vendor's house: which models aliases mean and what they cost, and how the machinery is."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from backend.web.filled import EndForm, Filled, TargetForm
 from backend.web.housekeeping import alias_lines, other_targets, reach_words
 from backend.web.pages import PageRequest, answer, for_people
 from features.actions.targets import (
+    OfAlias,
     Remapped,
     add_target,
     end_target,
@@ -22,6 +24,7 @@ from features.actions.targets import (
     point_alias,
     rehearse_target,
     target_of,
+    targets_by_alias,
 )
 from features.runs.health import health
 from tenants.errors import AppError, Conflict, Invalid, Malformed, NotFound
@@ -40,14 +43,15 @@ def models(request: PageRequest) -> HttpResponseBase:
     if not asked.get("confirm"):
         return _models(request)
     act, alias, revision = asked["confirm"], asked.get("alias", ""), whole(asked.get("revision"))
-    others = other_targets(alias, revision, request.actor) if act == "end" else []
+    found = targets_by_alias(request.actor)
+    others = other_targets(found, alias, revision) if act == "end" else []
     given = {"ends": None, "replacement": others[0][0] if others else None}
     try:
         done = _carried_out(act, alias, revision, request, given, dry_run=True)
     except (Conflict, Invalid, NotFound) as refused:
-        return _models(request, refused=refused)
+        return _models(request, found, refused=refused)
     confirm = {"act": act, "alias": alias, "revision": revision, "reach": reach_words(done)}
-    return _models(request, confirm={**confirm, "form": EndForm(others=others) if act == "end" else None})
+    return _models(request, found, confirm={**confirm, "form": EndForm(others=others) if act == "end" else None})
 
 
 def _act(request: PageRequest) -> HttpResponseBase:
@@ -68,7 +72,8 @@ def _act(request: PageRequest) -> HttpResponseBase:
 
 def _moved(request: PageRequest, act: str, alias: str, revision: int) -> HttpResponseBase:
     """Point an alias to one of its targets, end one, or serve one again."""
-    form = EndForm(request.POST, others=other_targets(alias, revision, request.actor) if act == "end" else [])
+    found = targets_by_alias(request.actor) if act == "end" else []
+    form = EndForm(request.POST, others=other_targets(found, alias, revision))
     if act == "end" and not form.is_valid():
         return _end_again(request, alias, revision, form, 422)
     try:
@@ -105,11 +110,12 @@ def _carried_out(
 
 
 def _models(
-    request: PageRequest, *, form: Filled | None = None, confirm: Any = None, reach: Any = None,
-    refused: AppError | None = None, status: int = 200,
+    request: PageRequest, found: Sequence[OfAlias] | None = None, *, form: Filled | None = None, confirm: Any = None,
+    reach: Any = None, refused: AppError | None = None, status: int = 200,
 ) -> HttpResponseBase:  # fmt: skip
+    aliases = alias_lines(targets_by_alias(request.actor) if found is None else found, request.actor)
     context = {
-        "here": "models", "aliases": alias_lines(request.actor), "form": form or TargetForm(), "confirm": confirm,
+        "here": "models", "aliases": aliases, "form": form or TargetForm(), "confirm": confirm,
         "reach": reach, "refused": refused, "currency": settings.CURRENCY,
     }  # fmt: skip
     return answer(request, MODELS, context, part="page", status=refused.status if refused else status)

@@ -8,6 +8,7 @@ from typing import Any
 
 from features.actions.policy import set_policy
 from features.actions.rollouts import pause
+from features.actions.targets import add_target, end_target
 from features.find import find_feature
 from features.impact import look as ask
 from features.impact.work import work_through
@@ -96,6 +97,14 @@ class LivedIn:
                 f"{person}feature=greet&confirm=hand", f"{person}feature=greet&confirm=hand&keep=no",
                 f"{person}confirm=leave", f"{person}confirm=leave&to={{colleague}}&replace=yes",
             ],
+            "operator": [
+                "/vendor/f/greet/versions?confirm=withdraw&version=2&replacement=1&reason=Wrong",  # ends a rollout
+                "/vendor/f/greet/versions?confirm=current&version=2",
+                "/vendor/models?confirm=point&alias=larger&revision=2",
+                "/vendor/models?confirm=end&alias=larger&revision=3",
+                "/vendor/models?confirm=keep&alias=larger&revision=1",
+                "/vendor/rollouts/{rollout}?confirm=resume", "/vendor/rollouts/{rollout}?confirm=rollback",
+            ],
         }  # fmt: skip
         return {who: [path.format(**self.ids) for path in paths] for who, paths in found.items()}
 
@@ -129,6 +138,9 @@ def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
         pass
     rollout = begin(cast)
     pause(rollout, why="Lunch", by=cast.operator)
+    for model in ("older", "old", "new"):
+        add_target(alias="larger", provider="demo", model=model, input_price=1, output_price=2, by=cast.operator)
+    end_target("larger", 1, at=None, by=cast.operator)
     measure(rollout, "pins_away", [0.0005 * n for n in range(1, 40)], sample=531)
     ids: dict[str, Any] = {
         "run": runs[0], "second": runs[1], "failed": failed, "subject": cast.alice.acting_for().key, "budget": budget.id,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from features.actions.targets import current_revision
+from features.actions.targets import meant_by
 from features.models import ModelTarget
 from features.runs.accept import accept
 from features.runs.dispatch import say_gone, say_present
@@ -28,15 +28,15 @@ def test_olga_lets_an_alias_mean_another_model_after_seeing_whom_it_reaches(
 ) -> None:
     olga = at_desk(cast.operator)
     looked = olga.send("/vendor/models", act="look", **NEW)
-    assert "answered with now: greet" in words(looked) and current_revision("standard") == 1
+    assert "answered with now: greet" in words(looked) and meant_by("standard", cast.operator).before == 1
     olga.send("/vendor/models", act="add", **NEW, max_output_tokens="900")
     can = ModelTarget.objects.using(OPERATOR).get(alias="standard", revision=2).capabilities
     assert can == {"max_tokens_parameter": "max_completion_tokens", "max_output_tokens": 900}
-    assert current_revision("standard") == 2 and "larger" in words(olga.see("/vendor/models"))
+    assert meant_by("standard", cast.operator).before == 2 and "larger" in words(olga.see("/vendor/models"))
     asked = words(olga.see("/vendor/models?confirm=point&alias=standard&revision=1"))
-    assert "Let standard mean target 1?" in asked and current_revision("standard") == 2
+    assert "Let standard mean target 1?" in asked and meant_by("standard", cast.operator).before == 2
     olga.send("/vendor/models", act="point", alias="standard", revision="1")
-    assert current_revision("standard") == 1
+    assert meant_by("standard", cast.operator).before == 1
     olga.send("/vendor/models", act="end", alias="standard", revision="2")
     assert "ends" in words(olga.see("/vendor/models"))
     olga.send("/vendor/models", act="keep", alias="standard", revision="2")
@@ -81,11 +81,15 @@ def test_a_target_ends_at_a_moment_and_the_meant_one_with_what_takes_its_place(a
     late = olga.send(
         "/vendor/models", act="end", alias="standard", revision="2", ends="2020-01-01T00:00", replacement="1"
     )
-    assert late.status_code == 422 and "Must be in the future" in words(late) and current_revision("standard") == 2
+    assert (
+        late.status_code == 422
+        and "Must be in the future" in words(late)
+        and meant_by("standard", cast.operator).before == 2
+    )
     assert 'value="2020-01-01T00:00"' in late.content.decode()
     olga.send("/vendor/models", act="end", alias="standard", revision="2", ends="2099-01-01T00:00", replacement="1")
     ended = ModelTarget.objects.using(OPERATOR).get(alias="standard", revision=2)
-    assert current_revision("standard") == 1 and ended.ends_at == datetime(2099, 1, 1, tzinfo=UTC)
+    assert meant_by("standard", cast.operator).before == 1 and ended.ends_at == datetime(2099, 1, 1, tzinfo=UTC)
     assert "ends 1 Jan 2099" in words(olga.see("/vendor/models"))
 
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from features.actions.effects import Effect
-from features.actions.people import Left, leave_to
+from features.actions.people import Left, leave_to, what_to_leave
 from features.actions.promote import HandedOut, hand_out
 from features.explain import titles_of
 from features.models import Feature
@@ -99,10 +100,13 @@ def do_leave(person: Person, to: Who, asked: QueryDict, by: Actor, *, dry_run: b
 def leaving(person: Person, to: Person, asked: QueryDict, by: Actor) -> Passing:
     """What copying what somebody has to a colleague would do."""
     replace, chosen = asked.get("replace") == "yes", chosen_features(asked, person)
-    left: tuple[Left, ...] = ()
+    left, later = tuple[Left, ...](), list[Feature]()
     problem, taken = "", False
     try:
-        left = do_leave(person, to.who, asked, by, dry_run=True)
+        if len(chosen) > 1:  # what that does is shown of each by itself, as it is found out
+            later = what_to_leave(person.who, to.who, features=chosen, replace=replace, by=by)
+        else:
+            left = do_leave(person, to.who, asked, by, dry_run=True)
     except Conflict as refused:
         problem, taken = refused.detail.replace(to.who.key, to.name), True
     except (Invalid, NotFound) as refused:
@@ -122,12 +126,22 @@ def leaving(person: Person, to: Person, asked: QueryDict, by: Actor) -> Passing:
         ],
         replace=replace, taken=taken or replace, problem=problem,
         reached=[_reached(one, to, by) for one in left if one.effect is not None],
+        later=[(_title(to, one), _alone(to, one, replace)) for one in later],
     )  # fmt: skip
+
+
+def _alone(to: Person, feature: Feature, replace: bool) -> str:
+    """The query of the address that says of one feature what leaving it would do."""
+    asked = {"confirm": "leave", "to": to.who.key, "chosen": "yes", "field": feature.key}
+    return urlencode({**asked, "replace": "yes"} if replace else asked)
+
+
+def _title(to: Person, feature: Feature) -> str:
+    return _("%(other)s, %(feature)s") % {"other": to.name, "feature": feature.title}
 
 
 def _reached(left: Left, to: Person, by: Actor) -> Reached:
     assert left.effect is not None
     with by.present():
         titles = titles_of(left.feature, left.effect.after.base)
-    words = {"other": to.name, "feature": left.feature.title}
-    return Reached(_("%(other)s, %(feature)s") % words, differences_of(left.effect.changes, left.effect.hidden, titles))
+    return Reached(_title(to, left.feature), differences_of(left.effect.changes, left.effect.hidden, titles))

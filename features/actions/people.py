@@ -63,24 +63,48 @@ def leave_to(
     rules forbid is suspended. Refused whole, naming the features (Conflict), where the other has changes or a pin of
     their own, unless they are to be replaced. Raises NotFound where there is nothing to leave.
     """
-    if who.id == to.id:
-        raise Invalid("This is the same person.", errors=[Problem("/to", "subject", "must be somebody else")])
     with by.doing("override.others", by.in_tenant(), dry_run=dry_run) as event:
-        _refuse_gone(to)
-        found = _left_by(who, features, by)
-        if not found:
-            raise NotFound("There is nothing here to leave to anybody.")
+        found = _to_leave(who, to, features, by)
         bump_each(by.tenant_id, [(feature.id, to) for feature in found])
-        theirs = [read(feature, by.tenant_id, to) for feature in found]
-        taken = [now.feature.key for now in theirs if _has_own(now)]
-        if taken and not replace:
-            told = f"{to.key} has changes or a pin of their own there: {', '.join(taken)}."
-            raise Conflict(f"{told} Replace them, or leave these features out.", features=taken)
+        taken = _taken(to, found, replace, by)
         leave = _rehearsed if dry_run else _leave
-        left = tuple(leave(now, who, by) for now in theirs)
+        left = tuple(leave(read(feature, by.tenant_id, to), who, by) for feature in found)
         names = [feature.key for feature in found]
         event.detail = {"what": "leave to", "from": str(who.id), "to": str(to.id), "features": names, "replaced": taken}
     return left
+
+
+def what_to_leave(
+    who: Who, to: Who, *, features: Sequence[Feature] | None = None, replace: bool = False, by: Actor
+) -> list[Feature]:
+    """The features of which `leave_to` would copy something, in a few statements however many, and nothing is written.
+
+    Raises as it does, but for what it finds out while it writes: that a feature is retired.
+    """
+    by.need("override.others")
+    with by.present():
+        found = _to_leave(who, to, features, by)
+        _taken(to, found, replace, by)
+    return found
+
+
+def _to_leave(who: Who, to: Who, features: Sequence[Feature] | None, by: Actor) -> list[Feature]:
+    if who.id == to.id:
+        raise Invalid("This is the same person.", errors=[Problem("/to", "subject", "must be somebody else")])
+    _refuse_gone(to)
+    found = _left_by(who, features, by)
+    if not found:
+        raise NotFound("There is nothing here to leave to anybody.")
+    return found
+
+
+def _taken(to: Who, found: Sequence[Feature], replace: bool, by: Actor) -> list[str]:
+    """Of which features the other has something of their own. Raises Conflict where that may not be replaced."""
+    taken = [feature.key for feature in _left_by(to, found, by)]
+    if taken and not replace:
+        told = f"{to.key} has changes or a pin of their own there: {', '.join(taken)}."
+        raise Conflict(f"{told} Replace them, or leave these features out.", features=taken)
+    return taken
 
 
 def _refuse_gone(to: Who) -> None:
@@ -97,10 +121,6 @@ def _left_by(who: Who, features: Sequence[Feature] | None, by: Actor) -> list[Fe
     still_runs = Q(retires_at=None) | Q(retires_at__gt=Now())
     chosen = still_runs if features is None else Q(pk__in=[feature.pk for feature in features])
     return list(features_for(by).filter(theirs, chosen).order_by("pk"))
-
-
-def _has_own(now: Reading) -> bool:
-    return (now.newest is not None and bool(now.newest.operations)) or now.pin is not None
 
 
 def _rehearsed(now: Reading, who: Who, by: Actor) -> Left:

@@ -97,7 +97,8 @@ class Passing:
     """Changes that are about to be passed on: `hand` the organisation's to somebody, `leave` somebody's to a colleague.
 
     `asked` are the fields of the address by which this is shown, without the choices on it. `problem` says why it
-    cannot be done so; `taken` that the other has changes of their own there, which may be replaced.
+    cannot be done so; `taken` that the other has changes of their own there, which may be replaced. `later` are the
+    titles and queries of the pages that say of one feature each what it would do, where there are several.
     """
 
     act: Literal["hand", "leave"]
@@ -111,3 +112,4 @@ class Passing:
     taken: bool = False
     problem: str = ""
     reached: Sequence[Reached] = ()
+    later: Sequence[tuple[str, str]] = ()

@@ -1,6 +1,8 @@
 """Changes passed on by an admin: what that does is shown before it is done, and only what was shown is done."""
 
+import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
@@ -8,18 +10,24 @@ import pytest
 from backend.actors import actor_of_key
 from features.actions.overrides import ANY, content_of, newest, save_operation, save_override
 from features.actions.pins import pin
-from features.actions.versions import publish
+from features.actions.versions import create_feature, publish
 from tenants.actor import Actor
 from tenants.models import AuditEvent
 from tenants.subjects import tenant_itself
 from tests.cast import GREET, GREET_RULES, Cast
 
 from .conftest import Person, words
+from .test_every_page import MOST_STATEMENTS, counted
 from .test_people_page import page_of, warm
 from .test_timeline import digest_of
 
 Sit = Callable[[Actor], Person]
 TONE, MINE = "vars.tone", "instructions.house"
+
+
+def looks_of(page: Any) -> list[str]:
+    """The addresses from which a page gets what leaving each feature would do."""
+    return [unescape(address) for address in re.findall(r'hx-get="([^"]*chosen=yes[^"]*)"', page.content.decode())]
 
 
 def ours(cast: Cast, **document: Any) -> None:
@@ -129,6 +137,27 @@ def test_what_copying_to_a_colleague_does_is_shown_first(at_desk: Sit, cast: Cas
     told = words(ada.part(f"{page_of(cast.alice)}?confirm=leave&to={bob}&replace=yes"))
     assert "Copy it to Bob" in told and own(cast, cast.bob) == {TONE: "formal"}
     ada.part(f"{page_of(cast.alice)}?confirm=leave&to={cast.alice.acting_for().key}")
+
+
+def test_what_copying_much_to_a_colleague_does_is_found_out_of_each_feature_by_itself(at_desk: Sit, cast: Cast) -> None:
+    more = [
+        create_feature(key=key, title=key, behavior=GREET, rules=GREET_RULES, by=cast.operator)[0] for key in "abcdef"
+    ]
+    for feature in (cast.greet, *more):
+        save_operation(feature, "user", TONE, {"set": "warm"}, expected=ANY, by=cast.alice)
+    ada, bob = at_desk(cast.ada), cast.bob.acting_for().key
+    address = f"{page_of(cast.alice)}?confirm=leave&to={bob}"
+    ada.see(address)
+    with counted() as statements:
+        page = ada.part(address)
+    assert len(statements) <= MOST_STATEMENTS, statements
+    assert "Copy it to Bob" in words(page) and "warm" not in words(page)
+    for feature, there in zip((cast.greet, *more), looks_of(page), strict=True):
+        assert f"Bob, {feature.title} Tone" in words(ada.part(there))
+    save_operation(more[0], "user", TONE, {"set": "formal"}, expected=ANY, by=cast.bob)
+    assert "Bob has changes or a pin of their own there: a." in words(ada.part(address))
+    asked = ada.part(f"{address}&replace=yes")
+    assert "Copy it to Bob" in words(asked) and "Bob, a Tone" in words(ada.part(looks_of(asked)[1]))
 
 
 def test_a_text_that_is_hidden_today_is_not_shown_by_what_copying_does(at_desk: Sit, cast: Cast) -> None:

@@ -88,6 +88,9 @@ class Story:
         for rollout in stage.operator.get("/features/reply/rollouts")["items"]:
             if rollout["state"] in ("running", "paused"):
                 stage.operator.call("POST", f"/rollouts/{rollout['id']}/rollback", {"why": "the demo begins anew"})
+        for row in stage.operator.get("/features")["items"]:
+            if row["title"] == NEW_FEATURE["title"]:  # each telling makes one: earlier ones leave everybody's menu
+                stage.operator.call("PUT", f"/features/{row['feature']}/availability", {"listed_only": True})
         versions = stage.operator.get("/features/reply/versions")["items"]
         if any(version["current"] and version["message"] == WHY for version in versions):
             earlier = next(version for version in versions if version["message"] != WHY)

@@ -58,7 +58,8 @@ def named(events: Iterable[Event], by: Actor) -> dict[str, str]:
 
 
 def _named_in(event: Event) -> Iterator[tuple[str, UUID]]:
-    """Each kind and id that an event may name: its target, and what its detail holds of ids and labels."""
+    """Each kind and id that an event may name: who did it, its target, and what its detail holds of ids and labels."""
+    yield from _labelled(event.actor)
     yield from _labelled(event.target)
     for name, value in (event.detail or {}).items():
         for one in value if isinstance(value, list) else [value]:

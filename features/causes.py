@@ -10,16 +10,17 @@ from functools import cached_property
 from typing import Literal
 from uuid import UUID
 
+from django.db.models import Model
+
 from features.engine import rebase
 from tenants.people import names_of_those_who
 from tenants.subjects import Who
 
 from .explain import titles_of
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Withdrawal
-from .reading import Known, policy_value, read_known
+from .reading import Known, policy_value, read_known, rows_of
 from .resolve import base_of, clock, serve_each
 from .served import Served
-from .validity import valid_at
 
 Kind = Literal[
     "held", "conflict", "suspended", "withdrawn", "pin_ending", "model_ending", "retiring", "budget_soft",
@@ -55,10 +56,13 @@ class Cause:
 
 @dataclass(frozen=True)
 class Rows:
-    """What is read once for all features: those there are, and what is valid now of what an inbox tells."""
+    """What is read once for all features: what they serve, and what is valid now of what an inbox tells.
+
+    `served`, `pins` and `saved` are by feature and subject.
+    """
 
     now: datetime
-    known: Sequence[Known]  # with the stamps of whose inbox it is
+    served: Mapping[tuple[UUID, UUID], Served]
     currents: Mapping[UUID, CurrentVersion]
     stages: Mapping[UUID, Stage]
     withdrawals: Mapping[tuple[UUID, int], Withdrawal]
@@ -77,33 +81,52 @@ class Rows:
         return stage.valid_from if stage and stage.version == number != current.version else current.valid_from
 
 
-def read_rows(tenant_id: UUID, who: Who, known: Sequence[Known] | None = None) -> Rows:
-    """Read what bears on a subject's inbox and its organisation's; within the tenant's transaction.
+_OF_BOTH = "subject_id IN (%(tenant)s, %(subject)s)"
+_WHERE: Mapping[type[Model], str] = {
+    CurrentVersion: "true",
+    Stage: "true",
+    Withdrawal: "true",
+    Policy: "tenant_id = %(tenant)s",
+    Pin: _OF_BOTH,
+    Override: _OF_BOTH,
+}
+_COLUMNS: Mapping[type[Model], str] = {Override: "feature_id, subject_id, valid_from"}  # of what is long, what is told
+_SELECTS = [
+    (model, f"SELECT {_COLUMNS.get(model, '*')} FROM {model._meta.db_table} WHERE {where}"
+            " AND valid_from <= %(now)s AND (valid_to IS NULL OR valid_to > %(now)s)")
+    for model, where in _WHERE.items()
+]  # fmt: skip
 
-    `known` is what was read already of every feature and the subject's stamps.
+
+def read_rows(tenant_id: UUID, whose: Sequence[Who], known: Sequence[Known] | None = None) -> Rows:
+    """Read what bears on somebody's inbox, and on their organisation's too where both are in `whose`, in that order.
+
+    Within the tenant's transaction. `known` is what was read already of every feature and the first one's stamps.
     """
+    who = whose[0]
     known = read_known(tenant_id, who.id) if known is None else known
     now = known[0].now if known else clock()
-    valid, subjects = valid_at(now), {tenant_id, who.id}
-    saved = Override.objects.filter(valid, subject_id__in=subjects)
+    facts = {"tenant": tenant_id, "subject": who.id, "now": now}
+    currents, stages, withdrawals, policies, pins, saved = rows_of(_SELECTS, facts)
+    pairs = [(one.of_tenant() if other.is_tenant else one, other) for other in whose for one in known]
     return Rows(
         now=now,
-        known=known,
-        currents={row.feature_id: row for row in CurrentVersion.objects.filter(valid)},
-        stages={row.feature_id: row for row in Stage.objects.filter(valid)},
-        withdrawals={(row.feature_id, row.version): row for row in Withdrawal.objects.filter(valid)},
-        policy=Policy.objects.filter(valid, tenant_id=tenant_id).first(),
-        pins={(row.feature_id, row.subject_id): row for row in Pin.objects.filter(valid, subject_id__in=subjects)},
-        saved={(of, whose): at for of, whose, at in saved.values_list("feature_id", "subject_id", "valid_from")},
+        served=serve_each(pairs, tenant_id),
+        currents={row.feature_id: row for row in currents},
+        stages={row.feature_id: row for row in stages},
+        withdrawals={(row.feature_id, row.version): row for row in withdrawals},
+        policy=next(iter(policies), None),
+        pins={(row.feature_id, row.subject_id): row for row in pins},
+        saved={(row.feature_id, row.subject_id): row.valid_from for row in saved},
     )
 
 
 def causes_of(rows: Rows, tenant_id: UUID, who: Who) -> Iterator[Cause]:
     """Yield what there is to tell the inbox's subject, or its organisation, of each feature that it is served."""
-    known = [one.of_tenant() for one in rows.known] if who.is_tenant else rows.known
-    for served in serve_each(known, tenant_id, who).values():
-        for told in (_held, _conflict, _suspended, _withdrawn, _pin_ending, _model_ending, _retiring):
-            yield from told(rows, served, tenant_id)
+    for (_feature, whose), served in rows.served.items():
+        if whose == who.id:
+            for told in (_held, _conflict, _suspended, _withdrawn, _pin_ending, _model_ending, _retiring):
+                yield from told(rows, served, tenant_id)
 
 
 def _held(rows: Rows, served: Served, tenant_id: UUID) -> Iterator[Cause]:

@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from threading import Lock
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from features.engine import Compiled, Json, Revision, dumps
+from features.engine import Compiled, Json, dumps
 from tenants.subjects import Who
 
 from .reading import Stamps
 from .served import Served
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Choices:
@@ -49,19 +53,19 @@ class Choices:
             self._kept.clear()
 
 
-class Revisions:
-    """Revisions by what they are called, the most lately read ones."""
+class Lately(Generic[Key, Value]):
+    """What never changes, by what it is called: as many as there is room for, the most lately read ones."""
 
     def __init__(self, size: int) -> None:
-        self._size, self._kept, self._lock = size, dict[tuple[UUID, UUID, int], Revision](), Lock()
+        self._size, self._kept, self._lock = size, dict[Key, Value](), Lock()
 
-    def get(self, key: tuple[UUID, UUID, int]) -> Revision | None:
+    def get(self, key: Key) -> Value | None:
         return self._kept.get(key)
 
-    def put(self, key: tuple[UUID, UUID, int], revision: Revision) -> None:
+    def put(self, key: Key, value: Value) -> None:
         with self._lock:
             self._kept.pop(key, None)
-            self._kept[key] = revision
+            self._kept[key] = value
             if len(self._kept) > self._size:
                 self._kept.pop(next(iter(self._kept)))
 

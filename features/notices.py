@@ -100,9 +100,10 @@ def mark_read(notice_id: UUID, *, by: Actor) -> None:
 
 def inbox_of(tenant_id: UUID, who: Who, *, admin: bool, known: Sequence[Known] | None = None) -> list[Notice]:
     """The inbox of a subject, within its tenant's transaction; an admin's has the organisation's as well."""
-    rows = read_rows(tenant_id, who, known)
+    everybody = list(dict.fromkeys([who, tenant_itself(tenant_id)] if admin else [who]))
+    rows = read_rows(tenant_id, everybody, known)
     found: dict[tuple[str, UUID | None, str], tuple[Who, Cause]] = {}
-    for whose in dict.fromkeys([who, tenant_itself(tenant_id)] if admin else [who]):
+    for whose in everybody:
         found |= {(c.kind, _of(c), c.key): (whose, c) for c in _causes(rows, tenant_id, whose)}
     read = set(NoticeMark.objects.filter(subject_id=who.id).exclude(read_at=None).values_list("notice", flat=True))
     notices = [_notice(whose, cause, read) for whose, cause in found.values()]

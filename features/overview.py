@@ -14,7 +14,7 @@ from tenants.subjects import tenant_itself
 from .find import no_feature
 from .models import Feature
 from .reading import Known, read_known
-from .resolve import serve_as_known, serve_known, serve_warm
+from .resolve import serve_as_known, serve_each, serve_known, serve_warm
 from .served import Served
 from .validity import unsettled
 
@@ -77,6 +77,20 @@ class Overview:
                 found[feature_id] = "pin"
         return found
 
+    def _read_the_unknown(self, wanted: Known) -> None:
+        """Read at once what this process does not know of what the actor is served, of whatever feature.
+
+        A page shows all of them in its menu, and of the one that is wanted often what the tenant is served too.
+        """
+        tenant_id, who, itself = self.actor.tenant_id, self.actor.acting_for(), tenant_itself(self.actor.tenant_id)
+        known = wanted if who.is_tenant else self._by_id[wanted.feature.id]
+        asked = [*((one, who) for one in self.known), (known.of_tenant(), itself)]
+        unknown = [(one, whose) for one, whose in asked if serve_known(one, tenant_id, whose) is None]
+        with self.actor.present():
+            each = serve_each(unknown, tenant_id)
+        for (of, whose), served in each.items():
+            self._served[of, "tenant" if whose == itself.id else "user"] = served
+
     @cached_property
     def _by_id(self) -> dict[UUID, Known]:
         return {one.feature.id: one for one in self.known}
@@ -91,8 +105,12 @@ class Overview:
         known = self._by_id.get(feature.id)
         if known is not None and layer == "tenant":
             known = known.of_tenant()
-        kept = serve_known(known, tenant_id, who) if known and not unsettled() else None
-        if kept is not None:
-            return kept  # without a transaction either
+        if known and not unsettled():
+            kept = serve_known(known, tenant_id, who)
+            if kept is not None:
+                return kept  # without a transaction either
+            self._read_the_unknown(known)
+            if (feature.id, layer) in self._served:
+                return self._served[feature.id, layer]
         with self.actor.present():
             return serve_as_known(known, tenant_id, who) if known else serve_warm(feature, tenant_id, who)

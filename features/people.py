@@ -1,26 +1,22 @@
 """The people and end users of a tenant with what each keeps of their own: for the admins who look after them."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from django.db import connections
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from tenants.actor import Actor
 from tenants.errors import NotFound
-from tenants.isolation import APP
 from tenants.models import Member, Subject
 from tenants.subjects import Who
 
 from .availability import features_for
 from .models import Feature, Override, Pin
-from .reading import Known, as_row, read_known, read_known_of
-from .resolve import serve_as_known
+from .reading import Known, read_known, read_known_of, rows_of
+from .resolve import serve_each
 from .served import Served
 
 Kind = Literal["member", "external"]
@@ -145,22 +141,17 @@ def _pins(features: Mapping[UUID, Feature]) -> QuerySet[Pin]:
     return Pin.objects.filter(live, feature_id__in=features, valid_from__lte=Now())
 
 
-_KEPT = """
-SELECT json_build_array(
-    (SELECT json_agg(row_to_json(o)) FROM features_override o
-        WHERE subject_id = %(subject)s AND valid_to IS NULL AND operations <> '[]'),
-    (SELECT json_agg(row_to_json(p)) FROM features_pin p
-        WHERE subject_id = %(subject)s AND valid_from <= statement_timestamp()
-          AND (valid_to IS NULL OR valid_to > statement_timestamp()))
-)::text"""
+_KEPT = [
+    (Override, """SELECT * FROM features_override WHERE subject_id = %(subject)s AND valid_to IS NULL
+        AND operations <> '[]'"""),
+    (Pin, """SELECT * FROM features_pin WHERE subject_id = %(subject)s AND valid_from <= statement_timestamp()
+        AND (valid_to IS NULL OR valid_to > statement_timestamp())"""),
+]  # fmt: skip
 
 
-def _kept_by(who: Who) -> tuple[list[Override], list[Pin]]:
+def _kept_by(who: Who) -> list[list[Any]]:
     """What somebody of the present tenant changes now, and their pins in force, of whatever feature."""
-    with connections[APP].cursor() as cursor:
-        cursor.execute(_KEPT, {"subject": who.id})
-        overrides, pins = (rows or [] for rows in json.loads(cursor.fetchone()[0]))
-    return [as_row(Override, row) for row in overrides], [as_row(Pin, row) for row in pins]
+    return rows_of(_KEPT, {"subject": who.id})
 
 
 def _found(who: Who, people: Iterable[Person]) -> Person | None:
@@ -185,8 +176,7 @@ def _with_own(
     stays = {(row.feature_id, row.subject_id): row for row in pins}
     own = {person.who.id: list[Own]() for person in people}
     whom = {person.who.id: person.who for person in people}
-    for place, one in known.items():
-        with suppress(NotFound):  # it serves nothing yet
-            served = serve_as_known(one, actor.tenant_id, whom[place[1]])
-            own[place[1]].append(Own(one.feature, changes.get(place), stays.get(place), served))
+    served_each = serve_each(((one, whom[place[1]]) for place, one in known.items()), actor.tenant_id)
+    for place, served in served_each.items():
+        own[place[1]].append(Own(known[place].feature, changes.get(place), stays.get(place), served))
     return [replace(person, own=tuple(own[person.who.id])) for person in people]

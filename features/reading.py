@@ -5,7 +5,7 @@ revisions, and those that pins name), so that a subject whom this process has ne
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -77,30 +77,34 @@ def _feature(text: str) -> Feature:
 
 
 _VALID = "{0}.valid_from <= m.t AND ({0}.valid_to IS NULL OR {0}.valid_to > m.t)"
-_READ = f"""
+
+
+def _reading(feature: str, subject: str) -> str:
+    """The statement that reads what bears on a subject and feature, where SQL names their ids so."""
+    return f"""
 WITH m AS MATERIALIZED (SELECT coalesce(%(at)s::timestamptz, clock_timestamp()) AS t),
 pin AS MATERIALIZED (
     SELECT p.* FROM features_pin p, m
-    WHERE p.tenant_id = %(tenant)s AND p.feature_id = %(feature)s AND p.subject_id IN (%(tenant)s, %(subject)s)
+    WHERE p.tenant_id = %(tenant)s AND p.feature_id = {feature} AND p.subject_id IN (%(tenant)s, {subject})
       AND {_VALID.format("p")}
 )
-SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
-    'feature', (SELECT row_to_json(f) FROM features_feature f WHERE f.id = %(feature)s),
-    'available', EXISTS (SELECT FROM features_feature f WHERE f.id = %(feature)s AND NOT f.listed_only)
+SELECT {_stamps(feature, _NIL, _NIL, "%(tenant)s", subject)}, m.t, clock_timestamp(), json_build_object(
+    'feature', (SELECT row_to_json(f) FROM features_feature f WHERE f.id = {feature}),
+    'available', EXISTS (SELECT FROM features_feature f WHERE f.id = {feature} AND NOT f.listed_only)
         OR EXISTS (SELECT FROM features_availability a WHERE a.tenant_id = %(tenant)s
-                   AND a.feature_id = %(feature)s AND {_VALID.format("a")}),
+                   AND a.feature_id = {feature} AND {_VALID.format("a")}),
     'pointers', (SELECT json_agg(json_build_array(c.version, c.valid_to) ORDER BY c.valid_from DESC) FROM (
         SELECT version, valid_from, valid_to FROM features_currentversion
-        WHERE feature_id = %(feature)s AND valid_from <= m.t ORDER BY valid_from DESC LIMIT {MOST_POINTERS}) c),
+        WHERE feature_id = {feature} AND valid_from <= m.t ORDER BY valid_from DESC LIMIT {MOST_POINTERS}) c),
     'stage', (SELECT row_to_json(s) FROM features_stage s
-        WHERE s.feature_id = %(feature)s AND {_VALID.format("s")}),
+        WHERE s.feature_id = {feature} AND {_VALID.format("s")}),
     'withdrawn', (SELECT json_agg(json_build_array(w.version, w.replacement, w.valid_to)) FROM features_withdrawal w
-        WHERE w.feature_id = %(feature)s AND {_VALID.format("w")}),
+        WHERE w.feature_id = {feature} AND {_VALID.format("w")}),
     'policy', (SELECT row_to_json(p) FROM features_policy p
         WHERE p.tenant_id = %(tenant)s AND {_VALID.format("p")}),
     'pins', (SELECT json_agg(row_to_json(pin)) FROM pin),
     'overrides', (SELECT json_agg(row_to_json(o)) FROM features_override o
-        WHERE o.tenant_id = %(tenant)s AND o.feature_id = %(feature)s AND o.subject_id IN (%(tenant)s, %(subject)s)
+        WHERE o.tenant_id = %(tenant)s AND o.feature_id = {feature} AND o.subject_id IN (%(tenant)s, {subject})
           AND ({_VALID.format("o")} OR (%(at)s::timestamptz IS NULL AND o.valid_to IS NULL)
                OR EXISTS (SELECT FROM pin WHERE (o.subject_id, o.number) IN (
                     (%(tenant)s, pin.tenant_revision), (pin.subject_id, pin.user_revision))))),
@@ -108,6 +112,13 @@ SELECT {STAMPS_SQL}, m.t, clock_timestamp(), json_build_object(
         JOIN features_modeltarget x ON x.id = l.target_id WHERE {_VALID.format("l")}),
     'endings', (SELECT json_agg(x.ends_at) FROM features_modeltarget x WHERE x.ends_at > m.t)
 )::text FROM m"""
+
+
+_READ = _reading("%(feature)s::uuid", "%(subject)s::uuid")
+_READ_EACH = f"""
+SELECT whose.place, r.*
+FROM unnest(%(features)s::uuid[], %(subjects)s::uuid[]) WITH ORDINALITY AS whose(feature, subject, place)
+CROSS JOIN LATERAL ({_reading("whose.feature", "whose.subject")}) r"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +219,27 @@ def read_known_of(tenant_id: UUID, pairs: Iterable[tuple[Feature, UUID]]) -> dic
 
 def read(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = None) -> Reading:
     """Read what bears on a subject and feature, as valid now or at a moment, in the tenant's transaction."""
-    parameters = {**stamp_parameters(tenant_id, feature.id, who.id), "at": at}
+    facts: dict[str, Any] = {"tenant": tenant_id, "feature": feature.id, "subject": who.id, "at": at}
     with connections[APP].cursor() as cursor:
-        cursor.execute(_READ, parameters)
-        stamps, moment, now, text = cursor.fetchone()
+        cursor.execute(_READ, facts)
+        return _as_reading(feature, tenant_id, who, *cursor.fetchone())
+
+
+def read_each(pairs: Sequence[tuple[Feature, Who]], tenant_id: UUID) -> list[Reading]:
+    """As `read` for now, of many subjects of a tenant, each of one feature, in their order; in one statement."""
+    if not pairs:
+        return []
+    facts: dict[str, Any] = {"tenant": tenant_id, "at": None}
+    facts |= {"features": [feature.id for feature, _ in pairs], "subjects": [who.id for _, who in pairs]}
+    with connections[APP].cursor() as cursor:
+        cursor.execute(_READ_EACH, facts)
+        rows = {place: columns for place, *columns in cursor.fetchall()}
+    return [_as_reading(feature, tenant_id, who, *rows[n]) for n, (feature, who) in enumerate(pairs, 1)]
+
+
+def _as_reading(
+    feature: Feature, tenant_id: UUID, who: Who, stamps: list[int], moment: datetime, now: datetime, text: str
+) -> Reading:
     found: dict[str, Any] = json.loads(text)
     pins = {row.subject_id: row for row in (as_row(Pin, one) for one in found["pins"] or ())}
     rows: dict[tuple[UUID, int], dict[str, Any]] = {
@@ -294,6 +322,18 @@ def as_row(model: type[Model], values: Mapping[str, Any], using: str = APP) -> A
     read = {name: reader for name, reader in _readers(model).items() if name in values}
     columns = [None if (value := values[name]) is None else reader(value) for name, reader in read.items()]
     return model.from_db(using, list(read), columns)
+
+
+def rows_of(selects: Sequence[tuple[type[Model], str]], facts: Mapping[str, Any]) -> list[list[Any]]:
+    """The rows of several tables, each as its SELECT says, in one statement of the tenant's transaction.
+
+    Columns that a SELECT leaves out are read when they are asked for.
+    """
+    parts = ", ".join(f"(SELECT json_agg(row_to_json(x)) FROM ({select}) x)" for _, select in selects)
+    with connections[APP].cursor() as cursor:
+        cursor.execute(f"SELECT json_build_array({parts})::text", facts)
+        told = json.loads(cursor.fetchone()[0])
+    return [[as_row(model, row) for row in rows or ()] for (model, _), rows in zip(selects, told, strict=True)]
 
 
 @lru_cache(maxsize=64)

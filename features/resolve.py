@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.db import connections
+from django.db.models import Q
 
 from features.engine import (
     Base,
@@ -35,9 +37,9 @@ from tenants.errors import Conflict, NotFound
 from tenants.isolation import APP, NOBODY
 from tenants.subjects import Who, tenant_itself
 
-from .kept import Behaviors, Choices, Revisions
+from .kept import Behaviors, Choices, Lately
 from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Version, Withdrawal
-from .reading import Known, Reading, Stamps, as_revision, read, read_stamps
+from .reading import Known, Reading, Stamps, as_revision, read, read_each, read_stamps
 from .receipt import Receipt
 from .served import Served
 from .validity import unsettled, valid_at
@@ -67,7 +69,9 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
 
 def serve_as_read(found: Reading) -> Served:
     """As `serve`, by what the caller has read already. Raises NotFound when the feature served nothing then."""
-    return serve_reading(found, choose(_situation_of(found), found.at, _holds(found)))
+    situation = _situation_of(found)
+    _read_bases(found)
+    return serve_reading(found, choose(situation, found.at, _holds(found)))
 
 
 def serve_reading(found: Reading, choice: Choice) -> Served:
@@ -91,17 +95,27 @@ def serve_warm(feature: Feature, tenant_id: UUID, who: Who) -> Served:
 
 def serve_as_known(known: Known, tenant_id: UUID, who: Who) -> Served:
     """As `serve_warm`, by stamps that were read already: without a statement where they are those of before."""
-    kept = None if unsettled() else serve_known(known, tenant_id, who)
-    return kept or _serve_anew(known.feature, tenant_id, who)
+    return _kept(known, tenant_id, who) or _serve_anew(known.feature, tenant_id, who)
 
 
-def serve_each(known: Iterable[Known], tenant_id: UUID, who: Who) -> dict[UUID, Served]:
-    """As `serve_as_known` of several features, by their ids. Left out are those that serve this tenant nothing."""
-    found: dict[UUID, Served] = {}
-    for one in known:
+def _kept(known: Known, tenant_id: UUID, who: Who) -> Served | None:
+    return None if unsettled() else serve_known(known, tenant_id, who)
+
+
+def serve_each(pairs: Iterable[tuple[Known, Who]], tenant_id: UUID) -> dict[tuple[UUID, UUID], Served]:
+    """As `serve_as_known` of many subjects and features of a tenant, by the ids of both, in their order.
+
+    What this process does not know of them it reads in one statement, and the versions in another. Left out are those
+    that serve this tenant nothing.
+    """
+    asked = list(pairs)
+    kept = {(one.feature.id, who.id): _kept(one, tenant_id, who) for one, who in asked}
+    readings = read_each([(one.feature, who) for one, who in asked if not kept[one.feature.id, who.id]], tenant_id)
+    _read_bases(*readings)
+    for found in readings:
         with suppress(NotFound):
-            found[one.feature.id] = serve_as_known(one, tenant_id, who)
-    return found
+            kept[found.feature.id, found.who.id] = _keep(found)
+    return {place: served for place, served in kept.items() if served is not None}
 
 
 def serve_known(known: Known, tenant_id: UUID, who: Who) -> Served | None:
@@ -145,10 +159,13 @@ def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID, known: KnownRevis
 
 
 def _serve_anew(feature: Feature, tenant_id: UUID, who: Who) -> Served:
-    found = read(feature, tenant_id, who)
+    return _keep(read(feature, tenant_id, who))
+
+
+def _keep(found: Reading) -> Served:
     served = serve_as_read(found)
     if not unsettled():
-        _choices.put(feature.id, tenant_id, served, _by_subject(found))
+        _choices.put(found.feature.id, found.tenant_id, served, _by_subject(found))
     return served
 
 
@@ -249,13 +266,41 @@ def serve_choice(
     )  # fmt: skip
 
 
-@lru_cache(maxsize=4096)
 def base_of(feature_id: UUID, number: int) -> Base:
     """Return a published version as the engine's base layer, kept since it never changes. Raises NotFound."""
-    version = Version.objects.filter(feature_id=feature_id, number=number).first()
-    if version is None:
-        raise NotFound(f"There is no version {number}.")
-    return Base(number, version.behavior, parse_rules(version.rules, layer="base"))
+    kept = _bases.get((feature_id, number))
+    if kept is None:
+        version = Version.objects.filter(feature_id=feature_id, number=number).first()
+        if version is None:
+            raise NotFound(f"There is no version {number}.")
+        kept = _keep_base(version)
+    return kept
+
+
+def _keep_base(version: Version) -> Base:
+    base = Base(version.number, version.behavior, parse_rules(version.rules, layer="base"))
+    _bases.put((version.feature_id, version.number), base)
+    return base
+
+
+def _versions_named(found: Reading) -> set[int]:
+    """The versions that a subject may be on, and those that somebody saw when they changed what they stand on."""
+    situation = found.situation
+    if situation is None:
+        return set()
+    pins = (pin.base for pin in (situation.tenant_pin, situation.user_pin) if pin)
+    stage = [situation.stage.version] if situation.stage else []
+    seen = (op.based_on.base for each in found.revisions.values() for op in each.operations if op.based_on)
+    return {situation.current, *pins, *stage, *situation.withdrawn.values(), *seen}
+
+
+def _read_bases(*readings: Reading) -> None:
+    """Read at once the versions that these name and that this process does not know; others when they are asked for."""
+    named = {(found.feature.id, number) for found in readings for number in _versions_named(found)}
+    unknown = [Q(feature_id=place[0], number=place[1]) for place in named if not _bases.get(place)]
+    if unknown:
+        for version in Version.objects.filter(reduce(or_, unknown)):
+            _keep_base(version)
 
 
 @lru_cache(maxsize=2048)
@@ -360,7 +405,8 @@ def _pin_json(pin: PinRow | None) -> dict[str, Any] | None:
 
 
 _choices = Choices(20_000)
-_revisions = Revisions(8_192)
+_bases = Lately[tuple[UUID, int], Base](4_096)
+_revisions = Lately[tuple[UUID, UUID, int], Revision](8_192)
 _behaviors = Behaviors(20_000_000)
 
 
@@ -369,6 +415,6 @@ def forget() -> None:
     _choices.clear()
     _revisions.clear()
     _behaviors.clear()
-    base_of.cache_clear()
+    _bases.clear()
     _held.cache_clear()
     _compiled.cache_clear()

@@ -4,23 +4,20 @@ Rows are read once and every moment among them is chosen in memory, so the numbe
 number of events.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from django.db import connections
 from django.db.models import Model
 
 from features.engine import Choice, Revision, Situation, choose, compile_layers, inside
 from features.engine import Policy as PolicyValue
-from tenants.isolation import APP
 from tenants.subjects import Who
 
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Validity, Version, Withdrawal
-from .reading import as_revision, as_row, pin_row, policy_value, stage_row
+from .reading import as_revision, pin_row, policy_value, rows_of, stage_row
 from .released import released, with_stand_ins
 from .resolve import base_of, holds_for, revision_row
 
@@ -194,7 +191,7 @@ def revisions_of(feature: Feature, who: Who, most: int, before: int | None = Non
     return list((rows if before is None else rows.filter(number__lt=before))[:most])
 
 
-_TABLES: Mapping[type[Validity], str] = {
+_WHERE: Mapping[type[Validity], str] = {
     CurrentVersion: "feature_id = %(feature)s",
     Stage: "feature_id = %(feature)s",
     Withdrawal: "feature_id = %(feature)s",
@@ -202,29 +199,26 @@ _TABLES: Mapping[type[Validity], str] = {
     Pin: "feature_id = %(feature)s AND subject_id IN (%(tenant)s, %(subject)s)",
     Override: "feature_id = %(feature)s AND subject_id IN (%(tenant)s, %(subject)s) AND valid_from < %(before)s",
 }
-_NEWEST = "(SELECT json_agg(row_to_json(x)) FROM (SELECT * FROM {} WHERE {} ORDER BY valid_from DESC LIMIT %(most)s) x)"
 _HEAD = "id, feature_id, number, titles, message, author, created_at"  # of a version, whose content is long
-_VERSIONS = f"""(SELECT json_agg(row_to_json(x)) FROM (
-    SELECT {_HEAD} FROM features_version WHERE feature_id = %(feature)s AND number IN (
-        SELECT version FROM features_currentversion WHERE feature_id = %(feature)s
-        UNION SELECT version FROM features_stage WHERE feature_id = %(feature)s
-        UNION SELECT replacement FROM features_withdrawal WHERE feature_id = %(feature)s)) x)"""
-_MODELS: Sequence[type[Model]] = (*_TABLES, Version)
-_READ = "SELECT json_build_array({}, {})::text".format(
-    ", ".join(_NEWEST.format(model._meta.db_table, where) for model, where in _TABLES.items()), _VERSIONS
-)
+_VERSIONS = f"""
+SELECT {_HEAD} FROM features_version WHERE feature_id = %(feature)s AND number IN (
+    SELECT version FROM features_currentversion WHERE feature_id = %(feature)s
+    UNION SELECT version FROM features_stage WHERE feature_id = %(feature)s
+    UNION SELECT replacement FROM features_withdrawal WHERE feature_id = %(feature)s)"""
+_SELECTS: Sequence[tuple[type[Model], str]] = [
+    *(
+        (model, f"SELECT * FROM {model._meta.db_table} WHERE {where} ORDER BY valid_from DESC LIMIT %(most)s")
+        for model, where in _WHERE.items()
+    ),
+    (Version, _VERSIONS),
+]
 
 
 def _read(feature: Feature, tenant_id: UUID, who: Who, before: datetime) -> _Rows:
     """Read the rows in one statement, with the versions that any of them may name."""
     facts: dict[str, Any] = {"feature": feature.id, "tenant": tenant_id, "subject": who.id}
     facts |= {"before": before, "most": MOST_ROWS}
-    with connections[APP].cursor() as cursor:
-        cursor.execute(_READ, facts)
-        told: list[list[dict[str, Any]] | None] = json.loads(cursor.fetchone()[0])
-    currents, stages, withdrawals, policies, pins, overrides, versions = (
-        [as_row(model, row) for row in rows or ()] for model, rows in zip(_MODELS, told, strict=True)
-    )
+    currents, stages, withdrawals, policies, pins, overrides, versions = rows_of(_SELECTS, facts)
     every = (currents, stages, withdrawals, policies, pins, overrides)
     floor = max((rows[-1].valid_from for rows in every if len(rows) == MOST_ROWS), default=None)
     return _Rows(feature, tenant_id, who, currents, stages, withdrawals, policies, pins, overrides, versions, floor)

@@ -8,8 +8,8 @@ from django.db.models.functions import Now
 
 from features.availability import features_for
 from features.models import Feature, Override, Pin
-from features.reading import Reading, read
-from features.resolve import own_revision, serve, serve_as_read
+from features.reading import Reading, read_each
+from features.resolve import own_revision, serve_as_read
 from features.validity import bump_each, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
@@ -66,9 +66,12 @@ def leave_to(
     with by.doing("override.others", by.in_tenant(), dry_run=dry_run) as event:
         found = _to_leave(who, to, features, by)
         bump_each(by.tenant_id, [(feature.id, to) for feature in found])
-        taken = _taken(to, found, replace, by)
-        leave = _rehearsed if dry_run else _leave
-        left = tuple(leave(read(feature, by.tenant_id, to), who, by) for feature in found)
+        both = read_each([(feature, one) for one in (to, who) for feature in found], by.tenant_id)
+        now, theirs = both[: len(found)], both[len(found) :]
+        taken = _refuse_taken(to, [one.feature for one in now if _has_own(one)], replace)
+        left = tuple(_leave(one, its, by) for one, its in zip(now, theirs, strict=True))
+        if dry_run:
+            left = _with_effects(left, now, by)
         names = [feature.key for feature in found]
         event.detail = {"what": "leave to", "from": str(who.id), "to": str(to.id), "features": names, "replaced": taken}
     return left
@@ -84,7 +87,7 @@ def what_to_leave(
     by.need("override.others")
     with by.present():
         found = _to_leave(who, to, features, by)
-        _taken(to, found, replace, by)
+        _refuse_taken(to, _left_by(to, found, by), replace)
     return found
 
 
@@ -98,9 +101,9 @@ def _to_leave(who: Who, to: Who, features: Sequence[Feature] | None, by: Actor) 
     return found
 
 
-def _taken(to: Who, found: Sequence[Feature], replace: bool, by: Actor) -> list[str]:
-    """Of which features the other has something of their own. Raises Conflict where that may not be replaced."""
-    taken = [feature.key for feature in _left_by(to, found, by)]
+def _refuse_taken(to: Who, features: Sequence[Feature], replace: bool) -> list[str]:
+    """The features of which the other has something of their own. Raises Conflict where that may not be replaced."""
+    taken = [feature.key for feature in features]
     if taken and not replace:
         told = f"{to.key} has changes or a pin of their own there: {', '.join(taken)}."
         raise Conflict(f"{told} Replace them, or leave these features out.", features=taken)
@@ -123,17 +126,22 @@ def _left_by(who: Who, features: Sequence[Feature] | None, by: Actor) -> list[Fe
     return list(features_for(by).filter(theirs, chosen).order_by("pk"))
 
 
-def _rehearsed(now: Reading, who: Who, by: Actor) -> Left:
-    left = _leave(now, who, by)
-    after = serve(now.feature, by.tenant_id, now.who)
-    return replace(left, effect=effect_of(serve_as_read(now), after, "tenant"))
+def _has_own(now: Reading) -> bool:
+    return (now.newest is not None and bool(now.newest.operations)) or now.pin is not None
 
 
-def _leave(now: Reading, who: Who, by: Actor) -> Left:
+def _with_effects(left: Sequence[Left], before: Sequence[Reading], by: Actor) -> tuple[Left, ...]:
+    after = read_each([(was.feature, was.who) for was in before], by.tenant_id)
+    return tuple(
+        replace(one, effect=effect_of(serve_as_read(was), serve_as_read(now), "tenant"))
+        for one, was, now in zip(left, before, after, strict=True)
+    )
+
+
+def _leave(now: Reading, theirs: Reading, by: Actor) -> Left:
     """Leave what somebody has of one feature to the other, of whom it was read `now`, under their lock."""
     feature, to = now.feature, now.who
-    theirs = read(feature, by.tenant_id, who)
-    row, pin = theirs.newest, theirs.pin
+    row, pin, who = theirs.newest, theirs.pin, theirs.who
     pins, found = Pin.objects.filter(feature=feature, subject_id=to.id), None if now.pin else now
     if now.pin is not None:  # or it would move with the save
         supersede(pins, None)

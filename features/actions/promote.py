@@ -7,7 +7,7 @@ from typing import cast
 
 from features.engine import ABSENT, Operation, applied, document_of, inherited, parse_override
 from features.models import Feature, Override
-from features.reading import Reading, read, read_to_write
+from features.reading import Reading, read_each, read_to_write
 from features.resolve import serve_as_read
 from features.served import Served
 from features.validity import bump_each
@@ -119,7 +119,7 @@ def hand_out(
     itself = tenant_itself(by.tenant_id)
     with by.doing("override.others", feature, dry_run=dry_run) as event:
         bump_each(by.tenant_id, [(feature.id, who) for who in [*people, *([] if keep_ours else [itself])]])
-        found = [read(feature, by.tenant_id, who) for who in people]
+        found = read_each([(feature, who) for who in people], by.tenant_id)
         mine = found[0].of_tenant()
         before = found if keep_ours else [*found, mine]
         ours = _chosen(_changed_by(mine), fields)
@@ -134,7 +134,7 @@ def hand_out(
             by.need("override.tenant")
             without = partial(_without, fields=set(names))
             left = write(feature, "tenant", without, ANY, "Handed out", by, found=mine).row
-            found = [read(feature, by.tenant_id, who) for who in people]  # what they inherit has changed
+            found = read_each([(feature, who) for who in people], by.tenant_id)  # what they inherit has changed
         theirs = tuple((one.who, _hand(one, ours, by)) for one in found)
         effects = _effects(before) if dry_run else ()
         event.detail = {"what": "hand out", "subjects": [str(who.id) for who in people], "fields": list(names)}
@@ -143,7 +143,7 @@ def hand_out(
 
 def _effects(before: Sequence[Reading]) -> tuple[Effect, ...]:
     """What has become of those who were read before: users, and perhaps last their organisation."""
-    after = [read(one.feature, one.tenant_id, one.who) for one in before if not one.who.is_tenant]
+    after = read_each([(one.feature, one.who) for one in before if not one.who.is_tenant], before[0].tenant_id)
     after += [after[0].of_tenant()] if len(before) > len(after) else []
     return tuple(
         effect_of(serve_as_read(was), serve_as_read(now), "tenant") for was, now in zip(before, after, strict=True)

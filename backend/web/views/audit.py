@@ -53,8 +53,8 @@ def _audit(request: PageRequest, tenant_id: UUID | None) -> HttpResponseBase:
     before, verb, who = number_in(asked.get("before")), asked.get("verb", "")[:60], asked.get("who", "")[:100]
     with actor.present():
         rows = events_of(tenant_id, verb=verb, who=who, before=before or None, most=PAGE + 1)
-        names = names_of({row.actor for row in rows} | ({who} if who else set()), actor)
-        names |= named(rows[:PAGE], actor)
+        names = named(rows[:PAGE], actor)
+        names |= names_of({who, *(row.actor for row in rows[:PAGE])} - names.keys(), actor)
     context = {
         "here": "audit", "lines": [_line(row, names, actor) for row in rows[:PAGE]], "verb": verb, "who": who,
         "verb_words": verb_words(verb) if verb else "",

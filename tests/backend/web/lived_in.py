@@ -9,6 +9,7 @@ from typing import Any
 from features.actions.policy import set_policy
 from features.actions.rollouts import pause
 from features.actions.targets import add_target, end_target
+from features.actions.versions import create_feature
 from features.find import find_feature
 from features.impact import look as ask
 from features.impact.work import work_through
@@ -23,7 +24,7 @@ from tenants.provider_keys import add_provider_key
 from tenants.secrets import Secret
 from tenants.support import grant_support
 from tenants.webhooks import add_webhook, send_test
-from tests.cast import Cast
+from tests.cast import GREET, GREET_RULES, Cast
 
 from .vendor_story import begin, measure, tell
 
@@ -117,6 +118,8 @@ class LivedIn:
 def live_in(cast: Cast, *, work: Callable[[], None]) -> LivedIn:
     """Let everybody of the cast do what people do. `work` carries out the runs that wait."""
     tell(cast, customers=3)
+    for n in range(1, 6):
+        create_feature(key=f"greet{n}", title=f"Greet {n}", behavior=GREET, rules=GREET_RULES, by=cast.operator)
     runs = [_run(cast, who, name) for who, name in ((cast.alice, "Ann"), (cast.alice, "Eve"), (cast.bob, "Ann"))]
     failed = _run(cast, cast.alice, "Nobody")
     batch = _batch(cast, "Ann", "Nobody", "", "Eve")

@@ -70,7 +70,7 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
 def serve_as_read(found: Reading) -> Served:
     """As `serve`, by what the caller has read already. Raises NotFound when the feature served nothing then."""
     situation = _situation_of(found)
-    _read_bases(found)
+    _read_bases(_versions_named(found))
     return serve_reading(found, choose(situation, found.at, _holds(found)))
 
 
@@ -111,7 +111,7 @@ def serve_each(pairs: Iterable[tuple[Known, Who]], tenant_id: UUID) -> dict[tupl
     asked = list(pairs)
     kept = {(one.feature.id, who.id): _kept(one, tenant_id, who) for one, who in asked}
     readings = read_each([(one.feature, who) for one, who in asked if not kept[one.feature.id, who.id]], tenant_id)
-    _read_bases(*readings)
+    _read_bases(place for found in readings for place in _versions_named(found))
     for found in readings:
         with suppress(NotFound):
             kept[found.feature.id, found.who.id] = _keep(found)
@@ -175,6 +175,13 @@ def _situation_of(found: Reading) -> Situation:
     if not found.available:  # the very words of a feature that is not there
         raise NotFound(f"There is no feature {found.feature.key[:64]}.")
     return found.situation
+
+
+def learn(feature_id: UUID, revisions: KnownRevisions, versions: Iterable[int]) -> None:
+    """Keep revisions of a feature that were read, and read at once versions that are to be looked at, and theirs."""
+    for (subject_id, number), revision in revisions.items():
+        _keep_revision(feature_id, subject_id, number, revision)
+    _read_bases((feature_id, number) for number in {*versions, *_seen_in(revisions)})
 
 
 def _holds(found: Reading) -> Holds:
@@ -283,21 +290,24 @@ def _keep_base(version: Version) -> Base:
     return base
 
 
-def _versions_named(found: Reading) -> set[int]:
+def _versions_named(found: Reading) -> set[tuple[UUID, int]]:
     """The versions that a subject may be on, and those that somebody saw when they changed what they stand on."""
     situation = found.situation
     if situation is None:
         return set()
     pins = (pin.base for pin in (situation.tenant_pin, situation.user_pin) if pin)
     stage = [situation.stage.version] if situation.stage else []
-    seen = (op.based_on.base for each in found.revisions.values() for op in each.operations if op.based_on)
-    return {situation.current, *pins, *stage, *situation.withdrawn.values(), *seen}
+    numbers = {situation.current, *pins, *stage, *situation.withdrawn.values(), *_seen_in(found.revisions)}
+    return {(found.feature.id, number) for number in numbers}
 
 
-def _read_bases(*readings: Reading) -> None:
-    """Read at once the versions that these name and that this process does not know; others when they are asked for."""
-    named = {(found.feature.id, number) for found in readings for number in _versions_named(found)}
-    unknown = [Q(feature_id=place[0], number=place[1]) for place in named if not _bases.get(place)]
+def _seen_in(revisions: KnownRevisions) -> set[int]:
+    return {op.based_on.base for each in revisions.values() for op in each.operations if op.based_on}
+
+
+def _read_bases(places: Iterable[tuple[UUID, int]]) -> None:
+    """Read at once those of these versions that this process does not know; others are read when they are asked for."""
+    unknown = [Q(feature_id=place[0], number=place[1]) for place in set(places) if not _bases.get(place)]
     if unknown:
         for version in Version.objects.filter(reduce(or_, unknown)):
             _keep_base(version)

@@ -5,7 +5,7 @@ number of events.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -19,7 +19,7 @@ from tenants.subjects import Who
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Validity, Version, Withdrawal
 from .reading import as_revision, pin_row, policy_value, rows_of, stage_row
 from .released import released, with_stand_ins
-from .resolve import base_of, holds_for, revision_row
+from .resolve import base_of, holds_for, learn, revision_row
 
 Kind = Literal[
     "version", "included", "excluded", "withdrawn", "lifted", "revision", "stay", "follow", "policy"
@@ -77,6 +77,7 @@ class _Rows:
     overrides: Sequence[Override]
     versions: Sequence[Version]
     floor: datetime | None
+    revisions: Mapping[tuple[UUID, int], Revision] = field(default_factory=dict)
 
     def layer_of(self, subject_id: UUID) -> Literal["tenant", "user"]:
         return "tenant" if subject_id == self.tenant_id else "user"
@@ -104,7 +105,7 @@ class _Rows:
             policy=policy_value(_valid(self.policies, at)),
             changes_at=None,
         )
-        return choose(situation, at, holds_for(self.feature.id, self.tenant_id, self.who.id))
+        return choose(situation, at, holds_for(self.feature.id, self.tenant_id, self.who.id, self.revisions))
 
     def includes(self, stage: Stage | None) -> bool:
         """Whether a rollout's stage includes this subject."""
@@ -138,8 +139,27 @@ class _Rows:
     def _revision(self, subject_id: UUID, number: int | None) -> Revision | None:
         if number is None:
             return None
-        kept = next((row for row in self.overrides if (row.subject_id, row.number) == (subject_id, number)), None)
-        return as_revision(kept or revision_row(self.feature.id, subject_id, number))
+        kept = self.revisions.get((subject_id, number))
+        return kept or as_revision(revision_row(self.feature.id, subject_id, number))
+
+    def between(self, first: datetime, last: datetime) -> "_Rows":
+        """The same, with all that is chosen by from one moment to another read at once: revisions and versions."""
+
+        def then(row: Validity) -> bool:
+            return row.valid_from <= last and (row.valid_to is None or row.valid_to > first)
+
+        pins = [row for row in self.pins if then(row)]
+        pinned = {
+            (subject_id, number)
+            for pin in pins
+            for subject_id, number in ((self.tenant_id, pin.tenant_revision), (pin.subject_id, pin.user_revision))
+        }
+        wanted = (row for row in self.overrides if then(row) or (row.subject_id, row.number) in pinned)
+        revisions = {(row.subject_id, row.number): as_revision(row) for row in wanted}
+        versions = {row.version for rows in (self.currents, self.stages) for row in rows if then(row)}
+        replacing = {row.replacement for row in self.withdrawals if then(row)}
+        learn(self.feature.id, revisions, {*versions, *replacing, *(pin.base for pin in pins)})
+        return replace(self, revisions=revisions)
 
     def _of_layers(self, rows: Sequence[Row]) -> dict[str, list[Row]]:
         split: dict[str, list[Row]] = {"tenant": [], "user": []}
@@ -165,7 +185,10 @@ def history(
     numbers = _released(rows)
     events = sorted(_events(rows, now, numbers), key=lambda event: event.at, reverse=True)
     events = [event for event in events if event.at < until and (rows.floor is None or event.at > rows.floor)]
-    shown = [_with_digests(event, rows) for event in events[:most]]
+    shown = events[:most]
+    if shown:
+        rows = rows.between(shown[-1].at - INSTANT, shown[0].at)
+    shown = [_with_digests(event, rows) for event in shown]
     current = _valid(rows.currents, now)
     return History(
         happenings=shown,

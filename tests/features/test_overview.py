@@ -9,15 +9,17 @@ from django.test.utils import CaptureQueriesContext
 from features.actions.availability import set_available
 from features.actions.overrides import ANY, save_operation, whose
 from features.actions.pins import pin
-from features.actions.versions import create_feature
+from features.actions.versions import create_feature, publish
 from features.find import find_feature
 from features.models import Feature
 from features.overview import Layer, Overview
-from features.resolve import serve
+from features.resolve import forget, serve
+from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import NotFound
 from tests.cast import GREET, Cast
 
+NEW_ROLE: dict[str, Any] = {**GREET, "instructions": {**GREET["instructions"], "role": "You greet people tersely."}}
 LAYERS: tuple[Layer, ...] = ("user", "tenant")
 
 
@@ -66,6 +68,34 @@ def test_all_of_it_is_one_statement_where_this_process_has_served_them_before(ca
 
     look()
     assert statements(look) == 1
+
+
+def test_all_of_it_is_three_statements_where_this_process_has_served_nobody_yet(cast: Cast) -> None:
+    everything = [create_feature(key=key, title=key, behavior=GREET, by=cast.operator)[0] for key in "abcdef"]
+    retired, held = everything[0], everything[1]
+    set_available(retired, listed_only=True, tenants=["globex"], by=cast.operator)
+    save_operation(held, "user", "instructions.role", {"set": "Mine"}, expected=ANY, by=cast.alice)
+    publish(held, behavior=NEW_ROLE, make_current=True, by=cast.operator)
+    pin(everything[2], "user", kind="base", version=1, by=cast.alice)
+    for feature in everything[3:]:
+        warm(cast.ada, feature, "tenant")
+    forget()
+    found: dict[Any, Served] = {}
+
+    def look() -> None:
+        overview = Overview(cast.alice)
+        found.update(overview.served_each())
+        for feature in overview.features:
+            digests(overview, feature)
+
+    assert statements(look) == 3 + len(everything[1:])  # and what Acme is served of each but the first that is asked
+    assert found.keys() == {cast.greet.id, *(feature.id for feature in everything[1:])}
+    forget()
+    with cast.alice.present():
+        for feature_id, served in found.items():
+            alone = serve(served.feature, cast.alice.tenant_id, cast.alice.acting_for())
+            assert (alone.receipt, alone.choice) == (served.receipt, served.choice), feature_id
+    assert Overview(cast.alice).behind() == {held.id: "held", everything[2].id: "pin"}
 
 
 def test_the_next_one_sees_what_somebody_has_done_meanwhile(cast: Cast) -> None:

@@ -8,7 +8,7 @@ from features.actions.pins import pin, pin_now
 from features.actions.policy import set_policy
 from features.actions.versions import publish, set_current
 from features.models import Pin
-from features.resolve import serve_warm
+from features.resolve import forget, serve_warm
 from features.runs.models import Run
 from tenants.actor import Actor
 from tests.cast import GREET, Cast
@@ -16,6 +16,7 @@ from tests.fakes.model import FakeModel
 from tests.working import look
 
 from .conftest import Person, words
+from .test_every_page import counted
 
 Sit = Callable[[Actor], Person]
 TERSE: dict[str, Any] = {**GREET, "instructions": {**GREET["instructions"], "role": "You greet people tersely."}}
@@ -192,6 +193,21 @@ def test_moments_that_never_were_are_said_to_be_so(at_desk: Sit, cast: Cast) -> 
     assert "yet to come" in words(alice.see("/f/greet/timeline?at=2199-01-01T00:00:00Z", 409))
     alice.see("/f/greet/timeline?at=yesterday", 400)
     alice.see("/f/greet/timeline?run=not-a-run", 404)
+
+
+def test_a_long_history_asks_the_database_no_more_than_a_short_one(at_desk: Sit, cast: Cast) -> None:
+    for number in range(12):
+        save_operation(cast.greet, "user", "vars.language", {"set": f"Tongue {number}"}, expected=ANY, by=cast.alice)
+        save_operation(cast.greet, "tenant", "vars.language", {"set": f"Jargon {number}"}, expected=ANY, by=cast.ada)
+        if number % 3 == 0:
+            publish(cast.greet, behavior=TERSE | {"prompt": f"{number}"}, make_current=True, by=cast.operator)
+    alice = at_desk(cast.alice)
+    page = alice.see("/f/greet/timeline")
+    forget()  # as in a process that has served nobody yet
+    with counted() as statements:
+        again = alice.see("/f/greet/timeline")
+    assert moments(again) == moments(page) and len(moments(page)) > 20
+    assert len(statements) <= 10, statements
 
 
 def test_a_long_history_is_paged(at_desk: Sit, cast: Cast) -> None:

@@ -222,7 +222,7 @@ class Bench:
 
     def cold(self, count: int) -> Any:
         """Never served by this process, which knows the feature's versions."""
-        from features.resolve import base_of
+        from features.contents import base_of
 
         for feature in self.features if not self.features_known else ():
             base_of(feature.id, 1), base_of(feature.id, 2)
@@ -242,13 +242,13 @@ class Bench:
         return taken
 
     def memory(self, count: int) -> Any:
-        from features import resolve
+        from features import contents, resolve
 
         began = time.perf_counter()
         for subject in self.some(count):
             self.resolve(subject)
         resident = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
-        kept = {"choices": len(resolve._choices._kept), "revisions": len(resolve._revisions._kept)}
+        kept = {"choices": len(resolve._choices._kept), "revisions": len(contents._revisions._kept)}
         kept |= {"behaviors": len(resolve._behaviors._kept), "merged": resolve._compiled.cache_info().currsize}
         return {"mb": resident, "seconds": time.perf_counter() - began, "kept": kept}
 

@@ -16,10 +16,11 @@ from features.engine import rebase
 from tenants.people import names_of_those_who
 from tenants.subjects import Who
 
+from .contents import base_of
 from .explain import titles_of
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Withdrawal
 from .reading import Known, policy_value, read_known, rows_of
-from .resolve import base_of, clock, serve_each
+from .resolve import clock, serve_each
 from .served import Served
 
 Kind = Literal[

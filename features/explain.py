@@ -14,9 +14,9 @@ from features.engine import ABSENT, Rule, Suspended, effective_rule, inherited
 from tenants.errors import NotFound
 from tenants.isolation import APP
 
+from .contents import base_of
 from .find import current_number
 from .models import Feature, Version
-from .resolve import base_of
 from .served import Served
 from .validity import unsettled
 

@@ -16,7 +16,7 @@ listed(
     Records(
         Override, "overrides",
         ["id", "tenant_id", *_VALID, "feature_id", "subject_id", "number", "operations", "rules", "message", "author"],
-        subject="subject_id",
+        {"aliases": "what the operations say of models, again"}, subject="subject_id",
     ),
     Records(
         Pin, "pins",

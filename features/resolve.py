@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache, reduce
-from operator import or_
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Q
 
 from features.engine import (
-    Base,
     Choice,
     Compiled,
     Effective,
@@ -30,22 +27,30 @@ from features.engine import (
     compile_behavior,
     compile_layers,
     held_by,
-    parse_rules,
     replacement,
 )
 from tenants.errors import Conflict, NotFound
 from tenants.isolation import APP, NOBODY
 from tenants.subjects import Who, tenant_itself
 
-from .kept import Behaviors, Choices, Lately
-from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Override, Version, Withdrawal
-from .reading import Known, Reading, Stamps, as_revision, read, read_each, read_stamps
+from .contents import (
+    NONE_READ,
+    KnownRevisions,
+    base_of,
+    forget_contents,
+    keep_revisions,
+    kept_revision,
+    read_bases,
+    revision_of,
+    seen_in,
+)
+from .kept import Behaviors, Choices
+from .models import CurrentVersion, Feature, ModelAlias, ModelTarget, Withdrawal
+from .reading import Known, Reading, Stamps, read, read_each, read_stamps
 from .receipt import Receipt
 from .served import Served
 from .validity import unsettled, valid_at
 
-KnownRevisions = Mapping[tuple[UUID, int], Revision]
-NONE_READ: KnownRevisions = {}
 YET_TO_COME = "That moment is yet to come: behavior can be asked for as of now or the past."
 
 
@@ -70,7 +75,7 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
 def serve_as_read(found: Reading) -> Served:
     """As `serve`, by what the caller has read already. Raises NotFound when the feature served nothing then."""
     situation = _situation_of(found)
-    _read_bases(_versions_named(found))
+    read_bases(_versions_named(found))
     return serve_reading(found, choose(situation, found.at, _holds(found)))
 
 
@@ -111,7 +116,7 @@ def serve_each(pairs: Iterable[tuple[Known, Who]], tenant_id: UUID) -> dict[tupl
     asked = list(pairs)
     kept = {(one.feature.id, who.id): _kept(one, tenant_id, who) for one, who in asked}
     readings = read_each([(one.feature, who) for one, who in asked if not kept[one.feature.id, who.id]], tenant_id)
-    _read_bases(place for found in readings for place in _versions_named(found))
+    read_bases(place for found in readings for place in _versions_named(found))
     for found in readings:
         with suppress(NotFound):
             kept[found.feature.id, found.who.id] = _keep(found)
@@ -151,7 +156,10 @@ def holds_for(feature_id: UUID, tenant_id: UUID, who_id: UUID, known: KnownRevis
         if tenant is None and user is None:
             return None
         if unsettled():
-            ours, theirs = _revision(feature_id, tenant_id, tenant, known), _revision(feature_id, who_id, user, known)
+            ours, theirs = (
+                revision_of(feature_id, tenant_id, tenant, known),
+                revision_of(feature_id, who_id, user, known),
+            )
             return held_by(base_of(feature_id, base), ours, theirs, bases=lambda number: base_of(feature_id, number))
         return _held(feature_id, base, _named(tenant_id, tenant), _named(who_id, user))
 
@@ -177,17 +185,20 @@ def _situation_of(found: Reading) -> Situation:
     return found.situation
 
 
-def learn(feature_id: UUID, revisions: KnownRevisions, versions: Iterable[int]) -> None:
-    """Keep revisions of a feature that were read, and read at once versions that are to be looked at, and theirs."""
-    for (subject_id, number), revision in revisions.items():
-        _keep_revision(feature_id, subject_id, number, revision)
-    _read_bases((feature_id, number) for number in {*versions, *_seen_in(revisions)})
-
-
 def _holds(found: Reading) -> Holds:
-    for (subject_id, number), revision in found.revisions.items():
-        _keep_revision(found.feature.id, subject_id, number, revision)
+    keep_revisions(found.feature.id, found.revisions)
     return holds_for(found.feature.id, found.tenant_id, found.who.id, found.revisions)
+
+
+def _versions_named(found: Reading) -> set[tuple[UUID, int]]:
+    """The versions that a subject may be on, and those that somebody saw when they changed what they stand on."""
+    situation = found.situation
+    if situation is None:
+        return set()
+    pins = (pin.base for pin in (situation.tenant_pin, situation.user_pin) if pin)
+    stage = [situation.stage.version] if situation.stage else []
+    numbers = {situation.current, *pins, *stage, *situation.withdrawn.values(), *seen_in(found.revisions)}
+    return {(found.feature.id, number) for number in numbers}
 
 
 def _by_subject(found: Reading) -> bool:
@@ -202,8 +213,8 @@ def _named(subject_id: UUID, number: int | None) -> tuple[UUID, int] | None:
 
 @lru_cache(maxsize=16_384)
 def _held(feature_id: UUID, base: int, tenant: tuple[UUID, int] | None, user: tuple[UUID, int] | None) -> Held | None:
-    ours = None if tenant is None else _kept_revision(feature_id, *tenant)
-    theirs = None if user is None else _kept_revision(feature_id, *user)
+    ours = None if tenant is None else kept_revision(feature_id, *tenant)
+    theirs = None if user is None else kept_revision(feature_id, *user)
     return held_by(base_of(feature_id, base), ours, theirs, bases=lambda number: base_of(feature_id, number))
 
 
@@ -237,8 +248,8 @@ def serve_choice(
     """
     base = base_of(feature.id, choice.base)
     proposed = tenant is not None or user is not None
-    tenant = tenant or _revision(feature.id, tenant_id, choice.tenant, known)
-    user = user or (None if who.is_tenant else _revision(feature.id, who.id, choice.user, known))
+    tenant = tenant or revision_of(feature.id, tenant_id, choice.tenant, known)
+    user = user or (None if who.is_tenant else revision_of(feature.id, who.id, choice.user, known))
     if proposed or unsettled():  # what is only proposed, or may yet be rolled back, is kept by nobody
         effective, compiled = compile_layers(
             base, tenant, user, users_may_override=choice.users_may_override, compiler=_interned
@@ -273,46 +284,6 @@ def serve_choice(
     )  # fmt: skip
 
 
-def base_of(feature_id: UUID, number: int) -> Base:
-    """Return a published version as the engine's base layer, kept since it never changes. Raises NotFound."""
-    kept = _bases.get((feature_id, number))
-    if kept is None:
-        version = Version.objects.filter(feature_id=feature_id, number=number).first()
-        if version is None:
-            raise NotFound(f"There is no version {number}.")
-        kept = _keep_base(version)
-    return kept
-
-
-def _keep_base(version: Version) -> Base:
-    base = Base(version.number, version.behavior, parse_rules(version.rules, layer="base"))
-    _bases.put((version.feature_id, version.number), base)
-    return base
-
-
-def _versions_named(found: Reading) -> set[tuple[UUID, int]]:
-    """The versions that a subject may be on, and those that somebody saw when they changed what they stand on."""
-    situation = found.situation
-    if situation is None:
-        return set()
-    pins = (pin.base for pin in (situation.tenant_pin, situation.user_pin) if pin)
-    stage = [situation.stage.version] if situation.stage else []
-    numbers = {situation.current, *pins, *stage, *situation.withdrawn.values(), *_seen_in(found.revisions)}
-    return {(found.feature.id, number) for number in numbers}
-
-
-def _seen_in(revisions: KnownRevisions) -> set[int]:
-    return {op.based_on.base for each in revisions.values() for op in each.operations if op.based_on}
-
-
-def _read_bases(places: Iterable[tuple[UUID, int]]) -> None:
-    """Read at once those of these versions that this process does not know; others are read when they are asked for."""
-    unknown = [Q(feature_id=place[0], number=place[1]) for place in set(places) if not _bases.get(place)]
-    if unknown:
-        for version in Version.objects.filter(reduce(or_, unknown)):
-            _keep_base(version)
-
-
 @lru_cache(maxsize=2048)
 def _compiled(
     feature_id: UUID,
@@ -325,8 +296,8 @@ def _compiled(
 
     `tenant` and `user` are (subject, revision). The rows are kept by `_revision`, in the tenant's own transaction.
     """
-    ours = None if tenant is None else _kept_revision(feature_id, *tenant)
-    theirs = None if user is None else _kept_revision(feature_id, *user)
+    ours = None if tenant is None else kept_revision(feature_id, *tenant)
+    theirs = None if user is None else kept_revision(feature_id, *user)
     return compile_layers(
         base_of(feature_id, base), ours, theirs, users_may_override=users_may_override, compiler=_interned
     )
@@ -346,41 +317,6 @@ def target_json(target: ModelTarget | None) -> dict[str, Any] | None:
     if target is None:
         return None
     return {"alias": target.alias, "revision": target.revision, "provider": target.provider, "model": target.model}
-
-
-def revision_row(feature_id: UUID, subject_id: UUID, number: int) -> Override:
-    """One revision of an override in the present tenant. Raises NotFound."""
-    row = Override.objects.filter(feature_id=feature_id, subject_id=subject_id, number=number).first()
-    if row is None:
-        raise NotFound(f"There is no revision {number}.")
-    return row
-
-
-def own_revision(found: Reading, number: int) -> Override:
-    """One revision of the subject that was read, which came along where it is in force or pinned. Raises NotFound."""
-    return found.own(number) or revision_row(found.feature.id, found.who.id, number)
-
-
-def _kept_revision(feature_id: UUID, subject_id: UUID, number: int) -> Revision:
-    kept = None if unsettled() else _revisions.get((feature_id, subject_id, number))
-    if kept is None:
-        kept = as_revision(revision_row(feature_id, subject_id, number))
-        _keep_revision(feature_id, subject_id, number, kept)
-    return kept
-
-
-def _keep_revision(feature_id: UUID, subject_id: UUID, number: int, revision: Revision) -> None:
-    """Keep a revision, which never changes, for as long as there is room; not one that may yet be rolled back."""
-    if not unsettled():
-        _revisions.put((feature_id, subject_id, number), revision)
-
-
-def _revision(
-    feature_id: UUID, subject_id: UUID, number: int | None, known: KnownRevisions = NONE_READ
-) -> Revision | None:
-    if number is None:
-        return None
-    return known.get((subject_id, number)) or _kept_revision(feature_id, subject_id, number)
 
 
 def _targets(
@@ -415,16 +351,13 @@ def _pin_json(pin: PinRow | None) -> dict[str, Any] | None:
 
 
 _choices = Choices(20_000)
-_bases = Lately[tuple[UUID, int], Base](4_096)
-_revisions = Lately[tuple[UUID, UUID, int], Revision](8_192)
 _behaviors = Behaviors(20_000_000)
 
 
 def forget() -> None:
     """Empty this process's caches: for tests, which empty the database under it."""
     _choices.clear()
-    _revisions.clear()
     _behaviors.clear()
-    _bases.clear()
+    forget_contents()
     _held.cache_clear()
     _compiled.cache_clear()

@@ -16,10 +16,11 @@ from features.engine import Choice, Revision, Situation, choose, compile_layers,
 from features.engine import Policy as PolicyValue
 from tenants.subjects import Who
 
+from .contents import base_of, learn, revision_row
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Validity, Version, Withdrawal
 from .reading import as_revision, pin_row, policy_value, rows_of, stage_row
 from .released import released, with_stand_ins
-from .resolve import base_of, holds_for, learn, revision_row
+from .resolve import holds_for
 
 Kind = Literal[
     "version", "included", "excluded", "withdrawn", "lifted", "revision", "stay", "follow", "policy"

@@ -28,7 +28,16 @@ OWN_RECORD = {
     "note_for_vendor": "writes a row itself, in the vendor's audit",
     "record_impact": "is done within the action that moves, which leaves the row",
 }
-READS = {"conflicts", "compared", "find_preview", "look_over", "suggestion_of", "who_relies", "working"}
+READS = {
+    "conflicts",
+    "compared",
+    "find_preview",
+    "look_over",
+    "suggestion_of",
+    "what_to_leave",
+    "who_relies",
+    "working",
+}
 WRITES = ("save", "create", "bulk_create", "update", "delete", "supersede", "execute", "write", "bump")
 
 

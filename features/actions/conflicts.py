@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from features.contents import base_of
 from features.engine import (
     Change,
     Held,
@@ -28,7 +29,7 @@ from features.explain import hidden_among
 from features.models import Feature, Override
 from features.reading import Reading, read
 from features.receipt import Receipt
-from features.resolve import base_of, serve, serve_as_read, serve_reading
+from features.resolve import serve, serve_as_read, serve_reading
 from features.served import Served
 from tenants.actor import Actor
 from tenants.errors import Invalid, Malformed, Problem, Stale

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from features.availability import refuse_retired
+from features.contents import own_revision, revision_row
 from features.engine import (
     Base,
     BasedOn,
@@ -25,7 +26,7 @@ from features.engine import (
 from features.models import Feature, Override, Pin, Stamp
 from features.named import aliases_in
 from features.reading import Reading, read, read_to_write
-from features.resolve import own_revision, revision_row, serve_as_read
+from features.resolve import serve_as_read
 from features.served import Served
 from features.validity import bump, supersede
 from tenants.actor import Actor

@@ -7,9 +7,10 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from features.availability import features_for
+from features.contents import own_revision
 from features.models import Feature, Override, Pin
 from features.reading import Reading, read_each
-from features.resolve import own_revision, serve_as_read
+from features.resolve import serve_as_read
 from features.validity import bump_each, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from django.db import connections
 
+from features.contents import base_of, revision_row
 from features.engine import BUCKETS, Base, Revision, Situation, StageRow, from_rows, parse_rules
 from features.models import CurrentVersion, Feature, Impact, ImpactRow, Pin, Policy, Stage, Withdrawal
 from features.reading import MOST_POINTERS, as_revision, pin_row, policy_value, stage_row
-from features.resolve import base_of, revision_row
 from features.validity import valid_at
 from tenants.isolation import APP, NOBODY, OPERATOR, tenant_tx
 from tenants.workshop import WORKSHOP

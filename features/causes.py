@@ -16,8 +16,7 @@ from features.engine import rebase
 from tenants.people import names_of_those_who
 from tenants.subjects import Who
 
-from .contents import base_of
-from .explain import titles_of
+from .contents import base_of, titles_of
 from .models import CurrentVersion, Feature, Override, Pin, Policy, Stage, Withdrawal
 from .reading import Known, policy_value, read_known, rows_of
 from .resolve import clock, serve_each

@@ -1,8 +1,10 @@
 """Versions and revisions: what never changes once it is written, so that a process keeps what it has read of them."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -11,7 +13,7 @@ from features.engine import Base, Revision, parse_rules
 from tenants.errors import NotFound
 
 from .kept import Lately
-from .models import Override, Version
+from .models import Feature, Override, Version
 from .reading import Reading, as_revision
 from .validity import unsettled
 
@@ -22,24 +24,42 @@ NONE_READ: KnownRevisions = {}
 def learn(feature_id: UUID, revisions: KnownRevisions, versions: Iterable[int]) -> None:
     """Keep revisions of a feature that were read, and read at once versions that are to be looked at, and theirs."""
     keep_revisions(feature_id, revisions)
-    read_bases((feature_id, number) for number in {*versions, *seen_in(revisions)})
+    read_versions((feature_id, number) for number in {*versions, *seen_in(revisions)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A version's base layer, and what people read for its fields."""
+
+    base: Base
+    titles: Mapping[str, Any]
 
 
 def base_of(feature_id: UUID, number: int) -> Base:
     """Return a published version as the engine's base layer, kept since it never changes. Raises NotFound."""
-    kept = _bases.get((feature_id, number))
+    return _content(feature_id, number).base
+
+
+def titles_of(feature: Feature, number: int) -> Mapping[str, Any]:
+    """What people read for fields (label, help), as a version says. Raises NotFound."""
+    return _content(feature.id, number).titles
+
+
+def _content(feature_id: UUID, number: int) -> _Content:
+    kept = _versions.get((feature_id, number))
     if kept is None:
         version = Version.objects.filter(feature_id=feature_id, number=number).first()
         if version is None:
             raise NotFound(f"There is no version {number}.")
-        kept = _keep_base(version)
+        kept = _keep(version)
     return kept
 
 
-def _keep_base(version: Version) -> Base:
+def _keep(version: Version) -> _Content:
     base = Base(version.number, version.behavior, parse_rules(version.rules, layer="base"))
-    _bases.put((version.feature_id, version.number), base)
-    return base
+    kept = _Content(base, version.titles)
+    _versions.put((version.feature_id, version.number), kept)
+    return kept
 
 
 def seen_in(revisions: KnownRevisions) -> set[int]:
@@ -47,12 +67,12 @@ def seen_in(revisions: KnownRevisions) -> set[int]:
     return {op.based_on.base for each in revisions.values() for op in each.operations if op.based_on}
 
 
-def read_bases(places: Iterable[tuple[UUID, int]]) -> None:
+def read_versions(places: Iterable[tuple[UUID, int]]) -> None:
     """Read at once those of these versions that this process does not know; others are read when they are asked for."""
-    unknown = [Q(feature_id=place[0], number=place[1]) for place in set(places) if not _bases.get(place)]
+    unknown = [Q(feature_id=place[0], number=place[1]) for place in set(places) if not _versions.get(place)]
     if unknown:
         for version in Version.objects.filter(reduce(or_, unknown)):
-            _keep_base(version)
+            _keep(version)
 
 
 def revision_row(feature_id: UUID, subject_id: UUID, number: int) -> Override:
@@ -93,11 +113,11 @@ def revision_of(
     return known.get((subject_id, number)) or kept_revision(feature_id, subject_id, number)
 
 
-_bases = Lately[tuple[UUID, int], Base](4_096)
+_versions = Lately[tuple[UUID, int], _Content](4_096)
 _revisions = Lately[tuple[UUID, UUID, int], Revision](8_192)
 
 
 def forget_contents() -> None:
     """Empty what this process keeps of them: for tests, which empty the database under it."""
-    _bases.clear()
+    _versions.clear()
     _revisions.clear()

@@ -6,17 +6,14 @@ today's, hidden in either is hidden (behavior.md 3).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from typing import Any, Literal
-from uuid import UUID
 
 from features.engine import ABSENT, Rule, Suspended, effective_rule, inherited
-from tenants.errors import NotFound
 from tenants.isolation import APP
 
 from .contents import base_of
 from .find import current_number
-from .models import Feature, Version
+from .models import Feature
 from .served import Served
 from .validity import unsettled
 
@@ -133,19 +130,6 @@ def suspended_json(item: Suspended, hidden: frozenset[str]) -> dict[str, Any]:
     if operation.kind != "remove" and operation.field not in hidden:
         told["value"] = operation.value
     return told
-
-
-def titles_of(feature: Feature, number: int) -> Mapping[str, Any]:
-    """What people read for fields (label, help), as the version says."""
-    return _titles(feature.id, number)
-
-
-@lru_cache(maxsize=4096)
-def _titles(feature_id: UUID, number: int) -> Mapping[str, Any]:
-    version = Version.objects.filter(feature_id=feature_id, number=number).first()
-    if version is None:
-        raise NotFound(f"There is no version {number}.")
-    return version.titles  # type: ignore[no-any-return]
 
 
 def _hidden(

@@ -40,7 +40,7 @@ from .contents import (
     forget_contents,
     keep_revisions,
     kept_revision,
-    read_bases,
+    read_versions,
     revision_of,
     seen_in,
 )
@@ -75,7 +75,7 @@ def serve(feature: Feature, tenant_id: UUID, who: Who, at: datetime | None = Non
 def serve_as_read(found: Reading) -> Served:
     """As `serve`, by what the caller has read already. Raises NotFound when the feature served nothing then."""
     situation = _situation_of(found)
-    read_bases(_versions_named(found))
+    read_versions(_versions_named(found))
     return serve_reading(found, choose(situation, found.at, _holds(found)))
 
 
@@ -116,7 +116,7 @@ def serve_each(pairs: Iterable[tuple[Known, Who]], tenant_id: UUID) -> dict[tupl
     asked = list(pairs)
     kept = {(one.feature.id, who.id): _kept(one, tenant_id, who) for one, who in asked}
     readings = read_each([(one.feature, who) for one, who in asked if not kept[one.feature.id, who.id]], tenant_id)
-    read_bases(place for found in readings for place in _versions_named(found))
+    read_versions(place for found in readings for place in _versions_named(found))
     for found in readings:
         with suppress(NotFound):
             kept[found.feature.id, found.who.id] = _keep(found)
@@ -319,14 +319,19 @@ def target_json(target: ModelTarget | None) -> dict[str, Any] | None:
     return {"alias": target.alias, "revision": target.revision, "provider": target.provider, "model": target.model}
 
 
+def meant_at(at: datetime) -> dict[str, ModelTarget]:
+    """The target that each alias meant at a moment."""
+    rows = ModelAlias.objects.select_related("target").filter(valid_at(at))
+    return {row.alias: row.target for row in rows}
+
+
 def _targets(
     names: Iterable[str], pinned: Mapping[str, int], at: datetime, aliases: Mapping[str, ModelTarget] | None
 ) -> tuple[dict[str, ModelTarget], bool]:
     """The target of each alias named: a snapshot's own while it exists, else what the alias means at the moment."""
     wanted = set(names)
     if aliases is None:
-        rows = ModelAlias.objects.select_related("target").filter(valid_at(at), alias__in=wanted)
-        aliases = {row.alias: row.target for row in rows}
+        aliases = meant_at(at)
     found = {alias: aliases[alias] for alias in wanted if alias in aliases}
     substituted = False
     for alias, revision in pinned.items():

@@ -11,8 +11,9 @@ from rest_framework.response import Response
 from backend.actors import subject_named
 from features.actions.versions import create_feature, publish, set_current
 from features.availability import features_for, retires_json
+from features.contents import titles_of
 from features.engine import diff
-from features.explain import Viewer, behavior_json, editable, rule_for, titles_of, version_hidden
+from features.explain import Viewer, behavior_json, editable, rule_for, version_hidden
 from features.find import current_number, find_feature, find_version
 from features.models import Feature, Version, Withdrawal
 from features.released import released

@@ -10,8 +10,9 @@ from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
 from features.actions.overrides import Expected, newest, whose
+from features.contents import titles_of
 from features.engine import ABSENT, Operation, document_of, documents_of, from_rows, same
-from features.explain import hidden_among, titles_of
+from features.explain import hidden_among
 from features.models import Feature, Override
 from features.resolve import serve_warm
 from features.timeline import revisions_of

@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from features.explain import hidden_fields, titles_of
+from features.contents import titles_of
+from features.explain import hidden_fields
 from features.models import Feature
 from features.runs.listing import attempts_of, repairs_of
 from features.runs.models import FINAL, Attempt, Run, State

@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 
 from features.actions.overrides import Layer, whose
 from features.actions.pins import restore
+from features.contents import titles_of
 from features.engine import diff
-from features.explain import hidden_between, titles_of
+from features.explain import hidden_between
 from features.models import Feature
 from features.resolve import serve
 from features.runs.models import Run

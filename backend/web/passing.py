@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from features.actions.effects import Effect
 from features.actions.people import Left, leave_to, what_to_leave
 from features.actions.promote import HandedOut, hand_out
-from features.explain import titles_of
+from features.contents import titles_of
 from features.models import Feature
 from features.people import Person
 from features.served import Served

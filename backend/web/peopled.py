@@ -5,7 +5,8 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from features.explain import hidden_fields, titles_of
+from features.contents import titles_of
+from features.explain import hidden_fields
 from features.people import Own, Person
 from features.resolve import serve
 from features.served import Served

@@ -10,8 +10,9 @@ from django.utils.translation import ngettext
 
 from features.actions.conflicts import Conflicts, Item, Resolved, conflicts
 from features.actions.overrides import Layer
+from features.contents import titles_of
 from features.engine import ABSENT, Change, diff, is_text
-from features.explain import hidden_between, rule_for, titles_of
+from features.explain import hidden_between, rule_for
 from features.find import version_row
 from features.models import Feature, Version
 from tenants.actor import Actor

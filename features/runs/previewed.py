@@ -11,10 +11,10 @@ from django.db.models.functions import Now
 
 from features.engine import Change, Json, diff
 from features.explain import Viewer, hidden_between
+from features.resolve import meant_at
 from tenants.actor import Actor
 from tenants.errors import NotFound
 from tenants.isolation import OPERATOR, operator_tx, tenant_tx
-from tenants.models import Subject
 from tenants.subjects import Who
 
 from .differences import Difference, differences
@@ -86,7 +86,9 @@ def find_preview(preview_id: UUID, *, by: Actor) -> Preview:
     tenant_id = scope_of(by.tenant.id if by.tenant else None)
     mine = {tenant_id, by.acting_for().id} if by.tenant else {tenant_id}
     with tenant_tx(tenant_id):
-        rows = Preview.objects.select_related("feature").filter(pk=preview_id, author=by.label, subject_id__in=mine)
+        rows = Preview.objects.select_related("feature", "subject").filter(
+            pk=preview_id, author=by.label, subject_id__in=mine
+        )
         preview = rows.filter(expires_at__gt=Now()).first()
     if preview is None:
         raise NotFound("There is no such preview.")
@@ -99,11 +101,12 @@ def compared(preview_id: UUID, *, by: Actor) -> Compared:
     sides = preview.sides
     viewer: Viewer = sides["layer"]
     with tenant_tx(preview.tenant_id):
-        subject = Subject.objects.get(pk=preview.subject_id)
-        who = Who(subject.id, subject.key, subject.kind)  # type: ignore[arg-type]
+        subject = preview.subject
+        who = Who(subject.id, subject.key, subject.kind)
         at = datetime.fromisoformat(sides["at"])
+        aliases = meant_at(at)
         before, after = (
-            served_from(sides[s], preview.feature, preview.tenant_id, who, at) for s in ("before", "after")
+            served_from(sides[s], preview.feature, preview.tenant_id, who, at, aliases) for s in ("before", "after")
         )
         hidden = hidden_between(before, after, viewer)
         runs = {str(run.id): run for run in Run.objects.filter(pk__in=preview.runs)}

@@ -21,11 +21,10 @@ from features.engine import (
     parse_rules,
     to_rows,
 )
-from features.models import Feature, ModelAlias, ModelTarget, Override
+from features.models import Feature, ModelTarget, Override
 from features.receipt import Receipt
-from features.resolve import serve_choice, target_json
+from features.resolve import meant_at, serve_choice, target_json
 from features.served import Served
-from features.validity import valid_at
 from tenants.subjects import Who
 from tenants.workshop import WORKSHOP, workshop_itself
 
@@ -62,8 +61,14 @@ def newest_saved(feature: Feature, tenant_id: UUID, who: Who) -> dict[str, int]:
     return {"tenant" if row.subject_id == tenant_id else "user": row.number for row in rows}
 
 
-def served_from(side: Side, feature: Feature, tenant_id: UUID, who: Who, at: datetime) -> Served:
-    """Resolve a side again, as of the moment that its preview began. In the tenant's transaction."""
+def served_from(
+    side: Side, feature: Feature, tenant_id: UUID, who: Who, at: datetime,
+    aliases: Mapping[str, ModelTarget] | None = None,
+) -> Served:  # fmt: skip
+    """Resolve a side again, as of the moment that its preview began. In the tenant's transaction.
+
+    `aliases` are what they meant by then, where the caller has read that.
+    """
     if side["behavior"] is not None:
         return serve_unpublished(feature, side["behavior"], at, side["targets"])
     pin = PinRow(
@@ -76,7 +81,7 @@ def served_from(side: Side, feature: Feature, tenant_id: UUID, who: Who, at: dat
     )  # fmt: skip
     proposed = {layer: _revision(row) for layer, row in side["proposed"].items()}
     tenant, user = proposed.get("tenant"), proposed.get("user")
-    return serve_choice(feature, tenant_id, who, choice, at, (), tenant=tenant, user=user)
+    return serve_choice(feature, tenant_id, who, choice, at, (), tenant=tenant, user=user, aliases=aliases)
 
 
 def serve_unpublished(
@@ -85,8 +90,9 @@ def serve_unpublished(
     """What a version would be by itself that is not published: {fields, rules}. It has the number 0."""
     base = Base(0, behavior["fields"], parse_rules(behavior["rules"], layer="base"))
     effective, compiled = compile_layers(base, None, None)
-    names = [compiled.model, *compiled.fallbacks]
-    found = _kept_targets(targets) if targets is not None else _targets_at(names, at)
+    names = {compiled.model, *compiled.fallbacks}
+    now = meant_at(at) if targets is None else _kept_targets(targets)
+    found = {alias: target for alias, target in now.items() if alias in names}
     target = target_json(found.get(compiled.model))
     receipt = Receipt(digest=effective.digest, base=0, tenant=None, user=None, pin=None, model_target=target)
     choice = Choice(base=0, tenant=None, user=None, pin=None, fresh_until=None, users_may_override=True)
@@ -110,11 +116,6 @@ def scope_of(tenant_id: UUID | None) -> UUID:
 
 def _revision(row: Mapping[str, Any]) -> Revision:
     return Revision(row["number"], from_rows(row["operations"]), parse_rules(row["rules"], layer="tenant"))
-
-
-def _targets_at(names: list[str], at: datetime) -> dict[str, ModelTarget]:
-    rows = ModelAlias.objects.select_related("target").filter(valid_at(at), alias__in=names)
-    return {row.alias: row.target for row in rows}
 
 
 def _kept_targets(targets: Mapping[str, int]) -> dict[str, ModelTarget]:

@@ -16,8 +16,9 @@ from backend.web.pages import PageRequest, answer, for_members
 from backend.web.parts import ComparedRuns, Difference, RunSide
 from backend.web.rendering import render_output
 from backend.web.trying import sides_of
+from features.contents import titles_of
 from features.engine import diff
-from features.explain import hidden_between, titles_of
+from features.explain import hidden_between
 from features.runs.models import Run, State
 from features.runs.receipts import served_by
 from features.served import Served

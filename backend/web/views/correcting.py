@@ -16,7 +16,7 @@ from backend.web.forms import InputForm, blank_form, read_form
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import Correcting
 from backend.web.rendering import summary_line
-from features.explain import titles_of
+from features.contents import titles_of
 from features.runs.correcting import correct as keep_correction
 from features.runs.correcting import may_exemplify, take_correction_back
 from features.runs.models import Run, State

@@ -77,19 +77,19 @@ class Overview:
                 found[feature_id] = "pin"
         return found
 
-    def _read_the_unknown(self, wanted: Known) -> None:
+    def _read_the_unknown(self, wanted: Feature) -> None:
         """Read at once what this process does not know of what the actor is served, of whatever feature.
 
         A page shows all of them in its menu, and of the one that is wanted often what the tenant is served too.
         """
         tenant_id, who, itself = self.actor.tenant_id, self.actor.acting_for(), tenant_itself(self.actor.tenant_id)
-        known = wanted if who.is_tenant else self._by_id[wanted.feature.id]
-        asked = [*((one, who) for one in self.known), (known.of_tenant(), itself)]
+        asked = [(one, who) for one in self.known]
+        asked += [] if who.is_tenant else [(self._by_id[wanted.id].of_tenant(), itself)]
         unknown = [(one, whose) for one, whose in asked if serve_known(one, tenant_id, whose) is None]
         with self.actor.present():
             each = serve_each(unknown, tenant_id)
         for (of, whose), served in each.items():
-            self._served[of, "tenant" if whose == itself.id else "user"] = served
+            self._served[of, "user" if whose == who.id else "tenant"] = served
 
     @cached_property
     def _by_id(self) -> dict[UUID, Known]:
@@ -109,7 +109,7 @@ class Overview:
             kept = serve_known(known, tenant_id, who)
             if kept is not None:
                 return kept  # without a transaction either
-            self._read_the_unknown(known)
+            self._read_the_unknown(feature)
             if (feature.id, layer) in self._served:
                 return self._served[feature.id, layer]
         with self.actor.present():

@@ -104,7 +104,7 @@ def read_rows(tenant_id: UUID, whose: Sequence[Who], known: Sequence[Known] | No
     Within the tenant's transaction. `known` is what was read already of every feature and the first one's stamps.
     """
     who = whose[0]
-    known = read_known(tenant_id, who.id) if known is None else known
+    known = read_known(tenant_id, who.id)[0] if known is None else known
     now = known[0].now if known else clock()
     facts = {"tenant": tenant_id, "subject": who.id, "now": now}
     currents, stages, withdrawals, policies, pins, saved = rows_of(_SELECTS, facts)

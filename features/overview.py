@@ -9,7 +9,7 @@ from uuid import UUID
 
 from tenants.actor import Actor
 from tenants.errors import NotFound
-from tenants.subjects import tenant_itself
+from tenants.subjects import Who, tenant_itself
 
 from .find import no_feature
 from .models import Feature
@@ -34,7 +34,7 @@ class Overview:
     def known(self) -> Sequence[Known]:
         """The features by title, with the actor's stamps."""
         with self.actor.present():
-            return read_known(self.actor.tenant_id, self.actor.acting_for().id)
+            return read_known(self.actor.tenant_id, self.actor.acting_for().id)[0]
 
     @property
     def features(self) -> list[Feature]:
@@ -65,6 +65,22 @@ class Overview:
             with suppress(NotFound):
                 found[feature.id] = self.served(feature)
         return found
+
+    def beside(self, who: Who) -> list[Served]:
+        """What somebody else of the tenant is served of each feature; read with what the actor and the tenant are.
+
+        Left out are features that serve them nothing.
+        """
+        tenant_id, mine = self.actor.tenant_id, self.actor.acting_for()
+        with self.actor.present():
+            if "known" in self.__dict__:
+                theirs = read_known(tenant_id, who.id)[0]
+            else:
+                self.__dict__["known"], theirs = read_known(tenant_id, mine.id, who.id)
+            ours = [one.of_tenant() for one in theirs]
+            asked = ((mine, self.known), (tenant_itself(tenant_id), ours), (who, theirs))
+            each = serve_each([(one, whose) for whose, known in asked for one in known], tenant_id)
+        return [served for (_, whose), served in each.items() if whose == who.id]
 
     def behind(self) -> dict[UUID, Literal["held", "pin"]]:
         """The features on which the actor is held (by whomever's changes), or has a pin of their own that counts."""

@@ -15,7 +15,8 @@ from tenants.subjects import Who
 
 from .availability import features_for
 from .models import Feature, Override, Pin
-from .reading import Known, read_known, read_known_of, rows_of
+from .overview import Overview
+from .reading import Known, read_known_of, rows_of
 from .resolve import serve_each
 from .served import Served
 
@@ -73,23 +74,29 @@ def people_of(actor: Actor, kind: Kind, *, show: Show = "all", search: str = "",
         wanted = {"all": None, "changed": changed, "stays": changed | stays}[show]
         found = [person for person in every if wanted is None or person.who.id in wanted]
         page = found[after : after + most]
-        shown = _with_own(page, actor, _known_of(page, actor, features, (*overrides, *pins)), overrides, pins)
+        known = _known_of(page, actor, features, (*overrides, *pins))
+        whom = {person.who.id: person.who for person in page}
+        served = serve_each(((one, whom[whose]) for (_, whose), one in known.items()), actor.tenant_id)
+        shown = _with_own(page, served.values(), overrides, pins)
         if show == "stays":
             shown = [person for person in shown if any(stays_behind(own) for own in person.own)]
         counts = {"all": len(every), "changed": sum(person.who.id in changed for person in every)}
     return People(shown, sum(not one.left for one in members), len(users), counts, len(found) > after + most)
 
 
-def person_named(actor: Actor, who: Who, *, among: Sequence[Person] = ()) -> Person:
-    """One of them, with every feature that serves them. Raises NotFound. `among` are those whom the caller has read."""
+def person_named(actor: Actor, who: Who, *, among: Sequence[Person] = (), overview: Overview | None = None) -> Person:
+    """One of them, with every feature that serves them. Raises NotFound.
+
+    `among` are those whom the caller has read, `overview` is what was or will be read for the actor.
+    """
     actor.need("behavior.others")
     with actor.present():
         person = _found(who, among) or _found(who, _members({who.id}) if who.kind == "member" else _users({who.id}))
         if person is None:
             raise NotFound("There is no such subject.")
-        known = read_known(actor.tenant_id, who.id)
+        served = (overview or Overview(actor)).beside(who)
         overrides, pins = _kept_by(who)
-        return _with_own([person], actor, {(one.feature.id, who.id): one for one in known}, overrides, pins)[0]
+        return _with_own([person], served, overrides, pins)[0]
 
 
 def colleagues_of(actor: Actor) -> list[Person]:
@@ -168,15 +175,13 @@ def _known_of(
 
 
 def _with_own(
-    people: Sequence[Person], actor: Actor, known: Mapping[tuple[UUID, UUID], Known], overrides: Sequence[Override],
-    pins: Sequence[Pin],
-) -> list[Person]:  # fmt: skip
-    """People with what they keep of their own of each feature that is `known` with their stamps."""
+    people: Sequence[Person], each: Iterable[Served], overrides: Sequence[Override], pins: Sequence[Pin]
+) -> list[Person]:
+    """People with what they keep of their own of each feature that they are served."""
     changes = {(row.feature_id, row.subject_id): row for row in overrides}
     stays = {(row.feature_id, row.subject_id): row for row in pins}
     own = {person.who.id: list[Own]() for person in people}
-    whom = {person.who.id: person.who for person in people}
-    served_each = serve_each(((one, whom[place[1]]) for place, one in known.items()), actor.tenant_id)
-    for place, served in served_each.items():
-        own[place[1]].append(Own(known[place].feature, changes.get(place), stays.get(place), served))
+    for served in each:
+        place = (served.feature.id, served.who.id)
+        own[served.who.id].append(Own(served.feature, changes.get(place), stays.get(place), served))
     return [replace(person, own=tuple(own[person.who.id])) for person in people]

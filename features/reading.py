@@ -186,7 +186,8 @@ def read_stamps(tenant_id: UUID, feature_id: UUID, subject_id: UUID) -> tuple[St
 
 
 _KNOWN = f"""
-SELECT {known_columns("%(tenant)s", "%(subject)s")} FROM features_feature f
+SELECT whose.subject, {known_columns("%(tenant)s", "whose.subject")}
+FROM features_feature f CROSS JOIN unnest(%(subjects)s::uuid[]) AS whose(subject)
 WHERE NOT f.listed_only OR EXISTS (
     SELECT FROM features_availability a WHERE a.tenant_id = %(tenant)s AND a.feature_id = f.id AND a.valid_to IS NULL)
 ORDER BY f.title, f.key"""
@@ -195,11 +196,14 @@ SELECT p.feature, p.subject, {_stamps("p.feature", _NIL, _NIL, "%(tenant)s", "p.
 FROM unnest(%(features)s::uuid[], %(subjects)s::uuid[]) AS p(feature, subject)"""
 
 
-def read_known(tenant_id: UUID, subject_id: UUID) -> list[Known]:
-    """Every feature that there is for a tenant, by title, with a subject's stamps; in one statement of its own."""
+def read_known(tenant_id: UUID, *subjects: UUID) -> list[list[Known]]:
+    """Every feature that there is for a tenant, by title, with the stamps of each subject; in one statement."""
+    found: dict[UUID, list[Known]] = {subject_id: [] for subject_id in subjects}
     with connections[APP].cursor() as cursor:
-        cursor.execute(_KNOWN, {"tenant": tenant_id, "subject": subject_id})
-        return [Known(_feature(row), tuple(stamps), now) for row, stamps, now in cursor.fetchall()]
+        cursor.execute(_KNOWN, {"tenant": tenant_id, "subjects": list(found)})
+        for subject_id, row, stamps, now in cursor.fetchall():
+            found[subject_id].append(Known(_feature(row), tuple(stamps), now))
+    return [found[subject_id] for subject_id in subjects]
 
 
 def read_known_of(tenant_id: UUID, pairs: Iterable[tuple[Feature, UUID]]) -> dict[tuple[UUID, UUID], Known]:

@@ -145,7 +145,7 @@ def _show(
 ) -> HttpResponseBase:  # fmt: skip
     actor = request.actor
     may_pass = "override.others" in actor.can
-    found: Person = person_named(actor, who, among=everybody)
+    found: Person = person_named(actor, who, among=everybody, overview=overview_of(request))
     asked = QueryDict() if plain else request.POST if request.method == "POST" else request.GET
     chosen, confirm = asked.get("feature"), asked.get("confirm", "")
     feature = _feature(request, chosen) if chosen else None

@@ -38,7 +38,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Mail somebody, with every link at our own address: the host that a request names is whoever's who sent it."""
         here = urlsplit(settings.BASE_URL).netloc
         links = {name: _at_home(link) for name, link in context.items() if name.endswith("_url")}
-        context = {**context, **links, "home": settings.BASE_URL, "current_site": SimpleNamespace(name=here, domain=here)}
+        context = {
+            **context,
+            **links,
+            "home": settings.BASE_URL,
+            "current_site": SimpleNamespace(name=here, domain=here),
+        }
         super().send_mail(template_prefix, email, context)
 
     def validation_error(self, code: str, *arguments: Any) -> ValidationError:

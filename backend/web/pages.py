@@ -18,7 +18,9 @@ from django_htmx.middleware import HtmxDetails
 
 from backend.actors import READS, TENANT_OF_SESSION, actor_of_login, admit
 from backend.second_factor import lacks_second_factor
+from features.models import Feature
 from features.overview import Overview
+from features.runs.suggest import CUSTOMIZE
 from tenants.actor import Actor
 from tenants.errors import Forbidden, Malformed
 from tenants.limits import count_request
@@ -47,6 +49,11 @@ def overview_of(request: PageRequest) -> Overview:
     if not hasattr(request, "overview"):
         request.overview = Overview(request.actor)
     return request.overview
+
+
+def features_to_use(overview: Overview) -> list[Feature]:
+    """The features that people choose from: all but the one that is the box on Make it mine."""
+    return [one for one in overview.features if one.key != CUSTOMIZE]
 
 
 def zone_of(person: User) -> ZoneInfo | None:

@@ -9,10 +9,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from backend.actors import TENANT_OF_SESSION, memberships
 from backend.web.drawing import head_of, line_of
-from backend.web.pages import PageRequest, answer, for_logins, for_members, overview_of
+from backend.web.pages import PageRequest, answer, features_to_use, for_logins, for_members, overview_of
 from backend.web.parts import Card
 from features.runs.listing import my_counts_since, my_runs
-from features.runs.suggest import CUSTOMIZE
 from features.served import Served
 from tenants.errors import NotFound
 
@@ -28,9 +27,8 @@ def home(request: PageRequest) -> HttpResponseBase:
     overview = overview_of(request)
     with actor.present():
         counts = my_counts_since(actor, month)
-        features = [one for one in overview.features if one.key != CUSTOMIZE]  # it is the box on Make it mine
         served = overview.served_each()
-        cards = [_card(served[feature.id], counts) for feature in features if feature.id in served]
+        cards = [_card(served[feature.id], counts) for feature in features_to_use(overview) if feature.id in served]
         waits = next((card.feature for card in cards if card.feature.held and card.feature.held_by == "user"), None)
         lines = [line_of(run) for run in my_runs(actor, most=LAST_RUNS)]
     return answer(request, "web/home.html", {"here": "home", "cards": cards, "lines": lines, "waits": waits})

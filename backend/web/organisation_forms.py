@@ -29,7 +29,7 @@ class NewTenantForm(Filled):
     )
     owner = forms.EmailField(
         label=_("Its owner's e-mail address"),
-        help_text=_("Signs in with it, once a password is chosen there, and invites the others."),
+        help_text=_("Signs in with it, once a password is chosen, and invites the others."),
     )
 
 

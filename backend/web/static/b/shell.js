@@ -27,6 +27,12 @@ for (const tab of document.querySelectorAll(".b-tabs [aria-current]")) {
   row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
 }
 
+// Of many features, the one that is open stands in the middle of its list in the menu.
+for (const item of document.querySelectorAll(".b-menu-features [aria-current]")) {
+  const list = item.closest(".b-menu-features");
+  list.scrollTop = item.offsetTop - list.offsetTop - (list.clientHeight - item.offsetHeight) / 2;
+}
+
 const copyPart = async (button) => {
   await navigator.clipboard.writeText(button.parentElement.querySelector(".b-node-value").innerText.trim());
   button.classList.add("b-copied");

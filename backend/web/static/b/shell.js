@@ -130,6 +130,7 @@ const elapsed = () => {
   }
 };
 setInterval(elapsed, 1000);
+document.addEventListener("htmx:load", elapsed); // what is asked for anew each second begins with the server's word
 
 const online = () => {
   const bar = document.querySelector("[data-b-offline]");
@@ -145,8 +146,16 @@ const trouble = ({ detail: { elt, xhr } }) => {
   bar.hidden = false;
   bar.querySelector("[data-b-trouble-id]").textContent = xhr?.getResponseHeader("Bespoke-Request") ?? "";
 };
-document.addEventListener("htmx:sendError", trouble);
-document.addEventListener("htmx:responseError", trouble);
+// A part that comes anew each time it came is asked for again by nobody else when its answer fails: it goes on by itself.
+const AGAIN_MS = 2000;
+const again = ({ detail: { elt, xhr } }) => {
+  if (!/\bload\b/.test(elt.getAttribute("hx-trigger") ?? "") || (xhr.status && xhr.status < 500)) return;
+  setTimeout(() => elt.isConnected && window.htmx.ajax("GET", elt.getAttribute("hx-get"), { source: elt }).catch(() => {}), AGAIN_MS);
+};
+for (const name of ["htmx:sendError", "htmx:responseError"]) {
+  document.addEventListener(name, trouble);
+  document.addEventListener(name, again);
+}
 addEventListener("online", online);
 addEventListener("offline", online);
 

@@ -105,6 +105,7 @@ BASE_URL = env("BESPOKE_BASE_URL", "http://localhost:8000")
 _SECURE = BASE_URL.startswith("https://")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS") or [urlsplit(BASE_URL).hostname or "", "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+CSRF_FAILURE_VIEW = "backend.web.views.outdated.refused"
 
 # Three roles, three connections (docs/decisions/0001). Only migrations connect as the owner, with row security off so
 # that a statement which policies would silently empty raises instead. A pool, because under ASGI every request would

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib import messages
@@ -143,6 +144,15 @@ def _to_second_factor(request: PageRequest) -> HttpResponseBase:
 
 
 def _to_login(request: PageRequest) -> HttpResponseBase:
+    answer = redirect_to_login(_stood_at(request), resolve_url("account_login"))
+    return HttpResponseClientRedirect(answer.url) if request.htmx else answer
+
+
+def _stood_at(request: PageRequest) -> str:
+    """The page that somebody was at, to come back to: what a form is sent to need not be one."""
     if request.htmx:
-        return HttpResponseClientRedirect(resolve_url("account_login"))
-    return redirect_to_login(request.get_full_path(), resolve_url("account_login"))
+        return request.htmx.current_url_abs_path or resolve_url("web:home")
+    from_page = urlsplit(request.headers.get("Referer", ""))
+    if request.method in READS or from_page.netloc != request.get_host():
+        return request.get_full_path()
+    return from_page._replace(scheme="", netloc="").geturl()

@@ -21,13 +21,14 @@ pytestmark = [
 @pytest.fixture
 def alice(stack: Stack) -> Iterator[Page]:
     """Alice in front of Chromium, which may complain of answers that fail."""
-    person = login("alice@acme.example")
-    person.set_password(PASSWORD)
-    person.save(update_fields=["password"])
+    for email in ("alice@acme.example", "bob@acme.example"):
+        person = login(email)
+        person.set_password(PASSWORD)
+        person.save(update_fields=["password"])
     stack.cast.key(stack.cast.alice)  # beside a browser no statement can be made in this thread
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=stack.base_url)
+        page = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=stack.base_url).new_page()
         page.set_default_timeout(15_000)
         yield page
         browser.close()
@@ -71,3 +72,35 @@ def test_an_answer_comes_when_the_server_was_away_while_it_was_written(stack: St
     expect(alice.locator("#output .b-receipt-base")).to_be_visible(timeout=20_000)
     assert (events.left, final.left) == (0, 0)
     expect(alice.locator("[data-b-trouble]")).to_be_hidden()
+
+
+def test_who_signs_in_anew_in_another_tab_sends_what_was_typed_in_the_first(stack: Stack, alice: Page) -> None:
+    sign_in(alice)
+    alice.goto("/f/greet/mine?edit=instructions.role")
+    row = alice.locator("#row-instructions-role")
+    row.locator("textarea").fill("You greet people by their first name.")
+    other = alice.context.new_page()
+    other.goto("/accounts/logout/")
+    other.get_by_role("button", name="Sign out").click()
+    sign_in(other)
+    row.get_by_role("button", name="Save").click()
+    bar = alice.locator("[data-b-outdated]")
+    expect(bar).to_contain_text("You have signed in anew")
+    expect(row.locator("textarea")).to_have_value("You greet people by their first name.")
+    row.get_by_role("button", name="Save").click()
+    expect(alice.locator(".b-toast")).to_contain_text("Saved as revision 1.")
+
+
+def test_nobody_sends_what_somebody_else_had_typed(stack: Stack, alice: Page) -> None:
+    sign_in(alice)
+    alice.goto("/f/greet")
+    alice.get_by_label("Name").fill("Ann")
+    other = alice.context.new_page()
+    other.goto("/accounts/logout/")
+    other.get_by_role("button", name="Sign out").click()
+    sign_in(other, "bob@acme.example")
+    for _time in range(2):
+        alice.get_by_role("button", name="Run").click()
+        expect(alice.locator("[data-b-outdated]")).to_contain_text("not signed in here any more")
+        alice.locator("[data-b-outdated]").get_by_role("button", name="Close").click()
+    assert stack.rows("SELECT count(*) FROM runs_run WHERE feature_id = %s", str(stack.cast.greet.pk)) == [(0,)]

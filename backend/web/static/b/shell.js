@@ -57,7 +57,7 @@ document.addEventListener("click", (event) => {
   else if (hit("[data-b-drawer-close]")) drawer(false);
   else if (hit("[data-b-copy]")) copy(hit("[data-b-copy]"));
   else if (hit("[data-b-copy-part]")) copyPart(hit("[data-b-copy-part]"));
-  else if (hit("[data-b-trouble-close]")) hit("[data-b-trouble]").hidden = true;
+  else if (hit("[data-b-trouble-close]")) hit(".b-trouble").hidden = true;
   else if (hit("[data-b-toast-close]")) hit("[data-b-toast]").remove();
 });
 document.addEventListener("click", (event) => {
@@ -156,6 +156,20 @@ for (const name of ["htmx:sendError", "htmx:responseError"]) {
   document.addEventListener(name, trouble);
   document.addEventListener(name, again);
 }
+
+// Who signs in in another tab makes the forms of this one outdated: they get the new token, if it is still the same person.
+document.addEventListener("b-outdated", async () => {
+  const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html").body;
+  const same = Boolean(body.dataset.bWho) && page.dataset.bWho === body.dataset.bWho;
+  const bar = document.querySelector("[data-b-outdated]");
+  bar.hidden = false;
+  bar.querySelector("[data-b-outdated-same]").hidden = !same;
+  bar.querySelector("[data-b-outdated-other]").hidden = same;
+  if (!same) return;
+  const headers = page.getAttribute("hx-headers");
+  body.setAttribute("hx-headers", headers);
+  for (const token of document.querySelectorAll("[name=csrfmiddlewaretoken]")) token.value = JSON.parse(headers)["X-CSRFToken"];
+});
 addEventListener("online", online);
 addEventListener("offline", online);
 

@@ -84,7 +84,7 @@ class Editing:
 
     @cached_property
     def _left_out(self) -> list[str]:
-        """What the vendor has, the organisation has taken out and a person does not have anew, but for what is hidden."""
+        """What the vendor has, the organisation has taken out and the person does not have anew; nothing hidden."""
         if self.layer != "user" or self.served.tenant is None:
             return []
         removed = [op.field for op in self.served.tenant.operations if op.kind == "remove"]
@@ -94,8 +94,9 @@ class Editing:
 
     def _gone(self, field: str) -> Row:
         """A field that the organisation leaves out for everybody: named, with what the vendor has there."""
-        told, title = plain(readable(field, self.served.base.fields[field])), field_title(field, self.titles)
-        help_ = field_help(field, self.titles)
+        value = self.served.base.fields[field]
+        told = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
+        title, help_ = field_title(field, self.titles), field_help(field, self.titles)
         return Row(field, title, "tenant", (), help_, below=told, may_edit=False, removed=True, left_out=True)
 
     def row(self, field: str) -> Row:

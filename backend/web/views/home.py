@@ -5,6 +5,7 @@ from uuid import UUID
 from django.http import HttpResponseBase
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from backend.actors import TENANT_OF_SESSION, memberships
@@ -37,12 +38,13 @@ def home(request: PageRequest) -> HttpResponseBase:
 @require_POST
 @for_logins
 def switch(request: PageRequest) -> HttpResponseBase:
-    """Go on in another of one's organisations. Raises NotFound for one that one is not in."""
-    chosen = request.POST.get("tenant", "")
+    """Go on in another of one's organisations, at `next` or its features. Raises NotFound for one that is not theirs."""
+    chosen, there = request.POST.get("tenant", ""), request.POST.get("next", "")
     if chosen not in {str(member.tenant_id) for member in memberships(request.user)}:
         raise NotFound
     request.session[TENANT_OF_SESSION] = chosen
-    return redirect("web:home")
+    ours = url_has_allowed_host_and_scheme(there, request.get_host(), require_https=request.is_secure())
+    return redirect(there if ours else "web:home")
 
 
 def _card(served: Served, counts: dict[UUID, int]) -> Card:

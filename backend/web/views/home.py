@@ -38,7 +38,7 @@ def home(request: PageRequest) -> HttpResponseBase:
 @require_POST
 @for_logins
 def switch(request: PageRequest) -> HttpResponseBase:
-    """Go on in another of one's organisations, at `next` or its features. Raises NotFound for one that is not theirs."""
+    """Go on in another of one's organisations, at `next` or its features. Raises NotFound for none of theirs."""
     chosen, there = request.POST.get("tenant", ""), request.POST.get("next", "")
     if chosen not in {str(member.tenant_id) for member in memberships(request.user)}:
         raise NotFound

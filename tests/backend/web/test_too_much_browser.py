@@ -67,7 +67,9 @@ def crowded(stack: Stack) -> dict[str, list[str]]:
     for n in range(30):
         create_feature(key=f"f{n}", title=f"{RIGHT_TO_LEFT[:100]}", behavior=GREET, by=cast.operator)
     add_member(email=f"{'p' * 60}@{'a' * 60}.example", role="member", name=LONG * 2, by=cast.ada)
-    stack.model.default = lambda _: Answer(json.dumps({"text": "w" * 400, "rows": [{"url": "u" * 300}]}))
+    stack.model.default = lambda _: Answer(
+        json.dumps({"text": RIGHT_TO_LEFT + "w" * 400, "rows": [{"url": "u" * 300}]})
+    )
     run = accept(feature, {"f0": "y" * 200}, by=cast.alice).run_id
     until(lambda: stack.waiting() == 0, "the run has ended", 30)
     for email in EMAILS.values():
@@ -99,6 +101,7 @@ def test_nothing_is_too_long_for_a_page(stack: Stack, crowded: dict[str, list[st
             page.goto(path, wait_until="load")
             wide += [f"{path} at {width}: {px} px" for width in WIDTHS if (px := width_at(page, width)) > width]
         assert who != "ada" or in_reach(page)
+        assert who != "alice" or from_the_right(page)
         assert said == []
         page.context.close()
     assert wide == []
@@ -118,3 +121,14 @@ def in_reach(page: Page) -> bool:
     for part in (menu.get_by_role("link", name="People"), menu.locator("[aria-current]")):
         expect(part).to_be_in_viewport()
     return True
+
+
+def from_the_right(page: Page) -> bool:
+    """Whether the last line of an answer in Arabic stands where Arabic lines begin. The page is that of its run."""
+    return bool(
+        page.locator("#output .b-paragraph").first.evaluate(
+            "(text) => { const all = document.createRange(); all.selectNodeContents(text);"
+            " const last = [...all.getClientRects()].at(-1), box = text.getBoundingClientRect();"
+            " return box.right - last.right < 2 && last.left - box.left > 2 }"
+        )
+    )

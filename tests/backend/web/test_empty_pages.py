@@ -4,14 +4,17 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from features.actions.versions import create_feature
 from features.runs.suggest import CUSTOMIZE
+from tenants.actions import create_tenant, login_for
 from tenants.actor import Actor
+from tenants.system import system_actor
 from tests.cast import GREET, Cast
 
-from .conftest import Person, words
+from .conftest import BACKEND, Person, login, words
 
 Sit = Callable[[Actor], Person]
 # (who, path, what it says, the next step as it stands in the page)
@@ -78,3 +81,21 @@ def test_the_feature_behind_the_box_is_offered_to_nobody_as_a_batch(at_desk: Sit
     made = {"title": "Customize", "summary": "Is the box.", "behavior": GREET}
     create_feature(key=CUSTOMIZE, by=cast.operator, **made)
     assert "New batch of Greet" in (page := words(at_desk(cast.alice).see("/batches"))) and "Customize" not in page
+
+
+# (path, what it says) where there is no feature and nobody has done anything.
+BEGINNING = [
+    ("/", "No feature has been published yet"),
+    ("/batches", "As soon as the vendor publishes a feature you can run it so."),
+    ("/org/audit", "Nothing has been done yet. Whatever somebody changes stands here"),
+    ("/org/people", "owner@initech.example"),
+]
+
+
+def test_an_organisation_begins_with_words_on_every_page(committed: None) -> None:
+    owner = login_for("owner@initech.example")
+    create_tenant(slug="initech", name="Initech", owner=owner, by=system_actor("tests"))
+    client = Client()
+    client.force_login(login("owner@initech.example"), backend=BACKEND)
+    for path, told in BEGINNING:
+        assert told in words(client.get(path)), path

@@ -36,9 +36,15 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Mail somebody, with every link at our own address: the host that a request names is whoever's who sent it."""
-        here = urlsplit(settings.BASE_URL).netloc
+        home = settings.BASE_URL
+        here = urlsplit(home).netloc
         links = {name: _at_home(link) for name, link in context.items() if name.endswith("_url")}
-        context = {**context, **links, "current_site": SimpleNamespace(name=here, domain=here)}
+        context = {
+            **context,
+            **links,
+            "home": settings.BASE_URL,
+            "current_site": SimpleNamespace(name=here, domain=here),
+        }
         super().send_mail(template_prefix, email, context)
 
     def validation_error(self, code: str, *arguments: Any) -> ValidationError:

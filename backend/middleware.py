@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from backend.actors import memberships
 from features.runs import tracing
 from features.runs.metrics import METHODS, answered
-from tenants.errors import AppError, Suspended, Unavailable
+from tenants.errors import AppError, NotFound, Suspended, Unavailable
 from tenants.models import Tenant, User
 
 log = structlog.get_logger(__name__)
@@ -116,7 +116,13 @@ class ErrorPages(MiddlewareMixin):
 
 
 def _others(request: HttpRequest, error: AppError) -> list[Tenant]:
-    """Where else somebody whose organisation is suspended can go on."""
-    if not (isinstance(error, Suspended) and isinstance(request.user, User)):
+    """Where else somebody can go on: whose organisation is suspended, or who has a link that may be of another one."""
+    if not (isinstance(error, Suspended | NotFound) and isinstance(request.user, User)):
         return []
-    return [member.tenant for member in memberships(request.user) if member.tenant.state == Tenant.State.ACTIVE]
+    actor = getattr(request, "actor", None)
+    here = actor.tenant if actor else None
+    return [
+        member.tenant
+        for member in memberships(request.user)
+        if member.tenant.state == Tenant.State.ACTIVE and member.tenant != here
+    ]

@@ -105,6 +105,7 @@ BASE_URL = env("BESPOKE_BASE_URL", "http://localhost:8000")
 _SECURE = BASE_URL.startswith("https://")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS") or [urlsplit(BASE_URL).hostname or "", "localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+CSRF_FAILURE_VIEW = "backend.web.views.outdated.refused"
 
 # Three roles, three connections (docs/decisions/0001). Only migrations connect as the owner, with row security off so
 # that a statement which policies would silently empty raises instead. A pool, because under ASGI every request would
@@ -232,10 +233,14 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "backend.accounts.Adapter"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""  # allauth would put the host there that a request names
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key", "reset_password": "10/m/ip,3/5m/key"}
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 900  # seconds since the last proof of who one is, before one's own locks change
 MFA_ADAPTER = "backend.second_factor.Adapter"
+# allauth fears an address that is not verified, of a stranger who signed up with it. Nobody signs up here, and whoever
+# has a password got it by a link that was mailed to the address.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Bespoke"
 MFA_TOTP_TOLERANCE = 1  # periods of 30 s that a clock may be off

@@ -307,10 +307,22 @@ def _keep_an_owner(member: Member, role: str | None) -> None:
         raise Conflict("An organisation needs an owner: make somebody else one first.")
 
 
-def members_of(actor: Actor) -> list[Member]:
-    """The members of the actor's organisation with their logins, the longest-serving first."""
+def members_of(actor: Actor, *, search: str = "", after: UUID | None = None, most: int | None = None) -> list[Member]:
+    """The members of the actor's organisation with their logins, the longest-serving first: all, or a page of them.
+
+    `search` is a part of their name or address, `after` the id of the last one of the page before.
+    """
     with actor.present():
-        return list(Member.objects.select_related("user").filter(removed_at=None).order_by("created_at"))
+        rows = Member.objects.select_related("user").filter(removed_at=None).order_by("id")
+        if search:
+            rows = rows.filter(Q(user__name__icontains=search) | Q(user__email__icontains=search))
+        return list(rows[:most] if after is None else rows.filter(id__gt=after)[:most])
+
+
+def owners_of(actor: Actor) -> int:
+    """How many owners the actor's organisation has."""
+    with actor.present():
+        return Member.objects.filter(removed_at=None, role=Role.OWNER).count()
 
 
 def find_member(member_id: UUID, actor: Actor) -> Member:

@@ -12,7 +12,7 @@ from .audit import record
 from .errors import Forbidden, NotFound, Suspended
 from .isolation import APP, OPERATOR, operator_tx, tenant_tx
 from .models import ApiKey, AuditEvent, Tenant, VendorAuditEvent
-from .roles import ALL_SCOPES, OPERATORS, VERBS, WHILE_SUSPENDED, Role
+from .roles import ALL_SCOPES, OPERATORS, TO, VERBS, WHILE_SUSPENDED, WHO, Role
 from .subjects import Who
 
 
@@ -89,23 +89,26 @@ class Actor:
         if verb not in self.can and self.kind == "operator" and verb in VERBS["operator"]:
             self._lacks(verb)
         if verb not in self.can and verb in VERBS.get(self.role, ()):
-            mine = ", ".join(sorted(self.scopes))
-            raise Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.")
+            raise self._too_narrow(verb)
         if verb not in self.can and self.kind == "operator":
-            raise Forbidden(
-                f"Operators belong to no organisation and may not do this ({verb}). Use a member's or a service key."
-            )
+            told = f"Operators belong to no organisation and may not {TO[verb]}. Use a member's or a service key."
+            raise Forbidden(told, verb=verb)
         if verb not in self.can:
-            raise Forbidden(f"The role {self.role} may not do this ({verb}). {_who_may(verb, self.role)}")
+            raise Forbidden(f"{WHO[self.role]} may not {TO[verb]}. {_who_may(verb, self.role)}", verb=verb)
 
     def _lacks(self, verb: str) -> NoReturn:
         """Raise Forbidden for an operator, saying whether a role or the key's scopes are in the way."""
         holding = sorted(role for role, verbs in OPERATORS.items() if verb in verbs)
         if self.roles.isdisjoint(holding):
             mine = ", ".join(sorted(self.roles)) or "none"
-            raise Forbidden(f"This takes the operator's role {' or '.join(holding)} ({verb}); yours: {mine}.")
+            told = f"To {TO[verb]} takes the operator's role {' or '.join(holding)}; yours: {mine}."
+            raise Forbidden(told, verb=verb)
+        raise self._too_narrow(verb)
+
+    def _too_narrow(self, verb: str) -> Forbidden:
+        """What to raise for a key whose scopes leave out what its role may."""
         mine = ", ".join(sorted(self.scopes))
-        raise Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.")
+        return Forbidden(f"This key may not do this ({verb}): its scopes are {mine}. Use one that has more.", verb=verb)
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -149,8 +152,10 @@ def _who_may(verb: str, role: str) -> str:
     """What somebody of a role can do about a verb that it does not have."""
     if role == "service" and verb in VERBS["service for a user"]:
         return "Name the user that you act for in the header Bespoke-User."
-    holding = [str(other) for other in Role if verb in VERBS[other]]
-    return f"Roles that may: {', '.join(holding)}." if holding else "It is the vendor's."
+    holding = [f"{other}s" for other in Role if verb in VERBS[other]]
+    if not holding:
+        return "Only the vendor may."
+    return f"{' and '.join(filter(None, [', '.join(holding[:-1]), holding[-1]]))} may.".capitalize()
 
 
 def note_for(tenant: Tenant, verb: str, detail: dict[str, Any], *, by: Actor) -> None:

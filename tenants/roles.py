@@ -75,6 +75,73 @@ VERBS: dict[str, frozenset[str]] = {
 }
 
 
+TO: dict[str, str] = {
+    "approval.decide": "decide on what takes two operators",
+    "audit.read": "read the audit",
+    "audit.vendor": "read the vendor's audit",
+    "behavior.others": "look at what others are served",
+    "budget.manage": "see or change budgets",
+    "current.move": "make another version the current one",
+    "data.export": "export what is kept of the organisation",
+    "feature.create": "make features",
+    "feature.manage": "change who has a feature, and until when",
+    "feature.read": "look at features",
+    "impact.read": "work out whom a move reaches",
+    "key.manage": "see or change the organisation's keys",
+    "key.own": "have keys of their own",
+    "member.leave": "leave the organisation",
+    "member.manage": "change who belongs to the organisation",
+    "member.read": "see who belongs to the organisation",
+    "model.manage": "change models and their prices",
+    "operator.manage": "change who is an operator",
+    "operator_key.own": "have an operator's keys",
+    "override.others": "change behavior for somebody else",
+    "override.tenant": "change the organisation's behavior",
+    "override.user": "change their own behavior",
+    "owner.manage": "make, change or remove an owner",
+    "pin.others": "change on which version somebody else stays",
+    "pin.tenant": "change on which version the organisation stays",
+    "pin.user": "stay on a version, or put behavior back as it was",
+    "policy.manage": "see or change the organisation's policy",
+    "provider_key.manage": "see or change the organisation's provider keys",
+    "rollout.manage": "start, move or end a rollout",
+    "rollout.read": "look at rollouts",
+    "run.cancel": "stop runs",
+    "run.create": "run features",
+    "run.others": "look at what others ran",
+    "run.rate": "rate or correct an answer",
+    "run.read": "look at runs",
+    "subject.erase": "erase what is kept of somebody",
+    "subject.manage": "change the users of the organisation's software",
+    "subject.read": "see the users of the organisation's software",
+    "support.enter": "look into organisations that let support look",
+    "support.grant": "let the vendor's support look",
+    "tenant.create": "make organisations",
+    "tenant.erase": "erase organisations",
+    "tenant.limits": "change what an organisation may do at once",
+    "tenant.list": "see the organisations",
+    "tenant.read": "look at the organisation",
+    "tenant.state": "suspend, close or reopen organisations",
+    "usage.read": "see what the organisation uses",
+    "usage.vendor": "see what organisations use",
+    "version.preview": "try versions",
+    "version.publish": "publish versions",
+    "version.read": "look at versions",
+    "version.withdraw": "withdraw versions",
+    "webhook.manage": "see or change webhooks",
+}
+"""What each verb is in words, after "may not"."""
+WHO: dict[str, str] = {
+    Role.OWNER: "An owner",
+    Role.ADMIN: "An admin",
+    Role.MEMBER: "A member",
+    Role.VIEWER: "A viewer",
+    "service": "A service key by itself",
+    "service for a user": "A user of your software",
+    "support": "The vendor's support",
+}
+
+
 # What whoever may do it may do of a suspended or closed organisation too: the data is its people's.
 WHILE_SUSPENDED = frozenset({"data.export", "subject.erase"})
 

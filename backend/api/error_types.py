@@ -12,8 +12,8 @@ ADVICE = {
     "unauthenticated": "Send `Authorization: Bearer bsk_…` with a key that is neither revoked nor ended, or sign in to "
     "the dashboard.",
     "over-budget": "Wait for the budget's next window, or ask who can raise it.",
-    "forbidden": "Your role does not have the verb that `detail` names, or the key is of the wrong kind for this "
-    "address. `GET /api/v1/me` says what you may do; reference/roles.md lists all roles.",
+    "forbidden": "Your role does not have the verb that `verb` names and `detail` says in words, or the key is of the "
+    "wrong kind for this address. `GET /api/v1/me` says what you may do; reference/roles.md lists all roles.",
     "approval-needed": "The vendor has set that this takes two operators. What you asked for is recorded under "
     "`approval`, and nothing was changed yet: another operator with the role publish approves it by "
     "`POST /api/v1/approvals/{id}/approve`, and then it is done in your name.",

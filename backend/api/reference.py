@@ -64,7 +64,7 @@ def roles_page() -> str:
             "reaches a member. Operators have one role or more; *operator* is all of them, as commands on the vendor's",
             "machines have it, and *support* is an operator in an organisation that lets support look",
             "([operators](../operators.md)). A key may what its role may and its scopes allow ([keys](../keys.md)).",
-            "A missing verb is 403 and names itself; what belongs to another organisation or person is 404.",
+            "A missing verb is 403 and named by `verb`; what belongs to another organisation or person is 404.",
             "",
             "| verb | scopes | " + " | ".join(ROLES) + " |",
             "| --- | --- |" + " --- |" * len(ROLES),

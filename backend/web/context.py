@@ -4,10 +4,9 @@ from django.utils.functional import SimpleLazyObject
 
 from backend.actors import memberships
 from features.overview import Overview
-from features.runs.suggest import CUSTOMIZE
 from tenants.actor import Actor
 
-from .pages import PageRequest, overview_of
+from .pages import PageRequest, features_to_use, overview_of
 from .parts import MenuFeature, MenuTenant, Shell
 from .words import role_word
 
@@ -40,8 +39,7 @@ def _shell(request: PageRequest) -> Shell:
 
 
 def _menu(overview: Overview) -> list[MenuFeature]:
-    features = [one for one in overview.features if one.key != CUSTOMIZE]
-    behind = overview.behind()
+    features, behind = features_to_use(overview), overview.behind()
     return [MenuFeature(f.key, f.title, behind.get(f.id) == "pin", behind.get(f.id) == "held") for f in features]
 
 

@@ -53,6 +53,10 @@ class Days:
         return bool(self.month) and self.first <= self.today <= self.last
 
     @property
+    def over(self) -> bool:
+        return self.last < self.today
+
+    @property
     def begun(self) -> int:
         """How many of the days have begun."""
         return self.today.day if self.going else self.length

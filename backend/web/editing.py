@@ -79,8 +79,25 @@ class Editing:
         return layer_of(self._below.origins[field]) if self._below and field in self._below.origins else "base"
 
     def rows(self) -> list[Row]:
-        """A row for each field in force, and for each own change that is not."""
-        return [self.row(field) for field in self.fields]
+        """A row for each field in force, for each own change that is not, and for what the organisation leaves out."""
+        return [self.row(field) for field in self.fields] + [self._gone(field) for field in self._left_out]
+
+    @cached_property
+    def _left_out(self) -> list[str]:
+        """What the vendor has, the organisation has taken out and the person does not have anew; nothing hidden."""
+        if self.layer != "user" or self.served.tenant is None:
+            return []
+        removed = [op.field for op in self.served.tenant.operations if op.kind == "remove"]
+        gone = [name for name in removed if name in self.served.base.fields and name not in (*self.fields, *self.below)]
+        hidden = self.hidden(gone) if gone else frozenset()
+        return [name for name in gone if name not in hidden]
+
+    def _gone(self, field: str) -> Row:
+        """A field that the organisation leaves out for everybody: named, with what the vendor has there."""
+        value = self.served.base.fields[field]
+        told = field_summary(field, value) if isinstance(value, dict | list) else plain(value)
+        title, help_ = field_title(field, self.titles), field_help(field, self.titles)
+        return Row(field, title, "tenant", (), help_, below=told, may_edit=False, removed=True, left_out=True)
 
     def row(self, field: str) -> Row:
         """One field as a closed row. Nothing of a hidden one gets this far."""

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy
 
-from tenants.actions import members_of
+from tenants.actions import members_of, owners_of
 from tenants.actor import Actor
 from tenants.invitations import invitations
 from tenants.models import Invitation, Member
@@ -22,7 +22,7 @@ MEANS = {
     "member": gettext_lazy("runs features, and makes them theirs"),
     "viewer": gettext_lazy("looks at everything a member sees, and changes nothing"),
 }
-MOST = 50  # invitations that a page shows
+MOST = 50  # members, and invitations, that a page shows
 
 
 def roles_to_give(actor: Actor) -> list[tuple[str, str, str]]:
@@ -31,11 +31,14 @@ def roles_to_give(actor: Actor) -> list[tuple[str, str, str]]:
     return [(role, role_word(role), str(MEANS[role])) for role in may]
 
 
-def member_lines(actor: Actor) -> list[MemberLine]:
-    """Everybody, the longest-serving first, with what the actor may do to them."""
-    members = members_of(actor)
-    owners = sum(member.role == Role.OWNER for member in members)
-    return [_line(member, actor, member.role == Role.OWNER and owners == 1) for member in members]
+def member_lines(actor: Actor, search: str, after: UUID | None) -> tuple[list[MemberLine], str]:
+    """A page of members, the longest-serving first, with what the actor may do to them; and what the next comes after.
+
+    `search` is a part of their name or address, `after` the last one of the page before.
+    """
+    found, owners = members_of(actor, search=search, after=after, most=MOST + 1), owners_of(actor)
+    lines = [_line(member, actor, member.role == Role.OWNER and owners == 1) for member in found[:MOST]]
+    return lines, lines[-1].id if len(found) > MOST else ""
 
 
 def _line(member: Member, actor: Actor, last_owner: bool) -> MemberLine:

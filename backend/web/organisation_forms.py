@@ -28,7 +28,8 @@ class NewTenantForm(Filled):
         help_text=_("In addresses. It stays for good."),
     )
     owner = forms.EmailField(
-        label=_("Its owner's e-mail address"), help_text=_("Signs in with it, and invites the others.")
+        label=_("Its owner's e-mail address"),
+        help_text=_("Signs in with it, once a password is chosen, and invites the others."),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib import messages
@@ -18,7 +19,9 @@ from django_htmx.middleware import HtmxDetails
 
 from backend.actors import READS, TENANT_OF_SESSION, actor_of_login, admit
 from backend.second_factor import lacks_second_factor
+from features.models import Feature
 from features.overview import Overview
+from features.runs.suggest import CUSTOMIZE
 from tenants.actor import Actor
 from tenants.errors import Forbidden, Malformed
 from tenants.limits import count_request
@@ -47,6 +50,11 @@ def overview_of(request: PageRequest) -> Overview:
     if not hasattr(request, "overview"):
         request.overview = Overview(request.actor)
     return request.overview
+
+
+def features_to_use(overview: Overview) -> list[Feature]:
+    """The features that people choose from: all but the one that is the box on Make it mine."""
+    return [one for one in overview.features if one.key != CUSTOMIZE]
 
 
 def zone_of(person: User) -> ZoneInfo | None:
@@ -136,6 +144,15 @@ def _to_second_factor(request: PageRequest) -> HttpResponseBase:
 
 
 def _to_login(request: PageRequest) -> HttpResponseBase:
+    answer = redirect_to_login(_stood_at(request), resolve_url("account_login"))
+    return HttpResponseClientRedirect(answer.url) if request.htmx else answer
+
+
+def _stood_at(request: PageRequest) -> str:
+    """The page that somebody was at, to come back to: what a form is sent to need not be one."""
     if request.htmx:
-        return HttpResponseClientRedirect(resolve_url("account_login"))
-    return redirect_to_login(request.get_full_path(), resolve_url("account_login"))
+        return request.htmx.current_url_abs_path or resolve_url("web:home")
+    from_page = urlsplit(request.headers.get("Referer", ""))
+    if request.method in READS or from_page.netloc != request.get_host():
+        return request.get_full_path()
+    return from_page._replace(scheme="", netloc="").geturl()

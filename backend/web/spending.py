@@ -45,7 +45,7 @@ def usage_page(overview: Overview, days: Days, by: By) -> UsagePage:
         figures=_figures(by_feature, total, expected, whole, days),
         chart=_chart(spent, days, expected, whole), days=_days(spent, days),
         lines=used_lines(rows, by, overview), by=by, groups=[(key, str(word)) for key, word in GROUPS.items()],
-        months=months_of(days), total=money(total) or money_of_nothing(), estimated=by == "layer",
+        months=months_of(days), total=money(total) or money_of_nothing(), over=days.over, estimated=by == "layer",
         budgets=budget_lines(budgets, actor, _rate(spent, days)),
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ def vendor_usage_page(days: Days, by: VendorBy, actor: Actor) -> UsagePage:
         month=days.month, asked=days.asked, title=days.title, figures=_figures(rows, total), chart={}, days=(),
         lines=lines, by=by,
         groups=[(key, str(word)) for key, word in GROUPS.items()], months=months_of(days),
-        total=money(total) or money_of_nothing(),
+        total=money(total) or money_of_nothing(), over=days.over,
     )  # fmt: skip
 
 

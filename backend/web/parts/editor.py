@@ -98,7 +98,7 @@ class Row:
 
     `own` is the operation of the layer being edited ("" when it inherits), `below` and `below_layer` what lies beneath
     it. A `structured` value is JSON, folded under its `summary`. `locked` names who locked it, `suspended` says why an
-    own change is inactive, `removed` that the field is gone.
+    own change is inactive, `removed` that the field is gone, `left_out` that the organisation took it out for all.
     """
 
     field: str
@@ -117,6 +117,7 @@ class Row:
     hidden: bool = False
     suspended: str = ""
     removed: bool = False
+    left_out: bool = False
     restricted: bool = False
     edit: EditBox | None = None
 

@@ -32,6 +32,7 @@ class SuggestedLine:
 class Suggesting:
     """The box. `state` is empty before anything was asked, then working, ready, nothing, failed, saved or undone.
 
+    `waits`: no worker has begun with it yet.
     `id` is the suggestion's run, `etag` the revision that it stands on, `problem` what is wrong beside the box, and
     `undo` the revision to go back to after it was saved (0: there was none). `ticked` are the query's `op=` of what is
     ticked, so that a trial can be looked at again under its address.
@@ -39,6 +40,7 @@ class Suggesting:
 
     may: bool = False
     state: str = ""
+    waits: bool = False
     id: str = ""
     request: str = ""
     reason: str = ""

@@ -59,7 +59,7 @@ class UsedLine:
 
 @dataclass(frozen=True, slots=True)
 class UsagePage:
-    """A month, or some days, whose `month` is "". `asked` says them in an address.
+    """A month, or some days, whose `month` is "". `asked` says them in an address. Once `over`, no run is added.
 
     `chart` is what chart.js draws; the same stands in `days` as a table.
     """
@@ -75,5 +75,6 @@ class UsagePage:
     groups: Sequence[tuple[str, str]]
     months: Sequence[tuple[str, str]]
     total: str
+    over: bool = False
     estimated: bool = False
     budgets: Sequence[BudgetLine] = field(default_factory=tuple)

@@ -28,7 +28,7 @@ from backend.web.batching import (
     view_of_batch,
 )
 from backend.web.drawing import feature_page
-from backend.web.pages import PageRequest, answer, for_members, overview_of
+from backend.web.pages import PageRequest, answer, features_to_use, for_members, overview_of
 from backend.web.parts import LookedOver
 from backend.web.reading import number_in, place_in
 from backend.web.tables import csv_answer
@@ -176,7 +176,7 @@ def batches(request: PageRequest) -> HttpResponseBase:
         "person": person,
         "may_see_all": "run.others" in actor.can,
         "may_run": "run.create" in actor.can,
-        "features": [one for one in overview.features if feature is None],
+        "features": features_to_use(overview) if feature is None else [],
         "older_url": f"?{query.urlencode()}" if query["before"] else "",
         "later": before is not None,
     }

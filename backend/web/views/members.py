@@ -1,6 +1,7 @@
 """Who is in the organisation, as what, and who is asked to come: for admins."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpResponseBase
@@ -22,7 +23,10 @@ TEMPLATE = "web/members.html"
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_members
 def members(request: PageRequest) -> HttpResponseBase:
-    """Everybody with their role, and the invitations. `?remove=` a member's id asks before it is done."""
+    """Everybody with their role, and the invitations. `?remove=` a member's id asks before it is done.
+
+    `?q=` a part of a name or address, `?after=` the next page of members, `?before=` that of invitations.
+    """
     request.actor.need("member.manage")
     if request.method == "POST":
         return _act(request)
@@ -72,12 +76,19 @@ def _show(
     request: PageRequest, *, error: AppError | None = None, status: int = 200, plain: bool = False, oob: bool = False
 ) -> HttpResponseBase:
     actor = request.actor
-    asked = "" if plain or request.method == "POST" else request.GET.get("remove", "")
-    going, place = _member(request, asked) if asked else None, place_in(request.GET.get("before"))
+    remove = "" if plain or request.method == "POST" else request.GET.get("remove", "")
+    going, place = _member(request, remove) if remove else None, place_in(request.GET.get("before"))
     invited, older = invitation_lines(actor, place)
+    search, after = request.GET.get("q", "").strip()[:100], place_in(request.GET.get("after"))
+    lines, more = member_lines(actor, search, after)
+    asked = {name: value for name, value in (("q", search), ("after", after)) if value}
     context: dict[str, Any] = {
         "here": "people",
-        "lines": member_lines(actor),
+        "lines": lines,
+        "search": search,
+        "first": after is None,
+        "more_url": f"?{urlencode({**asked, 'after': more})}" if more else "",
+        "same_url": f"{request.path}?{urlencode(asked)}",
         "invited": invited,
         "older": older,
         "later": place is not None,

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from backend.web.pages import PageRequest, answer, for_members, overview_of
 from backend.web.parts import NoticeLine
+from backend.web.reading import number_in
 from features.notices import Notice, inbox, mark_read
 
 TEMPLATE = "web/notices.html"
@@ -18,12 +19,13 @@ ICONS = {
     "budget_soft": "receipt", "budget_hard": "ban",
 }  # fmt: skip
 TO_DECIDE = ("held", "conflict")
+PAGE = 50
 
 
 @require_safe
 @for_members
 def notices(request: PageRequest) -> HttpResponseBase:
-    """What there is to know and to decide, newest first; `?show=unread` leaves out what was read."""
+    """What there is to know and to decide, newest first. `?show=unread` leaves out what was read, `?after=` goes on."""
     return _show(request)
 
 
@@ -46,13 +48,18 @@ def read(request: PageRequest, notice_id: UUID) -> HttpResponseBase:
 
 
 def _show(request: PageRequest, *, trigger: str = "") -> HttpResponseBase:
-    found = [_line(notice) for notice in inbox(request.actor, overview_of(request).known)]
-    show = "unread" if (request.GET.get("show") or request.POST.get("show")) == "unread" else "all"
+    asked = request.POST if request.method == "POST" else request.GET
+    found = inbox(request.actor, overview_of(request).known)
+    unread = [notice for notice in found if not notice.read]
+    show, after = "unread" if asked.get("show") == "unread" else "all", number_in(asked.get("after")) or 0
+    shown = unread if show == "unread" else found
     context = {
         "here": "notices",
-        "lines": [line for line in found if show == "all" or not line.read],
+        "lines": [_line(notice) for notice in shown[after : after + PAGE]],
         "show": show,
-        "counts": [("all", len(found)), ("unread", sum(not line.read for line in found))],
+        "after": after,
+        "next": after + PAGE if len(shown) > after + PAGE else None,
+        "counts": [("all", len(found)), ("unread", len(unread))],
     }
     made = answer(request, TEMPLATE, context, part="inbox")
     if trigger:

@@ -19,7 +19,7 @@ from features.resolve import clock
 from tenants.actions import create_tenant, limit_tenant, login_for, set_tenant_state
 from tenants.errors import Malformed
 from tenants.isolation import OPERATOR
-from tenants.models import Tenant
+from tenants.models import Tenant, User
 from tenants.privacy import confirmation, erase_tenant
 
 LIST, ONE = "web/vendor_tenants.html", "web/vendor_tenant.html"
@@ -40,9 +40,16 @@ def organisations(request: PageRequest) -> HttpResponseBase:
         with request.actor.present():  # without the organisation no login for its owner either
             owner = login_for(given["owner"])
             create_tenant(slug=given["slug"], name=given["name"], owner=owner, by=request.actor)
-        messages.success(request, _("%(name)s is there. %(owner)s owns it.") % given)
+        messages.success(request, _told_to(owner) % given)
         return redirect("web:vendor_tenant", given["slug"])
     return _list(request, form)
+
+
+def _told_to(owner: User) -> str:
+    """What an operator is told of a new organisation: its owner gets no mail, and a new one has no password yet."""
+    if owner.has_usable_password():
+        return _("%(name)s is there. %(owner)s owns it, and signs in as before.")
+    return _("%(name)s is there. Tell %(owner)s, who owns it, to choose a password by “Forgot your password?” here.")
 
 
 def _list(request: PageRequest, form: Filled) -> HttpResponseBase:

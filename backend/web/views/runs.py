@@ -73,6 +73,7 @@ def runs(request: PageRequest) -> HttpResponseBase:
         "older_url": f"?{query.urlencode()}" if query["before"] else "",
         "later": before is not None,
         "newest_url": newest,
+        "may_run": "run.create" in actor.can,
     }
     return answer(request, "web/runs.html", context, part="lines")
 

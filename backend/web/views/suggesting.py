@@ -23,6 +23,7 @@ from backend.web.trying import place_of, trial_of
 from features.actions.overrides import delete_override, rollback_override, save_override
 from features.engine import is_text
 from features.runs.bells import ring
+from features.runs.models import State
 from features.runs.preview import Wish, start_preview
 from features.runs.proposing import Proposed, as_text
 from features.runs.suggest import Suggestion, start_suggestion, suggestion_of
@@ -159,7 +160,7 @@ def _answer(
         desk, status=status, headers=headers, state=found.state, id=str(run.id), request=found.request,
         reason=found.reason, lines=[one for one in lines if not one.why], refused=[one for one in lines if one.why],
         etag=found.etag, problem=problem, failed=failed if found.state == "failed" else None, receipt=receipt,
-        asked=run.created_at, trial=trial,
+        asked=run.created_at, trial=trial, waits=run.state == State.QUEUED,
     )  # fmt: skip
 
 

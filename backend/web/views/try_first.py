@@ -68,7 +68,7 @@ def _try(desk: Desk, form: TryForm) -> HttpResponseBase:
             form.add_error(None, error.detail)
             form.status = error.status
         else:
-            return _show(desk, form, preview=made.id)
+            return _show(desk, form, preview=made.id, HX_Push_Url=f"{desk.request.path}?preview={made.id}")
     return _show(desk, form)
 
 

@@ -91,9 +91,9 @@ def test_who_lacks_a_verb_is_told_who_has_it(cast: Cast, api: Caller) -> None:
         assert kind(answer) == (403, "forbidden")
         return str(answer.json()["detail"])
 
-    assert told(cast.alice, "get", "/audit").endswith("Roles that may: owner, admin.")
-    assert told(cast.vera, "post", f"{GREETING}/runs", {}).endswith("Roles that may: owner, admin, member.")
-    assert told(cast.alice, "get", "/tenants").endswith("It is the vendor's.")
+    assert told(cast.alice, "get", "/audit").endswith("Owners and admins may.")
+    assert told(cast.vera, "post", f"{GREETING}/runs", {}).endswith("Owners, admins and members may.")
+    assert told(cast.alice, "get", "/tenants").endswith("Only the vendor may.")
     assert told(cast.acme_service, "get", "/tenant").endswith("act for in the header Bespoke-User.")
 
 

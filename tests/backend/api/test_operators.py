@@ -71,7 +71,8 @@ def test_each_role_may_its_own(method: str, path: str, body: Any, expected: str,
 
 def test_a_refusal_names_the_role_that_it_takes(cast: Cast) -> None:
     refused = hire("rea", "read")[1].put(f"{GREET}/current", {"version": 1}).json()
-    assert refused["detail"] == "This takes the operator's role publish (current.move); yours: read."
+    told = "To make another version the current one takes the operator's role publish; yours: read."
+    assert (refused["detail"], refused["verb"]) == (told, "current.move")
 
 
 def test_other_roles_count_from_the_next_request_on(cast: Cast) -> None:

@@ -9,7 +9,7 @@ from backend.api.error_types import ADVICE
 from backend.api.problems import KINDS
 from backend.api.reference import PAGES, ROLES
 from tenants.errors import AppError
-from tenants.roles import VERBS
+from tenants.roles import TO, VERBS, WHO
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -28,6 +28,11 @@ def test_every_error_that_can_be_raised_is_told_of() -> None:
 
 def test_every_role_has_its_column() -> None:
     assert set(ROLES) == set(VERBS)
+
+
+def test_every_verb_and_everybody_who_lacks_one_has_words() -> None:
+    assert set(TO) == set().union(*VERBS.values())
+    assert set(WHO) == {role for role in VERBS if not role.startswith("operator")}
 
 
 @pytest.mark.parametrize("name", KINDS)

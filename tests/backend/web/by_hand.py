@@ -167,7 +167,7 @@ BY_HAND: dict[str, On | Why] = {
     "delete_one_preview": On("alice", "/f/greet/try"),
     "post_suggest": On("alice", "/f/greet/mine", {"request": "request", "layer": OF_LAYER}),
     "get_one_suggestion": On("alice", "/f/greet/mine"),
-    "get_notices": On("alice", "/notices", {"unread": "show", "cursor": ALL}),
+    "get_notices": On("alice", "/notices", {"unread": "show", "cursor": Older("after")}),
     "post_read_notice": On("alice", "/notices"),
     # the organisation
     "get_me": On("alice", "/me"),
@@ -176,7 +176,7 @@ BY_HAND: dict[str, On | Why] = {
         "policy.users_may_pin": "pins", **{f"policy.{name}": name for name in ("users_may_override", "retention_days",
         "store")}, "policy.require_mfa": At("ada", "/org/access", "required"),
     }),
-    "get_members": On("ada", "/org/members", {"cursor": ALL}),
+    "get_members": On("ada", "/org/members", {"cursor": Older("after")}),
     "post_members": On("ada", "/org/members", same("email", "name", "role")),
     "get_one_member": On("ada", "/org/members"),
     "patch_one_member": On("ada", "/org/members", same("role")),

@@ -15,6 +15,7 @@ from backend.actors import memberships
 from features.runs.accept import accept
 from tenants.actions import add_member, login_for
 from tenants.actor import Actor
+from tenants.ids import uuid7
 from tests.cast import Cast
 from tests.fakes.model import FakeModel
 
@@ -32,8 +33,9 @@ def test_strangers_are_sent_to_sign_in_and_come_back(cast: Cast, path: str) -> N
 
 
 def test_htmx_asks_after_the_session_ended_take_the_whole_page_to_sign_in(cast: Cast) -> None:
-    answer = Client().get("/f/greet/mine?edit=vars.tone", headers={"HX-Request": "true"})
-    assert answer["HX-Redirect"] == "/accounts/login/"
+    asked = {"HX-Request": "true", "HX-Current-URL": "http://testserver/f/greet/mine"}
+    answer = Client().get("/f/greet/mine?edit=vars.tone", headers=asked)
+    assert answer["HX-Redirect"] == "/accounts/login/?next=/f/greet/mine"  # where they were
 
 
 def test_the_sign_in_page_asks_nothing_of_nobody(cast: Cast) -> None:
@@ -121,6 +123,21 @@ def test_somebody_in_two_organisations_switches_between_them(at_desk: Sit, cast:
     assert alice.client.post("/switch", {"tenant": str(cast.gus.tenant_id)})["Location"] == "/"
     assert "Member, Globex" in words(alice.see("/"))
     assert len(memberships(login("alice@acme.example"))) == 2
+
+
+def test_a_link_of_her_other_organisation_is_opened_there(at_desk: Sit, cast: Cast) -> None:
+    add_member(email="alice@acme.example", role="member", by=cast.gus)
+    run = accept(cast.greet, {"name": "Ann"}, by=cast.alice).run_id
+    alice, link = at_desk(cast.alice), f"/runs/{run}"
+    acme, globex = (str(who.tenant_id) for who in (cast.alice, cast.gus))
+    alice.send("/switch", htmx=False, tenant=globex)
+    page = alice.see(link, 404)
+    assert "Perhaps it is of another organisation of yours." in words(page) and "Go on at Acme" in words(page)
+    assert words(page).count("Go on at") == 1 and f'name="next" value="{link}"' in page
+    assert alice.send("/switch", htmx=False, tenant=acme, next=link)["Location"] == link
+    alice.see(link)
+    assert alice.send("/switch", htmx=False, tenant=globex, next="https://evil.example/")["Location"] == "/"
+    assert "Perhaps" not in words(at_desk(cast.bob).see(f"/runs/{uuid7()}", 404))
 
 
 def test_nobody_switches_into_an_organisation_that_they_are_not_in(at_desk: Sit, cast: Cast) -> None:

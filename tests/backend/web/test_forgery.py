@@ -5,6 +5,7 @@ The table of every address (tests/test_isolation.py) is walked, so that a new on
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -168,3 +169,15 @@ def test_no_cache_on_the_way_keeps_a_page(cast: Cast) -> None:
         assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (200, True), path
     for path in ("/", "/me", "/runs", "/nothing", "/api/v1/me", "/errors/not-found"):
         assert {"private", "no-cache"} <= set(client.get(path)["Cache-Control"].split(", ")), path
+
+
+@pytest.mark.parametrize("posted", [True, False])
+def test_whose_session_ended_comes_back_to_the_page_that_they_were_at(posted: bool, cast: Cast) -> None:
+    """A form of the page may be sent somewhere that is none, and htmx asks from the page that it names."""
+    page = "http://testserver/f/greet?run=1"
+    headers = {"Referer": page} if posted else {"HX-Request": "true", "HX-Current-URL": page}
+    sent = Client().post(f"/runs/{RANDOM}/again", headers=headers)
+    assert sent["Location" if posted else "HX-Redirect"] == f"/accounts/login/?next={quote('/f/greet?run=1')}"
+    elsewhere = {name: value.replace("testserver", "evil.example") for name, value in headers.items()}
+    away = Client().post(f"/runs/{RANDOM}/again", headers=elsewhere)
+    assert "evil" not in away["Location" if posted else "HX-Redirect"]

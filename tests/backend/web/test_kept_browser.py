@@ -117,6 +117,25 @@ def test_a_form_with_every_tool_fits_its_card(replying: Stack, alice: Page) -> N
         assert wide <= room, width
 
 
+def test_a_document_outlives_a_reload_and_a_trial_until_it_is_saved(stack: Stack, alice: Page) -> None:  # noqa: F811
+    sign_in(alice)
+    alice.goto("/f/greet/try")
+    document, mine = alice.locator("[name=text]"), "set: {vars.tone: warm}  # as Ann likes it"
+    document.fill(mine)
+    alice.locator("[name=inputs]").fill('{"name": "Ann"}')
+    alice.reload()
+    expect(document).to_have_value(mine)
+    alice.get_by_role("button", name="Try it").click()
+    expect(alice).to_have_url(re.compile("preview="))
+    alice.reload()
+    expect(document).to_have_value(mine)
+    alice.get_by_role("button", name="Save the changes").click()
+    expect(alice.locator(".b-toast")).to_contain_text("Saved")
+    alice.goto("/f/greet/try")
+    expect(document).to_have_value(re.compile("vars.tone: warm"))
+    expect(document).not_to_have_value(re.compile("as Ann likes it"))  # as it is kept by the server from then on
+
+
 def kept(page: Page) -> list[str]:
     """What is kept on this device."""
     names: list[str] = page.evaluate("() => Object.keys(localStorage).filter((name) => name.startsWith('b-keep:'))")

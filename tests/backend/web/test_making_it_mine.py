@@ -365,3 +365,18 @@ def test_ada_makes_her_own_change_everybodys_and_others_cannot(at_desk: Sit, cas
     save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.bob)
     assert "everybody's at Acme" not in words(bob.see("/f/greet/mine?promote=1"))
     assert bob.send("/f/greet/mine", act="promote", field="vars.tone").status_code == 403
+
+
+def test_what_the_organisation_leaves_out_is_told_to_its_people(at_desk: Sit, cast: Cast) -> None:
+    save_operation(cast.greet, "tenant", "examples.first", {"remove": True}, expected=ANY, by=cast.ada)
+    alice = at_desk(cast.alice)
+    page = alice.see("/f/greet/mine")
+    told = words(page[page.index('id="row-examples-first"') :])
+    assert "Eve" in told and "The vendor has it, Acme leaves it out." in told
+    assert "None yet" not in told and "Add an example" in words(page) and "?edit=examples.first" not in page
+    assert "The vendor has it, Acme leaves it out." in words(alice.see("/f/greet/mine?show=tenant"))
+    # Whoever adds it anew for themselves has it again, and it is theirs.
+    again = {"set": {"input": {"name": "Eve"}, "output": {"greeting": "Good morning Eve"}}}
+    save_operation(cast.greet, "user", "examples.first", again, expected=ANY, by=cast.alice)
+    assert "leaves it out" not in words(alice.see("/f/greet/mine"))
+    assert "leaves it out" not in words(at_desk(cast.mallory).see("/f/greet/mine"))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core import mail
 from django.core.management import call_command
 from django.test import Client
 
@@ -102,6 +103,20 @@ def test_whoever_leaves_is_asked_first_and_then_out(at_desk: Sit, cast: Cast) ->
     bob.see("/", 403)
     refused = at_desk(cast.ada).send("/me", act="leave")
     assert refused.status_code == 409 and "needs an owner" in words(refused)
+
+
+def test_whose_password_came_by_mail_sets_up_the_second_factor_that_is_asked_for(cast: Cast) -> None:
+    """As the first operator and every organisation's first owner begin: made without a password, then a reset."""
+    require_mfa(True, by=cast.ada)
+    Client().post(RESET, {"email": "ada@acme.example"})
+    found = re.search(r"http://[^/]+(/\S+)", str(mail.outbox[0].body))
+    assert found
+    form = Client().get(found[1], follow=True)
+    form.client.post(form.redirect_chain[-1][0], {"password1": PASSWORD, "password2": PASSWORD})
+    ada, _ = sign_in("ada@acme.example")
+    assert ada.get("/")["Location"] == TOTP
+    set_up(ada)
+    assert ada.get("/").status_code == 200
 
 
 def test_a_second_factor_is_asked_for_after_the_password(alice: Client, cast: Cast) -> None:

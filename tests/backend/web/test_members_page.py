@@ -1,10 +1,11 @@
 """The members page: roles, removal after a confirmation, invitations; for admins."""
 
+import re
 from collections.abc import Callable
 
 from django.core import mail
 
-from tenants.actions import change_role, find_member
+from tenants.actions import add_member, change_role, find_member, members_of
 from tenants.actor import Actor
 from tests.cast import Cast
 
@@ -91,3 +92,22 @@ def test_another_organisations_people_and_invitations_are_not_there(at_desk: Sit
         assert gus.send(PAGE, **form).status_code == 404
     gus.see(f"{PAGE}?remove={id_of(cast.bob)}", 404)
     assert gus.send(PAGE, act="remove", id="nonsense").status_code == 404
+
+
+def test_many_members_come_in_pages_and_are_found_by_a_part_of_their_name(at_desk: Sit, cast: Cast) -> None:
+    for n in range(55):
+        add_member(email=f"m{n}@acme.example", role="member", name=f"Member no. {n}", by=cast.ada)
+    ada = at_desk(cast.ada)
+    page = ada.see(PAGE)
+    assert "Member no. 45" in page and "Member no. 46" not in page
+    more = re.search(r'href="(\?after=[^"#]+)#who">Show more', page)
+    assert more
+    rest = ada.see(PAGE + more[1])
+    assert "Member no. 46" in rest and "Member no. 54" in rest and "Bob" not in words(rest) and "Show more" not in rest
+    # What is done there is shown there.
+    last = members_of(cast.ada, search="m54@")[0]
+    changed = ada.send(PAGE + more[1], act="role", id=str(last.id), role="viewer")
+    assert "Member no. 54" in words(changed)
+    found = words(ada.see(f"{PAGE}?q=NO.%2054"))
+    assert "Member no. 54" in found and "Member no. 53" not in found
+    assert "Nobody here is called “Zoe”." in words(ada.see(f"{PAGE}?q=Zoe"))

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.utils import timezone
 
 from features.actions.overrides import ANY, save_operation
 from features.runs.budgets import add_budget, period_began
 from features.runs.models import Budget, BudgetUse
+from tenants.actions import create_key
 from tenants.actor import Actor
 from tenants.isolation import NOBODY
 from tests.cast import Cast
@@ -37,6 +39,19 @@ def test_a_hold_is_in_her_inbox_and_leads_to_where_it_is_decided(at_desk: Sit, c
     assert "Greet stays on version 2 until it is decided" in words(page) and 'href="/f/greet/upgrade"' in page
     assert words(alice.part("/notices/count")) == "1 unread"
     assert "until it is decided" not in words(at_desk(cast.bob).see("/notices"))
+
+
+def test_many_notices_come_in_pages_and_each_is_marked_where_it_stands(at_desk: Sit, cast: Cast) -> None:
+    soon = timezone.now() + timedelta(days=2)
+    for n in range(53):
+        create_key(kind="service", name=f"key no. {n}", expires_at=soon + timedelta(minutes=n), by=cast.ada)
+    ada = at_desk(cast.ada)
+    page = words(ada.see("/notices"))
+    assert "All 53 Unread 53" in page and "no. 52" in page and "no. 2”" not in page and "Show older ones" in page
+    rest = ada.see("/notices?show=all&after=50")
+    assert "no. 2”" in words(rest) and "no. 3”" not in words(rest) and "Show older ones" not in rest
+    done = words(ada.send(mark(rest), show="all", after="50"))
+    assert "All 53 Unread 52" in done and "no. 0”" in done and "no. 52" not in done
 
 
 def test_marking_as_read_takes_it_out_of_the_count_and_not_of_the_list(at_desk: Sit, cast: Cast) -> None:

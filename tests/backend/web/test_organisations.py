@@ -23,7 +23,7 @@ def test_olga_makes_an_organisation_and_says_what_is_wrong_with_one(at_desk: Sit
     olga = at_desk(cast.operator)
     asked = {"name": "Initech", "slug": "initech", "owner": "bill@initech.example"}
     assert olga.send("/vendor/tenants", **asked)["Location"] == "/vendor/tenants/initech"
-    assert "Initech is there. bill@initech.example owns it." in words(olga.see("/vendor/tenants/initech"))
+    assert "Tell bill@initech.example, who owns it, to choose a password" in words(olga.see("/vendor/tenants/initech"))
     again = olga.send("/vendor/tenants", **asked)
     assert again.status_code == 409 and "There is an organisation called initech already" in words(again)
     assert olga.send("/vendor/tenants", **{**asked, "slug": "in it"}).status_code == 422

@@ -42,7 +42,7 @@ def offered(cast: Cast) -> None:
 def asked(person: Person, who: Actor, request: str = "Be warmer", path: str = MINE) -> str:
     """Ask, let a worker answer, and return the address of what came of it."""
     working = person.send(path, act="suggest", request=request)
-    assert working.status_code == 200 and "Reading your fields" in words(working), words(working)
+    assert working.status_code == 200 and "Waiting for a worker" in words(working), words(working)
     look()
     here = f"{path}?suggest={runs_of(who)[0].id}"
     assert working["HX-Push-Url"] == here

@@ -132,6 +132,7 @@ def test_a_reset_says_the_same_of_every_address_and_only_its_owner_gets_a_link(c
     assert (known.to, unknown.to) == (["alice@acme.example"], ["nobody@acme.example"])
     assert "/accounts/password/reset/key/" in str(known.body)
     assert "/accounts/password/reset/key/" not in str(unknown.body)
+    assert "/signup" not in str(unknown.body) and "ask an admin of your organisation" in str(unknown.body)
 
 
 def test_resets_are_throttled_for_an_account_and_for_an_address(cast: Cast) -> None:
@@ -178,4 +179,4 @@ def test_a_reset_leads_to_our_own_address_whatever_host_was_asked_for(host: str,
     assert len(mail.outbox) == 2
     for message in mail.outbox:
         assert re.findall(r"https?://[^/\s]+", str(message.body)) == ["https://bespoke.example"]
-        assert host not in str(message.body) and "evil" not in str(message.body)
+        assert host not in f"{message.subject} {message.body}" and "evil" not in str(message.body)

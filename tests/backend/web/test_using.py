@@ -33,7 +33,7 @@ def ran(person: Person, who: Actor, name: str = "Ann") -> Run:
 
 def test_home_says_what_is_mine_and_what_is_ours(at_desk: Sit, cast: Cast, model: FakeModel) -> None:
     alice = at_desk(cast.alice)
-    assert "As the vendor made it" in words(alice.see("/")) and "not used yet" in words(alice.see("/"))
+    assert "As the vendor made it" in words(alice.see("/")) and "not used this month" in words(alice.see("/"))
     save_operation(cast.greet, "tenant", "vars.language", {"set": "French"}, expected=ANY, by=cast.ada)
     save_operation(cast.greet, "user", "vars.tone", {"set": "warm"}, expected=ANY, by=cast.alice)
     ran(alice, cast.alice, "Ann of Porto")

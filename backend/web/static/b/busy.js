@@ -4,7 +4,7 @@ const MOMENT_MS = 150;
 const LONG_MS = 3000;
 const body = document.body;
 
-export const own = (elt) => !/\b(load|every|from:body)/.test(elt.getAttribute("hx-trigger") ?? ""); // asked for by a person
+export const own = (elt) => !elt.matches("[data-b-run]") && !/\b(load|every|from:body)/.test(elt.getAttribute("hx-trigger") ?? ""); // asked for by a person
 
 const going = new Map(); // what was asked and is not answered → since when, and what says so
 const slow = document.querySelector("[data-b-slow]");

@@ -92,10 +92,15 @@ const follow = (section) => {
   const output = new Output(section);
   // EventSource comes back by itself after a lost line, naming the last event it saw (Last-Event-ID).
   const source = new EventSource(section.dataset.bEvents);
+  // What comes takes the section's place; while it stands, there was no answer.
+  const ask = () => {
+    const again = () => section.isConnected && setTimeout(ask, POLL_MS);
+    window.htmx.ajax("GET", section.dataset.bFinal, { source: section, target: section, swap: "outerHTML", select: "#output" }).then(again, again);
+  };
   const finish = (words) => {
     source.close();
     output.say(words, true);
-    window.htmx.ajax("GET", section.dataset.bFinal, { target: section, swap: "outerHTML", select: "#output" });
+    ask();
   };
   const on = (name, act) => source.addEventListener(name, (event) => act(event.data ? JSON.parse(event.data) : {}));
   on("delta", ({ text = "" }) => output.add(text));

@@ -27,6 +27,12 @@ for (const tab of document.querySelectorAll(".b-tabs [aria-current]")) {
   row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
 }
 
+// Of many features, the one that is open stands in the middle of its list in the menu.
+for (const item of document.querySelectorAll(".b-menu-features [aria-current]")) {
+  const list = item.closest(".b-menu-features");
+  list.scrollTop = item.offsetTop - list.offsetTop - (list.clientHeight - item.offsetHeight) / 2;
+}
+
 const copyPart = async (button) => {
   await navigator.clipboard.writeText(button.parentElement.querySelector(".b-node-value").innerText.trim());
   button.classList.add("b-copied");
@@ -51,7 +57,7 @@ document.addEventListener("click", (event) => {
   else if (hit("[data-b-drawer-close]")) drawer(false);
   else if (hit("[data-b-copy]")) copy(hit("[data-b-copy]"));
   else if (hit("[data-b-copy-part]")) copyPart(hit("[data-b-copy-part]"));
-  else if (hit("[data-b-trouble-close]")) hit("[data-b-trouble]").hidden = true;
+  else if (hit("[data-b-trouble-close]")) hit(".b-trouble").hidden = true;
   else if (hit("[data-b-toast-close]")) hit("[data-b-toast]").remove();
 });
 document.addEventListener("click", (event) => {
@@ -124,6 +130,7 @@ const elapsed = () => {
   }
 };
 setInterval(elapsed, 1000);
+document.addEventListener("htmx:load", elapsed); // what is asked for anew each second begins with the server's word
 
 const online = () => {
   const bar = document.querySelector("[data-b-offline]");
@@ -139,8 +146,30 @@ const trouble = ({ detail: { elt, xhr } }) => {
   bar.hidden = false;
   bar.querySelector("[data-b-trouble-id]").textContent = xhr?.getResponseHeader("Bespoke-Request") ?? "";
 };
-document.addEventListener("htmx:sendError", trouble);
-document.addEventListener("htmx:responseError", trouble);
+// A part that comes anew each time it came is asked for again by nobody else when its answer fails: it goes on by itself.
+const AGAIN_MS = 2000;
+const again = ({ detail: { elt, xhr } }) => {
+  if (!/\bload\b/.test(elt.getAttribute("hx-trigger") ?? "") || (xhr.status && xhr.status < 500)) return;
+  setTimeout(() => elt.isConnected && window.htmx.ajax("GET", elt.getAttribute("hx-get"), { source: elt }).catch(() => {}), AGAIN_MS);
+};
+for (const name of ["htmx:sendError", "htmx:responseError"]) {
+  document.addEventListener(name, trouble);
+  document.addEventListener(name, again);
+}
+
+// Who signs in in another tab makes the forms of this one outdated: they get the new token, if it is still the same person.
+document.addEventListener("b-outdated", async () => {
+  const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html").body;
+  const same = Boolean(body.dataset.bWho) && page.dataset.bWho === body.dataset.bWho;
+  const bar = document.querySelector("[data-b-outdated]");
+  bar.hidden = false;
+  bar.querySelector("[data-b-outdated-same]").hidden = !same;
+  bar.querySelector("[data-b-outdated-other]").hidden = same;
+  if (!same) return;
+  const headers = page.getAttribute("hx-headers");
+  body.setAttribute("hx-headers", headers);
+  for (const token of document.querySelectorAll("[name=csrfmiddlewaretoken]")) token.value = JSON.parse(headers)["X-CSRFToken"];
+});
 addEventListener("online", online);
 addEventListener("offline", online);
 

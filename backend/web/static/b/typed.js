@@ -54,10 +54,11 @@ document.addEventListener("click", ({ target }) => {
   parts(form)[0]?.focus();
 });
 
-// What was taken is kept by the server from then on; what was refused stays here.
+// What was taken is kept by the server from then on; what was refused, or only tried, stays here.
 document.addEventListener("htmx:beforeSwap", ({ detail: { requestConfig, xhr } }) => {
   const form = requestConfig.elt;
-  if (form.matches?.("form[data-b-typed]") && requestConfig.verb === "post" && xhr.status < 300) localStorage.removeItem(key(form));
+  const tried = requestConfig.formData.get("act") === "try";
+  if (form.matches?.("form[data-b-typed]") && requestConfig.verb === "post" && xhr.status < 300 && !tried) localStorage.removeItem(key(form));
 });
 // A form that the browser itself sends was taken if it does not come back.
 const SENT = "b-sent";

@@ -79,8 +79,13 @@ const start = async (host) => {
     }
     if (event.target.closest("[data-b-drop]")) view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: began } });
   });
+  const told = form.elements.message; // what changes, in words: kept beside the text
+  const words = `${key}:words`;
+  told.value ||= localStorage.getItem(words) ?? "";
+  told.addEventListener("input", () => localStorage.setItem(words, told.value));
   form.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.elt === form && event.detail.xhr?.getResponseHeader("HX-Redirect")) localStorage.removeItem(key);
+    if (event.detail.elt !== form || !event.detail.xhr?.getResponseHeader("HX-Redirect")) return;
+    [key, words].forEach((name) => localStorage.removeItem(name));
   });
   if (draft !== null && draft !== began) typed();
   mark();

@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 
 from features.actions.versions import set_current
 from features.actions.withdrawals import lift, withdraw
-from features.engine import diff, dumps
+from features.engine import diff
 from features.find import find_version
 from features.models import Feature, Rollout, Version
 from features.published import Published
@@ -27,6 +27,7 @@ from .parts import (
     VersionAct,
     VersionInFull,
 )
+from .version_schema import rule_words
 from .words import field_title, joined, plain, readable
 
 Names = Mapping[str, str]
@@ -103,17 +104,19 @@ def compared(before: Version, after: Version) -> Comparison:
         old, new = before.rules.get(field), after.rules.get(field)
         if old != new:
             title = _("Rule for %(field)s") % {"field": field_title(field, titles)}
-            told.append(Difference(title, pieces(old, new)))
+            told.append(Difference(title, pieces(*(rule_words(rule) if rule else None for rule in (old, new)))))
     return Comparison(before.number, after.number, told)
 
 
 def version_in_full(version: Version) -> VersionInFull:
     """Everything that a version says, for operators: nothing is hidden from them."""
-    told = []
-    for field, value in version.behavior.items():
-        rule = version.rules.get(field)
-        words = dumps(rule) if isinstance(rule, dict) else str(rule or "")
-        told.append((field_title(field, version.titles), plain(readable(field, value)) or _("Nothing"), words))
+    rules = {field: rule_words(rule) for field, rule in version.rules.items()}
+    told = [
+        (field_title(field, version.titles), plain(readable(field, value)) or _("Nothing"), rules.pop(field, ""))
+        for field, value in version.behavior.items()
+    ]
+    for group, rule in rules.items():
+        told.append((_("Fields %(name)s") % {"name": group}, _("A rule for all of them"), rule))
     return VersionInFull(version.number, version.digest, told, len(version.samples))
 
 

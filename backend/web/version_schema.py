@@ -15,10 +15,11 @@ from features.engine.checks import KINDS
 from features.engine.fields import LIMIT_DEFAULTS, LIMITS, MODEL_NUMBERS
 
 from .schema_words import Schema, check_kinds, with_flags_left_out
-from .version_parts import BESIDE, CONTRACTS, TITLE
+from .version_parts import BESIDE, CONTRACTS, TITLE, YES_NO
 from .words import FIELDS, GROUP_TITLES
 
 Written = frozenset[str]
+RULE = ("edit", "hidden", "choices", "min", "max", "max_chars", "tighten")
 OPEN = ("feature", "instructions", "prompt", "vars", "input", "output", "other")
 """The parts that are open at first."""
 
@@ -161,9 +162,18 @@ def _rule(names: Sequence[str]) -> dict[str, Schema]:
     return {name: known[name] for name in names}
 
 
+def rule_words(rule: Mapping[str, Any]) -> str:
+    """What a rule says, in the words of its form: "Who may change it: Nobody · At most: 8"."""
+    told = []
+    for name, part in _rule([name for name in RULE if name in rule]).items():
+        values = rule[name] if isinstance(rule[name], list) else [rule[name]]
+        said = [YES_NO[value] if isinstance(value, bool) else str(value) for value in values]
+        told.append(f"{part['title']}: {', '.join(part.get('labels', {}).get(one, one) for one in said)}")
+    return " · ".join(told)
+
+
 def _bounds() -> Schema:
-    names = ("hidden", "choices", "min", "max", "max_chars", "tighten")
-    return _object(_rule(names), title=_("Within what bounds"), fold=True)
+    return _object(_rule(RULE[1:]), title=_("Within what bounds"), fold=True)
 
 
 def _check() -> dict[str, Schema]:

@@ -1,7 +1,7 @@
 """Admins and the behavior of their people: who has changed what, taking it out, leaving it to somebody else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
@@ -10,14 +10,13 @@ from features.availability import features_for
 from features.contents import own_revision
 from features.models import Feature, Override, Pin
 from features.reading import Reading, read_each
-from features.resolve import serve_as_read
 from features.validity import bump_each, supersede
 from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.models import Member
 from tenants.subjects import Who
 
-from .effects import Effect, effect_of
+from .effects import Effect, effects_since
 from .judging import Content
 from .overrides import ANY, Expected, Saved, content_of, take_all_out, write
 
@@ -72,7 +71,10 @@ def leave_to(
         taken = _refuse_taken(to, [one.feature for one in now if _has_own(one)], replace)
         left = tuple(_leave(one, its, by) for one, its in zip(now, theirs, strict=True))
         if dry_run:
-            left = _with_effects(left, now, by)
+            effects = effects_since(now)
+            left = tuple(
+                Left(one.feature, one.saved, one.pin, effect) for one, effect in zip(left, effects, strict=True)
+            )
         names = [feature.key for feature in found]
         event.detail = {"what": "leave to", "from": str(who.id), "to": str(to.id), "features": names, "replaced": taken}
     return left
@@ -129,14 +131,6 @@ def _left_by(who: Who, features: Sequence[Feature] | None, by: Actor) -> list[Fe
 
 def _has_own(now: Reading) -> bool:
     return (now.newest is not None and bool(now.newest.operations)) or now.pin is not None
-
-
-def _with_effects(left: Sequence[Left], before: Sequence[Reading], by: Actor) -> tuple[Left, ...]:
-    after = read_each([(was.feature, was.who) for was in before], by.tenant_id)
-    return tuple(
-        replace(one, effect=effect_of(serve_as_read(was), serve_as_read(now), "tenant"))
-        for one, was, now in zip(left, before, after, strict=True)
-    )
 
 
 def _leave(now: Reading, theirs: Reading, by: Actor) -> Left:

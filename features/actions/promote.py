@@ -15,7 +15,7 @@ from tenants.actor import Actor
 from tenants.errors import Conflict, Invalid, NotFound, Problem
 from tenants.subjects import Who, tenant_itself
 
-from .effects import Effect, effect_of
+from .effects import Effect, effects_since
 from .judging import Content, Layer
 from .overrides import ANY, Saved, content_of, own_snapshot, revision_under, whose, write
 
@@ -136,18 +136,9 @@ def hand_out(
             left = write(feature, "tenant", without, ANY, "Handed out", by, found=mine).row
             found = read_each([(feature, who) for who in people], by.tenant_id)  # what they inherit has changed
         theirs = tuple((one.who, _hand(one, ours, by)) for one in found)
-        effects = _effects(before) if dry_run else ()
+        effects = effects_since(before) if dry_run else ()
         event.detail = {"what": "hand out", "subjects": [str(who.id) for who in people], "fields": list(names)}
     return HandedOut(theirs, left, names, effects)
-
-
-def _effects(before: Sequence[Reading]) -> tuple[Effect, ...]:
-    """What has become of those who were read before: users, and perhaps last their organisation."""
-    after = read_each([(one.feature, one.who) for one in before if not one.who.is_tenant], before[0].tenant_id)
-    after += [after[0].of_tenant()] if len(before) > len(after) else []
-    return tuple(
-        effect_of(serve_as_read(was), serve_as_read(now), "tenant") for was, now in zip(before, after, strict=True)
-    )
 
 
 def _hand(found: Reading, operations: Operations, by: Actor) -> Saved:

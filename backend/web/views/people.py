@@ -74,7 +74,7 @@ def _named(key: str, everybody: Colleagues, actor: Actor) -> Who:
 
 def _act(request: PageRequest, who: Who, everybody: Colleagues) -> HttpResponseBase:
     post, actor = request.POST, request.actor
-    name = person_named(actor, who, among=everybody).name
+    person = person_named(actor, who, among=everybody)
     try:
         match post.get("act"):
             case "end":
@@ -86,44 +86,43 @@ def _act(request: PageRequest, who: Who, everybody: Colleagues) -> HttpResponseB
                 inherit_for(feature, who, by=actor)
                 told = _("%(name)s inherits everything again in %(feature)s. They can go back to what they had.")
             case "leave":
-                return _leave(request, who, name, everybody)
+                return _leave(request, person, everybody)
             case "hand":
-                return _hand(request, who, everybody)
+                return _hand(request, person, everybody)
             case _:
                 raise Malformed("Say what to do: end, inherit, hand or leave.")
     except (Invalid, Conflict, NotFound) as error:
         return _show(request, who, everybody, error=error, status=error.status)
-    messages.success(request, told % {"name": name, "feature": feature.title})
+    messages.success(request, told % {"name": person.name, "feature": feature.title})
     return redirect(request.path) if not request.htmx else _show(request, who, everybody, plain=True, oob=True)
 
 
-def _leave(request: PageRequest, who: Who, name: str, everybody: Colleagues) -> HttpResponseBase:
+def _leave(request: PageRequest, person: Person, everybody: Colleagues) -> HttpResponseBase:
     """Copy what they have to a colleague. Where that one has changes of their own, ask whether to replace them."""
     post, actor = request.POST, request.actor
     to = _named(post.get("to", ""), everybody, actor)
     try:
-        left = do_leave(person_named(actor, who, among=everybody), to, post, actor)
+        left = do_leave(person, to, post, actor)
     except (Invalid, Conflict, NotFound) as error:
-        return _show(request, who, everybody, status=error.status)
+        return _show(request, person.who, everybody, status=error.status)
     other = person_named(actor, to, among=everybody).name
     told = ngettext(
         "%(other)s has what %(name)s had, of %(n)d feature. Nobody else was changed.",
         "%(other)s has what %(name)s had, of %(n)d features. Nobody else was changed.",
         len(left),
     )
-    messages.success(request, told % {"name": name, "other": other, "n": len(left)})
-    return redirect(request.path) if not request.htmx else _show(request, who, everybody, plain=True, oob=True)
+    messages.success(request, told % {"name": person.name, "other": other, "n": len(left)})
+    return redirect(request.path) if not request.htmx else _show(request, person.who, everybody, plain=True, oob=True)
 
 
-def _hand(request: PageRequest, who: Who, everybody: Colleagues) -> HttpResponseBase:
+def _hand(request: PageRequest, person: Person, everybody: Colleagues) -> HttpResponseBase:
     """Hand changes of the organisation to them, and say how that is undone."""
     post, actor = request.POST, request.actor
-    feature, person = _feature(request, post.get("feature")), person_named(actor, who, among=everybody)
-    hand = read_hand(post)
+    feature, hand = _feature(request, post.get("feature")), read_hand(post)
     try:
         done = do_hand(feature, person, hand, actor)
     except (Invalid, Conflict, NotFound) as error:
-        return _show(request, who, everybody, status=error.status)
+        return _show(request, person.who, everybody, status=error.status)
     words = {"name": person.name, "n": len(done.fields), "tenant": actor.in_tenant().name}
     told = (
         ngettext(
@@ -136,7 +135,7 @@ def _hand(request: PageRequest, who: Who, everybody: Colleagues) -> HttpResponse
     if not hand.keep:
         told += " " + _("%(tenant)s has them back by Undo a save under Our changes.") % words
     messages.success(request, told)
-    return redirect(request.path) if not request.htmx else _show(request, who, everybody, plain=True, oob=True)
+    return redirect(request.path) if not request.htmx else _show(request, person.who, everybody, plain=True, oob=True)
 
 
 def _show(
